@@ -1,0 +1,400 @@
+//! A sample: what all sources said at one tick. Counters are raw and ever growing; [`super::Window`] makes rates of them.
+//!
+//! A part whose source is off or failed is `None` or empty, never zero.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ProcessId, event::BlockOperation};
+use crate::text::Text;
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Sample {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub at_ns: u64,
+    /// Unix time, ms.
+    pub wall_ms: i64,
+    pub node: NodeSample,
+    /// Every process (thread group), ordered by pid.
+    pub processes: Vec<ProcessSample>,
+    pub cgroups: Vec<CgroupSample>,
+    pub kernel: KernelSample,
+}
+
+/// What is one number a node.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NodeSample {
+    pub memory: Option<Memory>,
+    pub vmstat: Option<Vmstat>,
+    pub load: Option<Load>,
+    pub cpu: Option<Cpu>,
+    pub pressure: Option<NodePressure>,
+    pub disks: Vec<Disk>,
+    pub interfaces: Vec<Interface>,
+    pub tcp: Option<Tcp>,
+    pub sockets: Option<Sockets>,
+    pub files: Option<Files>,
+    pub limits: Option<KernelLimits>,
+}
+
+/// `/proc/meminfo`, bytes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Memory {
+    pub total_bytes: u64,
+    pub free_bytes: u64,
+    pub available_bytes: u64,
+    pub buffers_bytes: u64,
+    pub cached_bytes: u64,
+    pub anonymous_bytes: u64,
+    pub slab_reclaimable_bytes: u64,
+    pub dirty_bytes: u64,
+    pub writeback_bytes: u64,
+    pub swap_total_bytes: u64,
+    pub swap_free_bytes: u64,
+}
+
+/// `/proc/vmstat`, counters since boot.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Vmstat {
+    pub swap_in_pages: u64,
+    pub swap_out_pages: u64,
+    pub faults: u64,
+    pub major_faults: u64,
+    pub direct_scan_pages: u64,
+    pub direct_steal_pages: u64,
+    pub kswapd_scan_pages: u64,
+    pub refault_anon_pages: u64,
+    pub refault_file_pages: u64,
+    pub oom_kills: u64,
+    pub allocation_stalls: u64,
+}
+
+/// `/proc/loadavg`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Load {
+    pub one: f64,
+    pub five: f64,
+    pub fifteen: f64,
+    pub runnable: u32,
+    pub tasks: u32,
+}
+
+/// `/proc/stat`, time of all CPUs since boot in ns, and counters.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Cpu {
+    pub online: u32,
+    pub user_ns: u64,
+    pub nice_ns: u64,
+    pub system_ns: u64,
+    pub idle_ns: u64,
+    pub iowait_ns: u64,
+    pub irq_ns: u64,
+    pub steal_ns: u64,
+    pub context_switches: u64,
+    pub forks: u64,
+    pub running: u32,
+    pub blocked: u32,
+}
+
+/// Pressure stall information of one resource: `/proc/pressure/*` or `*.pressure` of a cgroup.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Psi {
+    /// Share of time that some task stood, percent, over 10 s and 60 s.
+    pub some_avg10_percent: f64,
+    pub some_avg60_percent: f64,
+    pub some_total_us: u64,
+    /// Share of time that all tasks stood.
+    pub full_avg10_percent: f64,
+    pub full_avg60_percent: f64,
+    pub full_total_us: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct NodePressure {
+    pub cpu: Psi,
+    pub memory: Psi,
+    pub io: Psi,
+}
+
+/// One whole block device of `/proc/diskstats`, counters since boot.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Disk {
+    pub name: Text,
+    pub major: u32,
+    pub minor: u32,
+    pub reads: u64,
+    pub read_bytes: u64,
+    pub read_time_ms: u64,
+    pub writes: u64,
+    pub written_bytes: u64,
+    pub write_time_ms: u64,
+    pub in_flight: u64,
+    pub busy_ms: u64,
+    pub queue_time_ms: u64,
+}
+
+/// One network interface, counters since it came up.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Interface {
+    pub name: Text,
+    pub up: bool,
+    /// Link speed where the driver tells, Mbit/s.
+    pub speed_mbit: Option<u32>,
+    pub received_bytes: u64,
+    pub received_packets: u64,
+    pub received_errors: u64,
+    pub received_dropped: u64,
+    pub sent_bytes: u64,
+    pub sent_packets: u64,
+    pub sent_errors: u64,
+    pub sent_dropped: u64,
+}
+
+/// `/proc/net/snmp` and `/proc/net/netstat`: TCP counters since boot; and the number of sockets in each state.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Tcp {
+    pub sent_segments: u64,
+    pub retransmitted_segments: u64,
+    pub received_errors: u64,
+    pub active_opens: u64,
+    pub attempt_fails: u64,
+    pub resets_sent: u64,
+    pub listen_overflows: u64,
+    pub listen_drops: u64,
+    pub established: u64,
+    pub syn_sent: u64,
+    pub syn_recv: u64,
+    pub fin_wait: u64,
+    pub time_wait: u64,
+    pub close_wait: u64,
+    pub listen: u64,
+}
+
+/// `/proc/net/sockstat`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Sockets {
+    pub used: u64,
+    pub tcp_in_use: u64,
+    pub tcp_orphan: u64,
+    pub tcp_time_wait: u64,
+    pub tcp_memory_pages: u64,
+    pub udp_in_use: u64,
+}
+
+/// `/proc/sys/fs/file-nr`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Files {
+    pub allocated: u64,
+    pub maximum: u64,
+}
+
+/// Settings of the kernel that bound what the node can do, as they stand.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct KernelLimits {
+    pub pid_max: u64,
+    pub somaxconn: u64,
+    pub local_port_low: u16,
+    pub local_port_high: u16,
+    pub tcp_mem_max_pages: u64,
+    pub tcp_max_orphans: u64,
+    pub swappiness: u64,
+}
+
+/// One process (all its threads, dead ones included). Counters since it started.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProcessSample {
+    pub id: ProcessId,
+    pub parent_pid: u32,
+    pub comm: Text,
+    /// Path below the hierarchy's mount of the cgroup that holds it: the unified one, or with v1 the memory
+    /// controller's; `/` when in none.
+    pub cgroup: Text,
+    pub kernel_thread: bool,
+    pub threads: u32,
+    pub nice: i8,
+    pub rss_bytes: u64,
+    pub swap_bytes: u64,
+    pub cpu_time_ns: u64,
+    /// Time its threads stood ready and waited for a CPU.
+    pub run_delay_ns: Option<u64>,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+    pub voluntary_switches: Option<u64>,
+    pub involuntary_switches: Option<u64>,
+    pub read_bytes: Option<u64>,
+    pub written_bytes: Option<u64>,
+    pub open_files: Option<u64>,
+    pub open_files_limit: Option<u64>,
+}
+
+/// One cgroup: on v2 one directory, on v1 the directories of the same path in every controller's hierarchy.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CgroupSample {
+    pub path: Text,
+    /// Processes in it, not in its children.
+    pub processes: u32,
+    pub memory: Option<CgroupMemory>,
+    pub cpu: Option<CgroupCpu>,
+    pub pids: Option<CgroupPids>,
+    pub memory_pressure: Option<Psi>,
+    pub cpu_pressure: Option<Psi>,
+    pub io_pressure: Option<Psi>,
+    pub frozen: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CgroupMemory {
+    pub usage_bytes: u64,
+    /// None: no limit.
+    pub limit_bytes: Option<u64>,
+    /// v2 `memory.high`; none where there is none.
+    pub high_bytes: Option<u64>,
+    pub anonymous_bytes: u64,
+    pub file_bytes: u64,
+    /// Times that the limit was hit, since the cgroup was made.
+    pub limit_hits: u64,
+    pub oom_kills: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CgroupCpu {
+    pub usage_ns: Option<u64>,
+    /// Quota in percent of one CPU; none: no quota.
+    pub quota_percent: Option<f64>,
+    pub periods: u64,
+    pub throttled_periods: u64,
+    pub throttled_ns: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CgroupPids {
+    pub current: u64,
+    pub maximum: Option<u64>,
+    /// Forks refused because of the maximum, since the cgroup was made.
+    pub refused: u64,
+}
+
+/// What the eBPF programs counted since they were loaded, all CPUs summed; histograms are by log2 of ns.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct KernelSample {
+    /// Records lost for want of room in a ring, by probe, since load.
+    pub lost: Vec<(&'static str, u64)>,
+    /// Counters by probe's tracer; a tracer whose programs are off is none.
+    pub syscalls: Option<SyscallCounters>,
+    pub run_queue: Option<Log2Histogram>,
+    pub page_faults: Option<FaultCounters>,
+    pub memory: Option<MemoryCounters>,
+    pub block: Option<Vec<BlockCounters>>,
+    pub lifecycle: Option<LifecycleCounters>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SyscallCounters {
+    /// (system call number, calls) where calls > 0.
+    pub calls: Vec<(u32, u64)>,
+    /// Errors at exit; bounded, what had no room is in `errors_untold`.
+    pub errors: Vec<SyscallError>,
+    pub errors_untold: u64,
+    /// (system call number, latency) of the timed ones.
+    pub latency: Vec<(u32, Log2Histogram)>,
+    /// Calls by process and number, from one call in `sampled_one_in`; the busiest only.
+    pub by_process: Vec<SyscallsOfProcess>,
+    pub sampled_one_in: u32,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SyscallError {
+    pub cgroup_id: u64,
+    pub syscall: u32,
+    /// Positive, as in errno(3).
+    pub errno: u32,
+    pub count: u64,
+    /// The process that most of them came from (a majority vote in the kernel), and whether it still stands for most.
+    pub pid: u32,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SyscallsOfProcess {
+    pub pid: u32,
+    pub syscall: u32,
+    /// Estimated calls: samples times the rate.
+    pub calls: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct FaultCounters {
+    pub user: u64,
+    pub kernel: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MemoryCounters {
+    pub page_cache_added: u64,
+    pub page_cache_removed: u64,
+    pub reclaim_stalls: u64,
+    pub reclaim_stall_ns: u64,
+    pub oom_kills: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct BlockCounters {
+    pub device: Text,
+    pub operation: BlockOperation,
+    pub latency: Log2Histogram,
+    pub bytes: u64,
+    pub errors: u64,
+    pub in_flight: i64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LifecycleCounters {
+    pub forks: u64,
+    pub execs: u64,
+    pub exits: u64,
+    /// (pid of the parent, processes forked); bounded, what had no room is in `forks_untold`.
+    pub forks_by_parent: Vec<(u32, u64)>,
+    pub forks_untold: u64,
+}
+
+/// Counts by floor(log2(ns)): slot 0 holds 0 and 1 ns, slot n holds 2^n to 2^(n+1)-1 ns, slot 31 also all above (2.1 s).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log2Histogram {
+    pub slots: [u64; 32],
+}
+
+impl Log2Histogram {
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.slots.iter().sum()
+    }
+
+    /// What was counted after `earlier`, slot by slot; a slot that shrank (the map was made anew) counts as zero.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut slots = self.slots;
+        for (slot, before) in slots.iter_mut().zip(earlier.slots) {
+            *slot = slot.saturating_sub(before);
+        }
+        Self { slots }
+    }
+
+    /// The value, ns, below which `share` (0 to 1) of the counts lie, linear within a slot; none when empty.
+    #[must_use]
+    pub fn quantile_ns(&self, share: f64) -> Option<f64> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        let rank = share.clamp(0.0, 1.0) * count as f64;
+        let mut below = 0.0;
+        for (slot, in_slot) in self.slots.iter().enumerate() {
+            let in_slot = *in_slot as f64;
+            if in_slot > 0.0 && below + in_slot >= rank {
+                let low = if slot == 0 { 0.0 } else { (1u64 << slot) as f64 };
+                let high = (1u64 << (slot + 1)) as f64;
+                return Some(low + (high - low) * ((rank - below) / in_slot).clamp(0.0, 1.0));
+            }
+            below += in_slot;
+        }
+        None
+    }
+}

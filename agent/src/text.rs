@@ -1,0 +1,72 @@
+//! Text that strangers wrote: process names, arguments, cgroup names, log lines.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Most characters that a [`Text`] holds after escaping; the rest is cut and shown as `…`.
+pub const TEXT_MAX_CHARS: usize = 256;
+
+/// Escaped and bounded text of a stranger.
+///
+/// Printable ASCII stands for itself; every other byte is written `\xNN`, and a backslash `\\`, so that what is
+/// shown, stored or sent to a model has no control character, no newline, no look-alike and no more than
+/// [`TEXT_MAX_CHARS`] characters. A text is data: it is never a part of a command, a pattern or a format string.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Text(String);
+
+impl Text {
+    /// Escapes `bytes` up to the first NUL.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let mut escaped = String::with_capacity(bytes.len().min(TEXT_MAX_CHARS));
+        for byte in bytes {
+            let piece: Cow<'static, str> = match byte {
+                b'\\' => "\\\\".into(),
+                b' '..=b'~' => char::from(*byte).to_string().into(),
+                _ => format!("\\x{byte:02x}").into(),
+            };
+            if escaped.len() + piece.len() > TEXT_MAX_CHARS - 1 {
+                escaped.push('…');
+                break;
+            }
+            escaped.push_str(&piece);
+        }
+        Self(escaped)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the escaped text is the same as what the stranger wrote, so that it can serve as a name to look up.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        !self.0.contains(['\\', '…'])
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::from_bytes(text.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    /// Reads back what was stored escaped; anything that no [`Text`] could hold is escaped again.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = String::deserialize(deserializer)?;
+        let sound = stored.chars().count() <= TEXT_MAX_CHARS && stored.chars().all(|c| matches!(c, ' '..='~' | '…'));
+        Ok(if sound { Self(stored) } else { Self::from_bytes(stored.as_bytes()) })
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
