@@ -1,1 +1,145 @@
-//! decide
+//! Decide: hypotheses with evidence, and the mildest action whose effect suffices, or the honest "inconclusive".
+//!
+//! A proposal is untrusted whoever made it: only the policy of [`crate::execute`] turns it into a permit.
+
+use std::{fmt::Debug, future::Future, pin::Pin};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    execute::ActionRequest,
+    explain::{Explanation, Incident, IncidentUid},
+    observe::{Entity, SignalType},
+    reflect::Belief,
+    simulate::Forecast,
+};
+
+/// Whoever decides: the rules here, a model later. It sees values and returns a value; it can do nothing else.
+pub trait Reasoner: Debug + Send + Sync {
+    /// The author's name in traces: `rules`, `gemini`, …
+    fn name(&self) -> &str;
+
+    fn decide<'a>(&'a self, case: &'a Case) -> Pin<Box<dyn Future<Output = Proposal> + Send + 'a>>;
+}
+
+/// All that a reasoner is told of one incident.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub incident: Incident,
+    pub explanation: Explanation,
+    pub forecast: Forecast,
+    /// What was learnt of each action on this kind of incident.
+    pub beliefs: Vec<Belief>,
+    /// What was tried on this incident before, oldest first, and how it ended.
+    pub tried: Vec<Attempt>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Attempt {
+    pub action: ActionRequest,
+    /// `resolved`, `improved`, `unchanged`, `worse`, or `denied: …`.
+    pub result: String,
+}
+
+/// What went wrong, as the rules name it. The name is the rule's file, the key and the label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureMode {
+    MemoryLeak,
+    MemoryHog,
+    CgroupMemoryLimit,
+    SwapThrash,
+    CpuHog,
+    CpuQuota,
+    ForkStorm,
+    SwitchStorm,
+    MinorFaultChurn,
+    MajorFaultStorm,
+    FdExhaustion,
+    SyscallStorm,
+    SyscallErrors,
+    PidsLimit,
+    DeviceSaturation,
+    WritebackCongestion,
+    PortExhaustion,
+    ListenOverflow,
+    CloseWaitLeak,
+    NetworkLoss,
+    Unknown,
+}
+
+/// What somebody wants done about an incident, and why. Untrusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Proposal {
+    pub incident: IncidentUid,
+    /// Who says so: `rules`, a model's name, `operator`.
+    pub author: String,
+    /// Most likely first.
+    pub hypotheses: Vec<Hypothesis>,
+    pub decision: Decision,
+    pub justification: String,
+    pub confidence: Confidence,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Decision {
+    /// Do this, and see whether that comes true.
+    Act { action: ActionRequest, prediction: Prediction },
+    /// Nothing the agent may or should do; this is what a person should.
+    Advise { advice: String },
+    /// "Inconclusive, recommend human investigation", and what was missing.
+    Inconclusive { missing: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hypothesis {
+    pub failure_mode: FailureMode,
+    pub statement: String,
+    pub evidence_for: Vec<String>,
+    pub evidence_against: Vec<String>,
+    /// 0 to 1.
+    pub confidence: f64,
+}
+
+/// How sure, and what makes it so: the product of its parts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Confidence {
+    /// 0 to 1.
+    pub value: f64,
+    pub parts: Vec<ConfidencePart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfidencePart {
+    /// Such as "evidence", "share of the culprit", "past success", "lost events".
+    pub name: String,
+    /// 0 to 1.
+    pub factor: f64,
+}
+
+impl Confidence {
+    /// The product of the parts.
+    #[must_use]
+    pub fn of(parts: Vec<ConfidencePart>) -> Self {
+        let value = parts.iter().map(|part| part.factor.clamp(0.0, 1.0)).product();
+        Self { value, parts }
+    }
+}
+
+/// What must be seen after the action, or it did not help: the measure of the entity at most (or at least) so much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prediction {
+    pub signal_type: SignalType,
+    pub measure: String,
+    pub entity: Entity,
+    pub before: f64,
+    /// The value expected when the settle time is over.
+    pub after: f64,
+    /// Which way is better.
+    pub lower_is_better: bool,
+    /// Settle time, s.
+    pub within_s: u32,
+    pub statement: String,
+}

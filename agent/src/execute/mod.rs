@@ -1,1 +1,51 @@
-//! execute
+//! Execute: the one room with an effect. A proposal is judged, a permit is spent, an undo is on disk before the deed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What somebody asks for: an action by name with parameters, not yet checked in any way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRequest {
+    pub action_type: String,
+    #[serde(default)]
+    pub params: Map<String, Value>,
+}
+
+/// Why something was not done: a row of its own, part of the trace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Denial {
+    pub reason: String,
+    /// The rule that said no: `protected.comm`, `commands.renice`, `autonomy.advisor`, `schema`, …
+    pub rule: String,
+}
+
+/// How an action (or an undo) went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// Row of the journal; none for information actions, which change nothing.
+    pub action_id: Option<i64>,
+    pub action: ActionRequest,
+    /// The line that the allowlist judged and the executor ran.
+    pub command: String,
+    pub status: OutcomeStatus,
+    /// What the executor printed, bounded.
+    pub output: String,
+    pub duration_ms: u64,
+    /// What was found before and what stands now, in words: "nice 0 -> 10".
+    pub change: String,
+    /// Unix time, ms, when the change is taken back by itself; none for no lease.
+    pub lease_until_ms: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    Done,
+    /// It ran and said no; nothing was changed.
+    Failed,
+    TimedOut,
+    /// An undo that left the setting alone, because somebody else changed it since.
+    LeftAlone,
+}

@@ -1,1 +1,182 @@
-//! explain
+//! Explain: who, since when, how abnormal, how sure. Nothing here proposes an action.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    observe::{Entity, Numbers, Severity, Signal},
+    text::Text,
+};
+
+/// The identity of an incident, carried by everything downstream: a UUID of version 7, so its order is that of time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct IncidentUid(pub String);
+
+impl IncidentUid {
+    #[must_use]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl Default for IncidentUid {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for IncidentUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Signals of one cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Incident {
+    pub uid: IncidentUid,
+    /// Unix time, ms: first seen of its earliest signal.
+    pub opened_ms: i64,
+    /// Unix time, ms; none while a signal of it is open.
+    pub closed_ms: Option<i64>,
+    pub status: IncidentStatus,
+    /// The worst severity it has had.
+    pub severity: Severity,
+    /// One line for eyes.
+    pub title: String,
+    /// The signal that stands for the cause; the others are its symptoms.
+    pub primary: Signal,
+    pub symptoms: Vec<Signal>,
+    /// What is the same when the same thing happens again: signal type, measure, and the entity without its pid.
+    pub fingerprint: String,
+}
+
+impl Incident {
+    /// The primary signal and the symptoms.
+    pub fn signals(&self) -> impl Iterator<Item = &Signal> {
+        std::iter::once(&self.primary).chain(&self.symptoms)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentStatus {
+    /// Seen, not worked on.
+    Open,
+    /// The loop is at work on it.
+    Working,
+    /// A proposal waits for an operator.
+    AwaitingApproval,
+    /// An action helped.
+    Resolved,
+    /// It went by itself.
+    Subsided,
+    /// An operator is asked to look.
+    NeedsHuman,
+}
+
+/// Who, since when, how abnormal, and what is not known. Made by [`explain`](crate::explain) from an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    pub incident: IncidentUid,
+    /// Two or three plain sentences with the numbers.
+    pub summary: String,
+    pub primary: Signal,
+    pub symptoms: Vec<Signal>,
+    /// Unix time, ms.
+    pub since_ms: i64,
+    /// Worst first; the first is the culprit when its share is clearly the largest.
+    pub suspects: Vec<Suspect>,
+    /// How far the primary value stands from what is usual; none while the baseline has too few samples.
+    pub deviation: Option<Deviation>,
+    /// How the primary value moves; none while there are too few points.
+    pub trend: Option<Trend>,
+    pub node: NodeFacts,
+    /// What could not be read or was lost, in words.
+    pub unknown: Vec<String>,
+}
+
+impl Explanation {
+    /// The one to blame: the first suspect.
+    #[must_use]
+    pub fn culprit(&self) -> Option<&Suspect> {
+        self.suspects.first()
+    }
+}
+
+/// Something that may be the cause, with what it takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Suspect {
+    pub entity: Entity,
+    /// The cgroup that holds it, by path.
+    pub cgroup: Option<Text>,
+    /// The systemd unit that owns the cgroup.
+    pub unit: Option<Text>,
+    /// Its share of what is contested, 0 to 1.
+    pub share: f64,
+    /// What is contested: `cpu`, `memory`, `memory growth`, `forks`, `context switches`, `minor faults`, …
+    pub of: String,
+    /// All that is known of it in numbers, such as `cpu_percent`, `rss_bytes`, `nice`, `threads`, `forks_per_s`.
+    pub numbers: Numbers,
+    pub why: String,
+}
+
+/// A value against its baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Deviation {
+    pub value: f64,
+    pub baseline: Baseline,
+    /// value / p95; infinite is never stored: none where p95 is 0.
+    pub times_p95: Option<f64>,
+}
+
+/// What is usual for one measure of one entity (or of all entities of the measure).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Baseline {
+    pub samples: u64,
+    pub p50: f64,
+    pub p75: f64,
+    pub p95: f64,
+    pub p99: f64,
+    /// Standard deviation of the samples (n - 1).
+    pub volatility: f64,
+}
+
+/// Least squares over recent points of one measure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Trend {
+    /// What moves: the measure's name, unit last.
+    pub measure: String,
+    pub current: f64,
+    pub slope_per_min: f64,
+    /// Coefficient of determination, 0 to 1.
+    pub r_squared: f64,
+    pub direction: Direction,
+    pub points: usize,
+    pub span_s: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Rising,
+    Falling,
+    Flat,
+}
+
+/// What a decision must know of the node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeFacts {
+    pub online_cpus: u32,
+    pub memory_total_bytes: u64,
+    pub memory_available_bytes: u64,
+    pub swap_total_bytes: u64,
+    pub swap_free_bytes: u64,
+    pub swappiness: Option<u64>,
+    pub load_one: Option<f64>,
+    /// CPU time not idle, percent of all CPUs.
+    pub cpu_busy_percent: Option<f64>,
+}
