@@ -1,0 +1,202 @@
+//! The daemon as it is now: what the door shows, and the orders that it takes.
+
+use std::sync::{Arc, RwLock};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::{
+    execute::{ActionRequest, Outcome},
+    explain::{Incident, IncidentUid},
+    observe::{Event, History, Signal, Window},
+    reflect::TraceStep,
+    store::Store,
+};
+
+/// What everybody inside the daemon shares: the picture of now, the store, and the way to the spine.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    pub live: Arc<RwLock<Live>>,
+    pub store: Store,
+    /// Orders to the spine, the one place that acts.
+    pub orders: mpsc::Sender<Order>,
+    /// What happens, as it happens; a reader that is too slow loses the oldest and is told how many.
+    pub news: broadcast::Sender<News>,
+}
+
+/// The picture of now.
+#[derive(Debug, Default)]
+pub struct Live {
+    pub window: Window,
+    pub history: History,
+    /// Open signals, worst first.
+    pub signals: Vec<Signal>,
+    /// Incidents that are open.
+    pub incidents: Vec<Incident>,
+    pub status: Status,
+}
+
+/// Whether a part works. The same three states for probes, sources and rooms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PartState {
+    On,
+    Degraded { reason: String },
+    Off { reason: String },
+}
+
+/// One part of the agent, for `status` and `doctor`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Part {
+    /// `probe`, `source`, `store`, `executor`, …
+    pub kind: String,
+    pub name: String,
+    #[serde(flatten)]
+    pub state: PartState,
+    /// Runs so far and the time they took, where that is known (probes, sources).
+    pub runs: Option<u64>,
+    pub run_time_ns: Option<u64>,
+    /// Records lost by it since it was loaded.
+    pub lost: u64,
+}
+
+/// `kernelsight status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    /// Unix time, ms.
+    pub started_ms: i64,
+    pub now_ms: i64,
+    pub autonomy: Autonomy,
+    pub parts: Vec<Part>,
+    pub ticks: u64,
+    pub open_signals: usize,
+    pub open_incidents: usize,
+    /// The agent's own cost: CPU in percent of one core over the last minute, resident memory.
+    pub own_cpu_percent: Option<f64>,
+    pub own_rss_bytes: Option<u64>,
+    pub events_seen: u64,
+    pub events_lost: u64,
+    pub database_bytes: Option<u64>,
+    /// What a person should know first: what is missing, what was set aside, what was settled at start.
+    pub notes: Vec<String>,
+}
+
+/// How much the agent may do by itself.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Autonomy {
+    /// Looks, explains, proposes. No effect.
+    #[default]
+    Advisor,
+    /// Prepares; an operator approves each action.
+    Copilot,
+    /// Does what `autonomy.toml` lists as safe, by itself; the rest waits for approval.
+    Guardian,
+    /// Does whatever the policy permits.
+    Agent,
+}
+
+impl Autonomy {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Advisor => "advisor",
+            Self::Copilot => "copilot",
+            Self::Guardian => "guardian",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// Who gave an order, by the socket's peer credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Operator {
+    pub uid: u32,
+    pub pid: i32,
+    pub name: String,
+}
+
+/// What only the spine may do; the answer comes back on `reply`, an error in words a person can act on.
+#[derive(Debug)]
+pub enum Order {
+    SetAutonomy {
+        level: Autonomy,
+        by: Operator,
+        reply: oneshot::Sender<Result<Autonomy, String>>,
+    },
+    Approve {
+        proposal: i64,
+        by: Operator,
+        reply: oneshot::Sender<Result<Outcome, String>>,
+    },
+    Deny {
+        proposal: i64,
+        reason: String,
+        by: Operator,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    Undo {
+        action: i64,
+        by: Operator,
+        reply: oneshot::Sender<Result<Outcome, String>>,
+    },
+    /// `execute_remediation`: judged like any proposal, by the level and the policy.
+    Execute {
+        request: ActionRequest,
+        incident: Option<IncidentUid>,
+        justification: String,
+        confidence: f64,
+        by: Operator,
+        reply: oneshot::Sender<Result<Outcome, String>>,
+    },
+}
+
+/// What `watch` follows.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    SignalOpened {
+        signal: Signal,
+    },
+    SignalChanged {
+        signal: Signal,
+    },
+    SignalClosed {
+        signal: Signal,
+    },
+    IncidentOpened {
+        incident: Incident,
+    },
+    IncidentChanged {
+        incident: Incident,
+    },
+    /// A step of the loop on an incident.
+    Step {
+        incident: IncidentUid,
+        step: TraceStep,
+    },
+    Note {
+        text: String,
+    },
+    /// A kernel event, only for those who asked for raw.
+    Raw {
+        event: Event,
+    },
+}
