@@ -62,6 +62,16 @@ impl Entity {
         }
     }
 
+    /// What outlives the one entity: a process by its name, everything else by its key. Baselines, fingerprints and
+    /// beliefs are kept by class.
+    #[must_use]
+    pub fn class(&self) -> String {
+        match self {
+            Self::Process { comm, .. } => format!("process:{comm}"),
+            other => other.key(),
+        }
+    }
+
     /// The process, if this is one.
     #[must_use]
     pub fn process(&self) -> Option<ProcessId> {
