@@ -1,1 +1,4 @@
+//! Every test of the agent: one binary, one module a part.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod docket;

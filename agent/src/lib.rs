@@ -11,6 +11,7 @@
 //!          tools ◄─ serve ◄─ cli          (a client, like any other)
 //! ```
 
+pub mod agent;
 pub mod config;
 pub mod live;
 pub mod text;

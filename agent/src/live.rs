@@ -1,6 +1,6 @@
 //! The daemon as it is now: what the door shows, and the orders that it takes.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::{
     execute::{ActionRequest, Outcome},
     explain::{Incident, IncidentUid},
-    observe::{Event, History, Signal, Window},
+    observe::{Event, History, Signal, View, Window},
     reflect::TraceStep,
     store::Store,
 };
@@ -23,6 +23,31 @@ pub struct Daemon {
     pub orders: mpsc::Sender<Order>,
     /// What happens, as it happens; a reader that is too slow loses the oldest and is told how many.
     pub news: broadcast::Sender<News>,
+}
+
+impl Daemon {
+    /// The picture of now, to look at. Hold it briefly: the next tick waits for it.
+    pub fn look(&self) -> RwLockReadGuard<'_, Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The picture of now, for the spine to change.
+    pub fn change(&self) -> RwLockWriteGuard<'_, Live> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever follows; nobody following is well.
+    pub fn tell(&self, news: News) {
+        drop(self.news.send(news));
+    }
+}
+
+impl Live {
+    /// What the rooms after observation may look at.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View { window: &self.window, history: &self.history, signals: &self.signals }
+    }
 }
 
 /// The picture of now.

@@ -1,0 +1,133 @@
+//! The docket: which incident the loop takes up, and when it looks again. Pure; time is given.
+
+use std::collections::HashMap;
+
+use crate::{
+    decide::Attempt,
+    explain::{Incident, IncidentUid},
+    observe::Severity,
+    verify::Verdict,
+};
+
+/// Time that an incident is given before the first look, ms: its symptoms join, rates exist. A critical one waits not.
+const PATIENCE_MS: i64 = 2_000;
+/// Waits between looks that led to no action, ms; the last one repeats.
+const WAITS_MS: [i64; 6] = [3_000, 5_000, 10_000, 20_000, 40_000, 60_000];
+/// Wait after an action that helped, before the incident is looked at again, ms.
+const AFTER_HELP_MS: i64 = 30_000;
+/// Wait after an action that was taken back, ms.
+const AFTER_UNDO_MS: i64 = 5_000;
+/// Actions on one incident; after so many a person is asked.
+const MOST_ATTEMPTS: usize = 3;
+/// Incidents that are worked on at once.
+const MOST_AT_ONCE: usize = 4;
+
+/// How a pass over an incident ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// An action was carried out and verified.
+    Acted { attempt: Attempt, verdict: Verdict },
+    /// The policy said no, or the action could not be carried out; something else may be allowed.
+    Refused { attempt: Attempt },
+    /// A proposal waits for an operator.
+    AwaitsApproval,
+    /// Nothing was to be done: advice, or inconclusive.
+    LeftAlone,
+}
+
+#[derive(Debug, Default)]
+pub struct Docket {
+    cases: HashMap<IncidentUid, Case>,
+}
+
+#[derive(Debug, Default)]
+struct Case {
+    busy: bool,
+    awaits_approval: bool,
+    tried: Vec<Attempt>,
+    looks: usize,
+    next_look_ms: i64,
+    severity: Severity,
+    /// What the last look concluded, so that the same conclusion is not recorded again and again.
+    conclusion: Option<String>,
+}
+
+impl Docket {
+    /// The incidents to take up now, each with what was tried before; they count as busy until [`Docket::close`].
+    pub fn due(&mut self, incidents: &[Incident], now_ms: i64) -> Vec<(Incident, Vec<Attempt>)> {
+        self.cases.retain(|uid, case| case.busy || incidents.iter().any(|incident| incident.uid == *uid));
+        let mut free = MOST_AT_ONCE.saturating_sub(self.cases.values().filter(|case| case.busy).count());
+        let mut due = Vec::new();
+        for incident in incidents {
+            if free == 0 || incident.closed_ms.is_some() || incident.severity < Severity::Medium {
+                continue;
+            }
+            let case = self.cases.entry(incident.uid.clone()).or_default();
+            if incident.severity > case.severity {
+                case.severity = incident.severity;
+                case.next_look_ms = now_ms.min(case.next_look_ms);
+            }
+            let ripe = incident.severity == Severity::Critical || now_ms - incident.opened_ms >= PATIENCE_MS;
+            let free_of_others = !case.busy && !case.awaits_approval && case.tried.len() < MOST_ATTEMPTS;
+            if ripe && free_of_others && now_ms >= case.next_look_ms {
+                case.busy = true;
+                free -= 1;
+                due.push((incident.clone(), case.tried.clone()));
+            }
+        }
+        due
+    }
+
+    /// Says how a pass ended; sets when the next look is due.
+    pub fn close(&mut self, incident: &IncidentUid, ending: Ending, now_ms: i64) {
+        let Some(case) = self.cases.get_mut(incident) else { return };
+        case.busy = false;
+        case.awaits_approval = ending == Ending::AwaitsApproval;
+        let wait_ms = match ending {
+            Ending::Acted { attempt, verdict } => {
+                case.tried.push(attempt);
+                case.looks = 0;
+                if verdict.calls_for_undo() { AFTER_UNDO_MS } else { AFTER_HELP_MS }
+            }
+            Ending::Refused { attempt } => {
+                case.tried.push(attempt);
+                AFTER_UNDO_MS
+            }
+            Ending::AwaitsApproval => 0,
+            Ending::LeftAlone => {
+                let wait_ms = WAITS_MS[case.looks.min(WAITS_MS.len() - 1)];
+                case.looks += 1;
+                wait_ms
+            }
+        };
+        case.next_look_ms = now_ms + wait_ms;
+    }
+
+    /// Whether this conclusion differs from that of the last look at the incident; remembers it.
+    pub fn is_new(&mut self, incident: &IncidentUid, conclusion: String) -> bool {
+        let case = self.cases.entry(incident.clone()).or_default();
+        let new = case.conclusion.as_ref() != Some(&conclusion);
+        case.conclusion = Some(conclusion);
+        new
+    }
+
+    /// Takes the incident for an approved proposal; refused while the loop is at work on it.
+    pub fn take(&mut self, incident: &IncidentUid) -> Result<Vec<Attempt>, &'static str> {
+        let case = self.cases.entry(incident.clone()).or_default();
+        if case.busy {
+            return Err("the loop is at work on this incident; wait for its verdict");
+        }
+        case.busy = true;
+        case.awaits_approval = false;
+        Ok(case.tried.clone())
+    }
+
+    /// A proposal was denied or expired: the incident is looked at again, knowing that this was not wanted.
+    pub fn release(&mut self, incident: &IncidentUid, attempt: Attempt, now_ms: i64) {
+        if let Some(case) = self.cases.get_mut(incident) {
+            case.awaits_approval = false;
+            case.tried.push(attempt);
+            case.next_look_ms = now_ms + AFTER_UNDO_MS;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Which incident the loop takes up, and when.
+
+use kernelsight::{
+    agent::docket::{Docket, Ending},
+    decide::Attempt,
+    execute::ActionRequest,
+    explain::{Incident, IncidentStatus, IncidentUid},
+    numbers,
+    observe::{Entity, Severity, Signal, SignalType},
+    verify::Verdict,
+};
+
+fn incident(severity: Severity, opened_ms: i64) -> Incident {
+    let primary = Signal {
+        id: 1,
+        signal_type: SignalType::LoadMismatch,
+        measure: "psi_some_percent".into(),
+        entity: Entity::Node,
+        severity,
+        peak_severity: severity,
+        pressure: 0.5,
+        value: 50.0,
+        numbers: numbers! {},
+        sentence: String::new(),
+        first_seen_ms: opened_ms,
+        last_seen_ms: opened_ms,
+        count: 1,
+        closed_ms: None,
+        lost_events: 0,
+    };
+    Incident {
+        uid: IncidentUid(format!("incident of {opened_ms}")),
+        opened_ms,
+        closed_ms: None,
+        status: IncidentStatus::Open,
+        severity,
+        title: String::new(),
+        primary,
+        symptoms: Vec::new(),
+        fingerprint: String::new(),
+    }
+}
+
+fn attempt() -> Attempt {
+    let action = ActionRequest { action_type: "flush_buffers".into(), params: serde_json::Map::new() };
+    Attempt { action, result: "unchanged".into() }
+}
+
+fn acted(verdict: Verdict) -> Ending {
+    Ending::Acted { attempt: attempt(), verdict }
+}
+
+#[test]
+fn an_incident_is_given_two_seconds_before_the_first_look() {
+    let mut docket = Docket::default();
+    let incidents = [incident(Severity::High, 10_000)];
+    assert_eq!(docket.due(&incidents, 11_999), []);
+    assert_eq!(docket.due(&incidents, 12_000).len(), 1);
+}
+
+#[test]
+fn a_critical_incident_is_looked_at_at_once() {
+    assert_eq!(Docket::default().due(&[incident(Severity::Critical, 10_000)], 10_000).len(), 1);
+}
+
+#[test]
+fn a_low_incident_is_not_worked_on() {
+    assert_eq!(Docket::default().due(&[incident(Severity::Low, 0)], 100_000), []);
+}
+
+#[test]
+fn an_incident_is_not_taken_up_twice_at_once() {
+    let mut docket = Docket::default();
+    let incidents = [incident(Severity::High, 0)];
+    assert_eq!(docket.due(&incidents, 10_000).len(), 1);
+    assert_eq!(docket.due(&incidents, 20_000), []);
+    assert!(docket.take(&incidents[0].uid).is_err());
+}
+
+#[test]
+fn at_most_four_incidents_are_worked_on_at_once() {
+    let mut docket = Docket::default();
+    let incidents: Vec<_> = (0..6).map(|at| incident(Severity::High, at)).collect();
+    assert_eq!(docket.due(&incidents, 10_000).len(), 4);
+    docket.close(&incidents[0].uid, Ending::LeftAlone, 10_000);
+    assert_eq!(docket.due(&incidents, 10_001).len(), 1);
+}
+
+#[test]
+fn looks_that_lead_to_nothing_come_ever_later() {
+    let mut docket = Docket::default();
+    let incidents = [incident(Severity::High, 0)];
+    let mut now_ms = 2_000;
+    assert_eq!(docket.due(&incidents, now_ms).len(), 1);
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        docket.close(&incidents[0].uid, Ending::LeftAlone, now_ms);
+        let wait_ms =
+            (0..).step_by(1_000).find(|wait_ms| !docket.due(&incidents, now_ms + wait_ms).is_empty()).unwrap();
+        waits.push(wait_ms);
+        now_ms += wait_ms;
+    }
+    assert_eq!(waits, [3_000, 5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
+}
+
+#[test]
+fn after_three_actions_a_person_is_asked() {
+    let mut docket = Docket::default();
+    let incidents = [incident(Severity::High, 0)];
+    for round in 1..=3 {
+        let due = docket.due(&incidents, round * 100_000);
+        assert_eq!(due[0].1.len() as i64, round - 1);
+        docket.close(&incidents[0].uid, acted(Verdict::Unchanged), round * 100_000);
+    }
+    assert_eq!(docket.due(&incidents, 1_000_000), []);
+}
+
+#[test]
+fn an_incident_that_waits_for_an_operator_is_left_to_him() {
+    let mut docket = Docket::default();
+    let incidents = [incident(Severity::High, 0)];
+    assert_eq!(docket.due(&incidents, 10_000).len(), 1);
+    docket.close(&incidents[0].uid, Ending::AwaitsApproval, 10_000);
+    assert_eq!(docket.due(&incidents, 1_000_000), []);
+    docket.release(&incidents[0].uid, attempt(), 1_000_000);
+    let due = docket.due(&incidents, 1_005_000);
+    assert_eq!(due[0].1, [attempt()]);
+}
+
+#[test]
+fn the_same_conclusion_is_recorded_once() {
+    let mut docket = Docket::default();
+    let uid = IncidentUid("one".into());
+    assert!(docket.is_new(&uid, "advise: look".into()));
+    assert!(!docket.is_new(&uid, "advise: look".into()));
+    assert!(docket.is_new(&uid, "act".into()));
+}
