@@ -69,11 +69,6 @@ impl Cgroup {
         &self.path
     }
 
-    /// Moves a process in, with all its threads; pid 0 is the caller.
-    pub(crate) fn add(&self, pid: u32) -> Result<()> {
-        join(&self.directories, pid)
-    }
-
     /// The pids of what runs in it, and below it.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = self.directories.iter().flat_map(|directory| processes_below(directory)).collect();
@@ -234,11 +229,8 @@ pub(crate) fn enter(path: &str) -> Result<()> {
     if directories.is_empty() {
         bail!("there is no cgroup {path}");
     }
-    join(&directories, 0)
-}
-
-fn join(directories: &[PathBuf], pid: u32) -> Result<()> {
-    directories.iter().try_for_each(|directory| write(&directory.join("cgroup.procs"), &pid.to_string()))
+    // 0 is the writer, with all its threads.
+    directories.iter().try_for_each(|directory| write(&directory.join("cgroup.procs"), "0"))
 }
 
 fn write(file: &Path, value: &str) -> Result<()> {

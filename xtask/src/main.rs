@@ -4,7 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod agent;
+mod bench;
 mod cgroup;
+mod client;
+mod clock;
+mod demo;
+mod faults;
 mod load;
 mod place;
 mod run;
@@ -28,6 +34,15 @@ enum Verb {
     Run(run::Run),
     /// Format, lint, test, then the fault catalogue
     Test(test::Test),
+    /// Show the loop take a memory leak and a CPU hog, from the kernel's event to the verdict
+    Demo(demo::Demo),
+    /// Measure what the agent costs and how soon it sees, beside the goals
+    Bench(bench::Bench),
+    /// A fixed piece of work, for bench
+    #[command(hide = true)]
+    Work(bench::Work),
+    /// Inject each fault of the catalogue for real, and score what the agent saw and did
+    Faults(faults::Faults),
     /// One bounded load of the fault catalogue, by hand
     #[command(hide = true)]
     Load(load::Order),
@@ -38,6 +53,10 @@ fn main() -> ExitCode {
         Verb::Setup => setup::ensure(setup::For::Development).map(|()| true),
         Verb::Run(run) => run::run(run),
         Verb::Test(test) => test::test(&test),
+        Verb::Demo(demo) => demo::demo(&demo),
+        Verb::Bench(bench) => bench::bench(&bench),
+        Verb::Work(work) => work.run().map(|()| true),
+        Verb::Faults(faults) => faults::faults(&faults),
         Verb::Load(order) => load::carry_out(&order).map(|()| true),
     };
     match done {

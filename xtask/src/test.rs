@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{place, say, setup};
+use crate::{faults, place, say, setup};
 
 /// Lines of a failed stage that are shown; the log has all of them.
 const SHOWN_LINES: usize = 150;
@@ -43,7 +43,9 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
         cargo.args(["--", filter]);
     }
     total.add(stage("tests", &mut cargo, &log)?);
-    if false {
+    if !test.no_faults && test.filter.is_none() {
+        let (passed, failed) = faults::stage()?;
+        total.add(Count { passed, failed, ignored: 0 });
     }
     println!("{} passed, {} failed{}", total.passed, total.failed, total.ignored_words());
     Ok(total.failed == 0)

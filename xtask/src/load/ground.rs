@@ -109,7 +109,8 @@ impl Ground {
         signals.thread_unblock()?;
         let spawned = command.spawn();
         signals.thread_block()?;
-        let child = spawned.with_context(|| format!("`{}` cannot be started", command.get_program().to_string_lossy()))?;
+        let child =
+            spawned.with_context(|| format!("`{}` cannot be started", command.get_program().to_string_lossy()))?;
         self.helpers.push(child);
         self.helpers.last_mut().context("a helper that was just kept is gone")
     }
@@ -165,7 +166,9 @@ impl Drop for Ground {
         self.dismiss();
         // Those who ask back what they were doing are not waited for longer than a moment.
         let patience = Instant::now() + Duration::from_millis(300);
-        while Instant::now() < patience && self.helpers.iter_mut().any(|helper| !matches!(helper.try_wait(), Ok(Some(_)))) {
+        while Instant::now() < patience
+            && self.helpers.iter_mut().any(|helper| !matches!(helper.try_wait(), Ok(Some(_))))
+        {
             thread::sleep(Duration::from_millis(5));
         }
         for helper in &mut self.helpers {
