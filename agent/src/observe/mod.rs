@@ -4,6 +4,7 @@ pub mod entity;
 pub mod event;
 pub mod history;
 pub mod sample;
+pub mod scrape;
 pub mod signal;
 pub mod window;
 
