@@ -7,6 +7,7 @@ pub mod kernel;
 pub mod offsets;
 pub mod ring;
 pub mod sample;
+pub mod scrape;
 pub mod signal;
 pub mod window;
 
