@@ -1,5 +1,11 @@
 //! Execute: the one room with an effect. A proposal is judged, a permit is spent, an undo is on disk before the deed.
 
+pub mod journal;
+pub mod undo;
+
+pub use journal::{Intent, Journal, JournalError, JournalRow, JournalState};
+pub use undo::{Setting, ThreadBefore, Undo};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
