@@ -2,4 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod docket;
+mod kernel_child;
+mod kernel_counters;
+mod kernel_decode;
+mod kernel_events;
 mod kernel_load;
+mod kernel_tasks;
