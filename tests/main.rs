@@ -8,3 +8,8 @@ mod kernel_decode;
 mod kernel_events;
 mod kernel_load;
 mod kernel_tasks;
+mod store;
+mod store_bounds;
+mod store_crash;
+mod store_histogram;
+mod store_opening;
