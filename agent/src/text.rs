@@ -43,6 +43,12 @@ impl Text {
         &self.0
     }
 
+    /// The part of it that `find` points to: as escaped as the whole is, and not escaped twice.
+    #[must_use]
+    pub fn part<'a>(&'a self, find: impl FnOnce(&'a str) -> Option<&'a str>) -> Option<Self> {
+        find(&self.0).map(|part| Self(part.to_owned()))
+    }
+
     /// Whether the escaped text is the same as what the stranger wrote, so that it can serve as a name to look up.
     #[must_use]
     pub fn is_plain(&self) -> bool {
