@@ -2,3 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod docket;
+mod door;
+mod door_guard;
+mod door_support;

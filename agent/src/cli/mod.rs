@@ -14,6 +14,7 @@ pub mod proposals;
 pub mod signals;
 pub mod status;
 pub mod trace;
+pub mod trends;
 pub mod undo;
 pub mod watch;
 
@@ -57,6 +58,8 @@ pub enum Verb {
     Signals(signals::Signals),
     /// How each measure moves.
     /// What happens if nobody acts.
+    /// How each measure moves.
+    Trends(trends::Trends),
     /// What is wrong: one line an incident.
     Incidents(incidents::Incidents),
     /// The whole story of one pass of the loop; without a number, the latest ones.
@@ -118,10 +121,6 @@ pub struct Context {
 /// Does what the command line says; the process exits with the answer.
 #[must_use]
 pub fn main() -> ExitCode {
-    // The executor starts with an empty environment and must stay small: nothing else runs before it.
-    if std::env::args_os().nth(1).is_some_and(|verb| verb == "executor") {
-        return crate::execute::executor_main();
-    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -150,6 +149,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     match verb {
         Verb::Status(verb) => done(verb.run(&context)),
         Verb::Signals(verb) => done(verb.run(&context)),
+        Verb::Trends(verb) => done(verb.run(&context)),
         Verb::Incidents(verb) => done(verb.run(&context)),
         Verb::Trace(verb) => done(verb.run(&context)),
         Verb::Proposals(verb) => done(verb.run(&context)),

@@ -32,10 +32,20 @@ pub struct Trace {
 impl Trace {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         match self.id {
-            Some(trace) => context.show::<GetTrace>(&get_trace::Params { trace }, |trace, _| reflect::story(trace)),
+            Some(trace) => context.show::<GetTrace>(&get_trace::Params { trace }, story),
             None => context.show::<ListTraces>(&Params { incident: self.incident, most: self.most }, text),
         }
     }
+}
+
+/// One trace for eyes: its steps in their order.
+#[must_use]
+pub fn story(trace: &reflect::Trace, eyes: &Eyes) -> String {
+    let mut lines = vec![format!("trace {}, incident {}, {}", trace.trace_id, trace.incident, eyes.when(trace.timestamp))];
+    for step in &trace.steps {
+        lines.push(format!("{}  {:?}: {}", eyes.clock(step.at_ms), step.phase, step.text));
+    }
+    lines.join("\n")
 }
 
 /// The traces for eyes.

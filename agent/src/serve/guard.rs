@@ -104,7 +104,7 @@ impl Reading {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is over 1 MiB"));
         }
         let begun_before = self.frame > 0;
-        let (ended, rest) = match lines.last() {
+        let (ended, rest) = match lines.next_back() {
             Some(rest) => (true, rest.len()),
             None => (false, self.frame + first),
         };

@@ -21,6 +21,7 @@ pub mod list_proposals;
 pub mod list_traces;
 pub mod query_signals;
 pub mod set_autonomy;
+pub mod summarize_trends;
 pub mod undo_action;
 
 use std::{fmt, future::Future, pin::Pin};
@@ -48,6 +49,7 @@ pub static TOOLS: &[Entry] = &[
     entry::<list_actions::ListActions>(),
     entry::<list_proposals::ListProposals>(),
     entry::<follow::Follow>(),
+    entry::<summarize_trends::SummarizeTrends>(),
     entry::<deny_proposal::DenyProposal>(),
     entry::<undo_action::UndoAction>(),
     entry::<set_autonomy::SetAutonomy>(),
