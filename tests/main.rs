@@ -5,3 +5,4 @@ mod docket;
 mod door;
 mod door_guard;
 mod door_support;
+mod kernel_load;

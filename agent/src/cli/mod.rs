@@ -10,6 +10,7 @@ pub mod autonomy;
 pub mod deny;
 pub mod doctor;
 pub mod incidents;
+pub mod predict;
 pub mod proposals;
 pub mod signals;
 pub mod status;
@@ -60,6 +61,8 @@ pub enum Verb {
     /// What happens if nobody acts.
     /// How each measure moves.
     Trends(trends::Trends),
+    /// What happens if nobody acts.
+    Predict(predict::Predict),
     /// What is wrong: one line an incident.
     Incidents(incidents::Incidents),
     /// The whole story of one pass of the loop; without a number, the latest ones.
@@ -150,6 +153,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Status(verb) => done(verb.run(&context)),
         Verb::Signals(verb) => done(verb.run(&context)),
         Verb::Trends(verb) => done(verb.run(&context)),
+        Verb::Predict(verb) => done(verb.run(&context)),
         Verb::Incidents(verb) => done(verb.run(&context)),
         Verb::Trace(verb) => done(verb.run(&context)),
         Verb::Proposals(verb) => done(verb.run(&context)),

@@ -3,6 +3,9 @@
 pub mod entity;
 pub mod event;
 pub mod history;
+pub mod kernel;
+pub mod offsets;
+pub mod ring;
 pub mod sample;
 pub mod signal;
 pub mod window;

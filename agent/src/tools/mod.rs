@@ -21,6 +21,7 @@ pub mod list_proposals;
 pub mod list_traces;
 pub mod query_signals;
 pub mod set_autonomy;
+pub mod simulate_scenario;
 pub mod summarize_trends;
 pub mod undo_action;
 
@@ -50,6 +51,7 @@ pub static TOOLS: &[Entry] = &[
     entry::<list_proposals::ListProposals>(),
     entry::<follow::Follow>(),
     entry::<summarize_trends::SummarizeTrends>(),
+    entry::<simulate_scenario::SimulateScenario>(),
     entry::<deny_proposal::DenyProposal>(),
     entry::<undo_action::UndoAction>(),
     entry::<set_autonomy::SetAutonomy>(),
