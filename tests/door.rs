@@ -28,10 +28,13 @@ fn a_viewer_may_look_and_no_more() {
     }
     assert_eq!(house.ordered(), Vec::<String>::new());
     let viewer = format!("{} (uid {})", nix_name(), nix::unistd::getuid());
-    let refused = house.call("set_autonomy", json!({ "level": "agent" })).unwrap_err().replace(&viewer, "ann (uid 1000)");
+    let refused =
+        house.call("set_autonomy", json!({ "level": "agent" })).unwrap_err().replace(&viewer, "ann (uid 1000)");
     check(
         Err(refused),
-        expect!["ann (uid 1000) may not use set_autonomy: only root and the group kernelsight-admin may approve, deny, undo, execute or change the level"],
+        expect![
+            "ann (uid 1000) may not use set_autonomy: only root and the group kernelsight-admin may approve, deny, undo, execute or change the level"
+        ],
     );
 }
 
@@ -63,7 +66,9 @@ fn at_advisor_nothing_is_carried_out_whoever_asks() {
     let house = House::open(Role::Admin);
     check(
         house.call("approve_proposal", json!({ "proposal": 7 })),
-        expect!["approve_proposal does nothing at level advisor: it needs copilot or above (`kernelsight autonomy copilot`)"],
+        expect![
+            "approve_proposal does nothing at level advisor: it needs copilot or above (`kernelsight autonomy copilot`)"
+        ],
     );
     assert!(house.call("execute_remediation", json!({})).unwrap_err().contains("at level advisor"));
     assert_eq!(house.ordered(), Vec::<String>::new());
@@ -106,15 +111,21 @@ fn parameters_are_read_strictly_and_the_error_says_what_would_be_right() {
     house.level(Autonomy::Agent);
     check(
         house.call("query_signals", json!({ "severity": "high" })),
-        expect!["query_signals: unknown field `severity`, expected one of `severity_min`, `lookback_minutes`, `signal_types`; it takes severity_min (low|medium|high|critical, optional), lookback_minutes (integer 1 to 525600, optional), signal_types (list of memory_pressure|load_mismatch|io_congestion|network_degradation|tcp_exhaustion|swap_thrashing|block_device_saturation|scheduler|syscall|page_fault, optional)"],
+        expect![
+            "query_signals: unknown field `severity`, expected one of `severity_min`, `lookback_minutes`, `signal_types`; it takes severity_min (low|medium|high|critical, optional), lookback_minutes (integer 1 to 525600, optional), signal_types (list of memory_pressure|load_mismatch|io_congestion|network_degradation|tcp_exhaustion|swap_thrashing|block_device_saturation|scheduler|syscall|page_fault, optional)"
+        ],
     );
     check(
         house.call("get_trace", json!({ "trace": "one" })),
-        expect![[r#"get_trace: `trace` is "one": invalid type: string "one", expected i64; it takes trace (integer 1 to 9223372036854775807)"#]],
+        expect![[
+            r#"get_trace: `trace` is "one": invalid type: string "one", expected i64; it takes trace (integer 1 to 9223372036854775807)"#
+        ]],
     );
     check(
         house.call("get_trace", json!({ "trace": 0 })),
-        expect!["get_trace: `trace` is 0: it must be from 1 to 9223372036854775807; it takes trace (integer 1 to 9223372036854775807)"],
+        expect![
+            "get_trace: `trace` is 0: it must be from 1 to 9223372036854775807; it takes trace (integer 1 to 9223372036854775807)"
+        ],
     );
     check(
         house.call("get_trace", json!({})),
@@ -126,18 +137,24 @@ fn parameters_are_read_strictly_and_the_error_says_what_would_be_right() {
     );
     check(
         house.call("set_autonomy", json!({ "level": "root" })),
-        expect![[r#"set_autonomy: `level` is "root": unknown variant `root`, expected one of `advisor`, `copilot`, `guardian`, `agent`; it takes level (advisor|copilot|guardian|agent)"#]],
+        expect![[
+            r#"set_autonomy: `level` is "root": unknown variant `root`, expected one of `advisor`, `copilot`, `guardian`, `agent`; it takes level (advisor|copilot|guardian|agent)"#
+        ]],
     );
     check(
         house.call(
             "execute_remediation",
             json!({ "action_type": "flush_buffers", "params": {}, "justification": "x", "confidence": 1.5 }),
         ),
-        expect!["execute_remediation: `confidence` is 1.5: it must be from 0 to 1; it takes action_type (string), params (object), justification (string), confidence (number 0 to 1)"],
+        expect![
+            "execute_remediation: `confidence` is 1.5: it must be from 0 to 1; it takes action_type (string), params (object), justification (string), confidence (number 0 to 1)"
+        ],
     );
     check(
         house.call("deny_proposal", json!({ "proposal": 1, "reason": "\u{1b}[2J" })),
-        expect![[r#"deny_proposal: `reason` is "\\u001b[2J": it must have no control characters; it takes proposal (integer 1 to 9223372036854775807), reason (string)"#]],
+        expect![[
+            r#"deny_proposal: `reason` is "\\u001b[2J": it must have no control characters; it takes proposal (integer 1 to 9223372036854775807), reason (string)"#
+        ]],
     );
     assert_eq!(house.ordered(), Vec::<String>::new());
 }
@@ -162,15 +179,16 @@ fn every_schema_is_strict_and_says_what_each_parameter_is() {
 
 #[test]
 fn the_tools_of_the_plan_have_their_names_and_parameters() {
-    let told: Vec<String> = ["query_signals", "summarize_trends", "simulate_scenario", "propose_action", "execute_remediation"]
-        .into_iter()
-        .map(|name| {
-            let tool = TOOLS.iter().find(|tool| tool.name == name).unwrap();
-            let schema = (tool.schema)();
-            let params: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-            format!("{name}({})", params.join(", "))
-        })
-        .collect();
+    let told: Vec<String> =
+        ["query_signals", "summarize_trends", "simulate_scenario", "propose_action", "execute_remediation"]
+            .into_iter()
+            .map(|name| {
+                let tool = TOOLS.iter().find(|tool| tool.name == name).unwrap();
+                let schema = (tool.schema)();
+                let params: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+                format!("{name}({})", params.join(", "))
+            })
+            .collect();
     expect![[r#"
         query_signals(severity_min, lookback_minutes, signal_types)
         summarize_trends(signal_type, analysis_window)
@@ -186,13 +204,15 @@ fn signals_are_found_open_and_past_by_severity_and_type() {
     let open = signal();
     let mut past = signal();
     let now = kernelsight::tools::ask::now_ms();
-    (past.id, past.first_seen_ms, past.last_seen_ms, past.closed_ms) = (2, now - 90_000, now - 60_000, Some(now - 60_000));
+    (past.id, past.first_seen_ms, past.last_seen_ms, past.closed_ms) =
+        (2, now - 90_000, now - 60_000, Some(now - 60_000));
     house.daemon.change().signals = vec![open];
     house.daemon.store.keep_signal(&past);
     house.daemon.store.flush().unwrap();
     let found = |params| {
         let answer = house.call("query_signals", params).unwrap();
-        let ids: Vec<i64> = answer["signals"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()).collect();
+        let ids: Vec<i64> =
+            answer["signals"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()).collect();
         (ids, answer["open"].as_i64().unwrap())
     };
     assert_eq!(found(json!({})), (vec![1, 2], 1));
@@ -210,7 +230,7 @@ fn an_incident_is_found_by_the_beginning_of_its_id() {
     assert_eq!(answer["incident"]["title"], "python3 (pid 812) eats the memory");
     check(
         house.call("get_incident", json!({ "incident": "ffff" })),
-        expect!["incident ffff is not there; see `kernelsight incidents --all` (list_incidents) for those that are"],
+        expect!["incident ffff is not there; see `kernelsight incidents` (list_incidents) for those that are"],
     );
     check(
         house.call("get_trace", json!({ "trace": 99 })),

@@ -204,7 +204,9 @@ fn a_stale_socket_is_replaced_and_anything_else_is_left_alone() {
     symlink(at("stale"), at("link")).unwrap();
     check_refused(
         &at("link"),
-        expect!["DIR/link is a symbolic link, not a socket; it is left alone: remove it, or give another path by --socket"],
+        expect![
+            "DIR/link is a symbolic link, not a socket; it is left alone: remove it, or give another path by --socket"
+        ],
     );
 
     let live = UnixListener::bind(at("live")).unwrap();

@@ -71,6 +71,7 @@ offsets! {
     cgroup_kn = "cgroup.kn";
     kernfs_id = "kernfs_node.id";
     files_fdt = "files_struct.fdt";
+    files_next_fd = "files_struct.next_fd";
     fdt_max_fds = "fdtable.max_fds";
     fdt_open_fds = "fdtable.open_fds";
     fdt_fd = "fdtable.fd";

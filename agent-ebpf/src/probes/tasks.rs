@@ -3,16 +3,16 @@
 
 use core::{ffi::c_void, ptr};
 
-use aya_ebpf::helpers::generated::bpf_seq_write;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_seq_write};
 
 use crate::{
     kernel::{field, probe_read, setting},
     wire::{ProcessRow, TaskCounters, ThreadRow},
 };
 
-/// Words of a descriptor table that are counted at most: 65,536 descriptors.
-const WORDS: usize = 1024;
-const CHUNK: usize = 8;
+/// Words of a descriptor table that are read at once, and how often: 4,096 descriptors above the first free one.
+const CHUNK: usize = 4;
+const CHUNKS: u32 = 16;
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
@@ -119,7 +119,8 @@ fn describe(task: *const u8, row: &mut ProcessRow) {
     }
 }
 
-/// Counts the bits of the descriptor table; the table never shrinks, so one that was large once costs more.
+/// Counts the bits of the descriptor table. Below `next_fd` all are set, so the count begins there, and reaches far
+/// enough for all but a table whose descriptors lie thousands apart.
 #[inline(always)]
 fn open_files(task: *const u8) -> u64 {
     let files = field!(task, task_files as *const u8);
@@ -127,21 +128,31 @@ fn open_files(task: *const u8) -> u64 {
         return 0;
     }
     let table = field!(files, files_fdt as *const u8);
-    let words = field!(table, fdt_max_fds as u32) as usize / 64;
+    let words = field!(table, fdt_max_fds as u32) / 64;
     let bits = field!(table, fdt_open_fds as u64);
-    let mut open = 0;
-    let mut word = 0;
-    while word < WORDS && word < words {
-        // The smallest table has one word; beyond it they come by chunks.
-        if words < CHUNK {
-            open += count_ones(probe_read(bits + 8 * word as u64));
-            word += 1;
-        } else {
-            let chunk: [u64; CHUNK] = probe_read(bits + 8 * word as u64);
-            for bits in chunk {
-                open += count_ones(bits);
-            }
-            word += CHUNK;
+    if words < CHUNK as u32 {
+        return count_ones(probe_read(bits)); // The first table, of one word; all others are of whole chunks.
+    }
+    let first = field!(files, files_next_fd as u32) / (64 * CHUNK as u32);
+    let mut open = u64::from(first) * 64 * CHUNK as u64;
+    for chunk in 0..CHUNKS {
+        if (first + chunk) * CHUNK as u32 >= words {
+            break;
+        }
+        let mut bits_of = [0u64; CHUNK];
+        // SAFETY: the helper writes the chunk or nothing.
+        let failed = unsafe {
+            bpf_probe_read_kernel(
+                bits_of.as_mut_ptr().cast(),
+                size_of::<[u64; CHUNK]>() as u32,
+                (bits + u64::from(first + chunk) * size_of::<[u64; CHUNK]>() as u64) as _,
+            )
+        };
+        if failed != 0 {
+            break;
+        }
+        for bits in bits_of {
+            open += count_ones(bits);
         }
     }
     open

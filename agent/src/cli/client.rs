@@ -34,9 +34,9 @@ impl Client {
         let no_daemon = || CliError::NoDaemon { path: path.to_owned() };
         let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => CliError::NotAllowed { path: path.to_owned() },
-            io::ErrorKind::InvalidInput => CliError::Usage {
-                reason: format!("{} cannot be a socket's path: {error}", path.display()),
-            },
+            io::ErrorKind::InvalidInput => {
+                CliError::Usage { reason: format!("{} cannot be a socket's path: {error}", path.display()) }
+            }
             _ => no_daemon(),
         })?;
         match timeout(HELLO_WITHIN, serve_client((), stream.into_split())).await {
@@ -71,7 +71,10 @@ impl Client {
             return Err(failed(said.join("\n")));
         }
         serde_json::from_value(result.structured_content.unwrap_or_default()).map_err(|error| {
-            failed(format!("the daemon answers {} in a way that this program does not know ({error}): is it of the same version?", T::NAME))
+            failed(format!(
+                "the daemon answers {} in a way that this program does not know ({error}): is it of the same version?",
+                T::NAME
+            ))
         })
     }
 

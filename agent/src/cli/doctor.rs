@@ -85,7 +85,9 @@ pub fn text(report: &Report, _: &Eyes) -> String {
     let of = |health| report.checks.iter().filter(|check| check.health == health).count();
     let end = match (of(Health::Fatal), of(Health::Lacking)) {
         (0, 0) => paint(Mood::Good, "The agent can run here, with all it has."),
-        (0, lacking) => format!("The agent can run here; {}.", counted(lacking, "thing is lacking", "things are lacking")),
+        (0, lacking) => {
+            format!("The agent can run here; {}.", counted(lacking, "thing is lacking", "things are lacking"))
+        }
         (fatal, _) => {
             let reasons = counted(fatal, "reason", "reasons");
             paint(Mood::Bad, &format!("The agent cannot run here, for {reasons} (✗)."))

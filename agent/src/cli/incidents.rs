@@ -23,9 +23,9 @@ pub struct Incidents {
     /// One incident in full, by its id or the beginning of it.
     #[arg(value_name = "ID")]
     pub incident: Option<Prose<64>>,
-    /// Those that are over, too.
+    /// Only those that are open.
     #[arg(long)]
-    pub all: bool,
+    pub open: bool,
     /// Most incidents.
     #[arg(long, value_name = "N", default_value = "50")]
     pub most: Bounded<1, 500>,
@@ -36,7 +36,7 @@ impl Incidents {
         match self.incident {
             Some(incident) => context.show::<GetIncident>(&get_incident::Params { incident }, one),
             None => {
-                let params = Params { open_only: !self.all, most: self.most };
+                let params = Params { open_only: self.open, most: self.most };
                 context.show::<ListIncidents>(&params, text)
             }
         }
@@ -46,8 +46,9 @@ impl Incidents {
 /// The incidents for eyes.
 #[must_use]
 pub fn text(answer: &Answer, eyes: &Eyes) -> String {
+    let open = answer.incidents.iter().filter(|incident| incident.closed_ms.is_none()).count();
     if answer.incidents.is_empty() {
-        return "Nothing is wrong.".to_owned();
+        return "Nothing is wrong, and nothing was.".to_owned();
     }
     let rows = answer.incidents.iter().map(|incident| {
         [
@@ -59,7 +60,9 @@ pub fn text(answer: &Answer, eyes: &Eyes) -> String {
             incident.title.clone(),
         ]
     });
-    eyes.table(["INCIDENT", "SEVERITY", "SINCE", "WHO", "STATE", "WHAT"], rows)
+    let table = eyes.table(["INCIDENT", "SEVERITY", "SINCE", "WHO", "STATE", "WHAT"], rows);
+    let open = counted(open, "incident is open", "incidents are open");
+    format!("{table}\n\n{open}. More of one: `kernelsight incidents ID`, `kernelsight trace ID`.")
 }
 
 /// One incident for eyes.

@@ -7,6 +7,7 @@ pub mod eyes;
 pub mod actions;
 pub mod approve;
 pub mod autonomy;
+pub mod bench;
 pub mod deny;
 pub mod doctor;
 pub mod incidents;
@@ -82,6 +83,12 @@ pub enum Verb {
     /// Ask the policy what it would say; needs no daemon.
     /// What this machine has and lacks for the agent; needs no daemon.
     Doctor(doctor::Doctor),
+    /// Time each program beside an empty one.
+    #[command(hide = true)]
+    BenchProbes(bench::BenchProbes),
+    /// Measure the store against bare SQLite.
+    #[command(hide = true)]
+    BenchStore(bench::BenchStore),
     /// Follow live: one line for each thing that happens.
     Watch(watch::Watch),
 }
@@ -146,8 +153,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     let Cli { socket, json, verb } = cli;
-    let context =
-        Context { socket: socket.clone().unwrap_or_else(default_socket), json, eyes: Eyes::of_terminal() };
+    let context = Context { socket: socket.clone().unwrap_or_else(default_socket), json, eyes: Eyes::of_terminal() };
     let done = |result: Result<(), CliError>| result.map(|()| ExitCode::SUCCESS);
     match verb {
         Verb::Status(verb) => done(verb.run(&context)),
@@ -163,6 +169,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Autonomy(verb) => done(verb.run(&context)),
         Verb::Actions(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
+        Verb::BenchProbes(verb) => done(verb.run(&context)),
+        Verb::BenchStore(verb) => done(verb.run(&context)),
         Verb::Watch(verb) => done(verb.run(&context)),
     }
 }

@@ -29,11 +29,7 @@ pub struct Signals {
 
 impl Signals {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let params = Params {
-            severity_min: self.severity,
-            lookback_minutes: self.lookback,
-            signal_types: self.types,
-        };
+        let params = Params { severity_min: self.severity, lookback_minutes: self.lookback, signal_types: self.types };
         context.show::<QuerySignals>(&params, text)
     }
 }

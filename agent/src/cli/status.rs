@@ -61,7 +61,11 @@ pub fn verdict(status: &live::Status) -> String {
     if degraded > 0 {
         troubles.push(format!("{} degraded", counted(degraded, "part is", "parts are")));
     }
-    let agent = if troubles.is_empty() { "the agent is whole".to_owned() } else { format!("of the agent, {}", troubles.join(" and ")) };
+    let agent = if troubles.is_empty() {
+        "the agent is whole".to_owned()
+    } else {
+        format!("of the agent, {}", troubles.join(" and "))
+    };
     match (status.open_incidents, status.open_signals) {
         (0, 0) if troubles.is_empty() => {
             paint(Mood::Good, &format!("All is well: nothing is abnormal, and all {} parts work.", status.parts.len()))

@@ -84,7 +84,11 @@ fn row(answer: &Answer, series: &Series) -> [String; 7] {
                 Direction::Flat => "→".to_owned(),
             };
             let sign = if trend.slope_per_min > 0.0 { "+" } else { "" };
-            (measured(trend.current), format!("{arrow} {sign}{}", measured(trend.slope_per_min)), eyes::short(trend.r_squared))
+            (
+                measured(trend.current),
+                format!("{arrow} {sign}{}", measured(trend.slope_per_min)),
+                eyes::short(trend.r_squared),
+            )
         }
         (None, Some(why)) => (why.clone(), String::new(), String::new()),
         (None, None) => (String::new(), String::new(), String::new()),
@@ -95,7 +99,8 @@ fn row(answer: &Answer, series: &Series) -> [String; 7] {
 fn pattern(answer: &Answer, window: &str) -> String {
     let pattern = &answer.pattern;
     let about: Vec<String> = pattern.about.iter().map(|(who, times)| format!("{who} ({times})")).collect();
-    let worst = if pattern.worst > Severity::None { format!(", {} at the worst", pattern.worst) } else { String::new() };
+    let worst =
+        if pattern.worst > Severity::None { format!(", {} at the worst", pattern.worst) } else { String::new() };
     format!(
         "\n{}: {} in {window}, {} open{worst}; some stood for {} in all; about {}.",
         answer.signal_type,

@@ -50,7 +50,11 @@ pub(super) async fn follow(client: &Client, context: &Context, raw: bool) -> Res
         if answer.lost > 0 {
             let lost = format!("{} news were lost: this reader was too slow", answer.lost);
             // With --raw, standard output holds events only.
-            if raw || context.json { warn(&lost) } else { super::print(&format!("{}  {lost}", eyes.clock(eyes.now_ms)))? }
+            if raw || context.json {
+                warn(&lost)
+            } else {
+                super::print(&format!("{}  {lost}", eyes.clock(eyes.now_ms)))?
+            }
         }
     }
 }

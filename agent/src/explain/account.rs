@@ -30,7 +30,8 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
     unknown.extend(attribution.unknown);
     let mut suspects = attribution.suspects;
     if suspects.is_empty() {
-        let of_symptom = incident.symptoms.iter().map(|symptom| attribute(symptom, view.window, known.own_pid).suspects);
+        let of_symptom =
+            incident.symptoms.iter().map(|symptom| attribute(symptom, view.window, known.own_pid).suspects);
         suspects = of_symptom.into_iter().find(|suspects| !suspects.is_empty()).unwrap_or_default();
     }
     let deviation = known.baseline.map(|baseline| deviation(primary.value, baseline));
@@ -74,7 +75,9 @@ fn trend_of(signal: &Signal, view: &View) -> Result<Trend, super::TooLittle> {
 
 /// The resident memory of the culprit, or of the process of its cgroup that moved most.
 fn growth_of(culprit: &Suspect, view: &View) -> Option<Trend> {
-    let of_process = |id: ProcessId| trend("rss_bytes", view.window.rss_track(id).map(|(at, rss)| (at as f64 / 1e9, rss as f64))).ok();
+    let of_process = |id: ProcessId| {
+        trend("rss_bytes", view.window.rss_track(id).map(|(at, rss)| (at as f64 / 1e9, rss as f64))).ok()
+    };
     match &culprit.entity {
         Entity::Process { id, .. } => of_process(*id),
         Entity::Cgroup { path } => {

@@ -171,16 +171,7 @@ fn of_group(
     tick: &Tick,
 ) -> Suspect {
     let path = members.first().map_or_else(|| cgroup.into(), |member| member.sample.cgroup.clone());
-    suspect(
-        Entity::Cgroup { path },
-        members,
-        facts::together(members, tick),
-        amount,
-        total,
-        contested,
-        window,
-        tick,
-    )
+    suspect(Entity::Cgroup { path }, members, facts::together(members, tick), amount, total, contested, window, tick)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the two kinds of suspect differ in the first three only")]
@@ -309,8 +300,11 @@ impl Contested {
             }
             Self::SyscallErrors => {
                 let rows = &tick.kernel.syscalls.as_ref()?.errors;
-                let same = |name: &str, value: u32| signal.numbers.get(name).is_none_or(|number| number == f64::from(value));
-                let of_it = rows.iter().filter(|row| row.pid == pid && same("errno", row.errno) && same("syscall", row.syscall));
+                let same =
+                    |name: &str, value: u32| signal.numbers.get(name).is_none_or(|number| number == f64::from(value));
+                let of_it = rows
+                    .iter()
+                    .filter(|row| row.pid == pid && same("errno", row.errno) && same("syscall", row.syscall));
                 per_s(of_it.map(|row| row.count).sum())
             }
             Self::OpenFiles => process.sample.open_files.map(|files| files as f64),
@@ -351,5 +345,8 @@ impl Contested {
 
 /// Growth of the resident memory, bytes/s, when it is steady enough to be called so.
 fn grows_at(process: &ProcessTick) -> Option<f64> {
-    process.growth.filter(|growth| growth.rising_share >= GROWTH_RISING && growth.bytes_per_s > 0.0).map(|g| g.bytes_per_s)
+    process
+        .growth
+        .filter(|growth| growth.rising_share >= GROWTH_RISING && growth.bytes_per_s > 0.0)
+        .map(|g| g.bytes_per_s)
 }

@@ -237,9 +237,8 @@ fn live_together(a: &Entity, b: &Entity, view: &View) -> bool {
         !gathers_strangers(path) && cgroup_of(id).is_some_and(|cgroup| is_within(cgroup.as_str(), path))
     };
     match (a, b) {
-        (Entity::Process { id, .. }, Entity::Cgroup { path }) | (Entity::Cgroup { path }, Entity::Process { id, .. }) => {
-            holds(path.as_str(), *id)
-        }
+        (Entity::Process { id, .. }, Entity::Cgroup { path })
+        | (Entity::Cgroup { path }, Entity::Process { id, .. }) => holds(path.as_str(), *id),
         (Entity::Cgroup { path: a }, Entity::Cgroup { path: b }) => {
             let below = |a: &str, b: &str| !gathers_strangers(b) && is_within(a, b);
             below(a.as_str(), b.as_str()) || below(b.as_str(), a.as_str())
@@ -300,7 +299,10 @@ fn arrange(incident: &mut Incident) {
         let rank = |signal: &Signal| {
             (specificity(&signal.entity), std::cmp::Reverse((signal.first_seen_ms, signal.id)), signal.peak_severity)
         };
-        let early = signals.iter().enumerate().filter(|(_, signal)| counts(signal) && signal.first_seen_ms <= began + JITTER_MS);
+        let early = signals
+            .iter()
+            .enumerate()
+            .filter(|(_, signal)| counts(signal) && signal.first_seen_ms <= began + JITTER_MS);
         early.max_by_key(|(_, signal)| rank(signal)).map(|(at, _)| at)
     });
     if let Some(at) = cause {
@@ -325,7 +327,10 @@ const fn specificity(entity: &Entity) -> u8 {
 }
 
 fn is_over(incident: &Incident) -> bool {
-    incident.signals().filter(|signal| signal.peak_severity >= Severity::Medium).all(|signal| signal.closed_ms.is_some())
+    incident
+        .signals()
+        .filter(|signal| signal.peak_severity >= Severity::Medium)
+        .all(|signal| signal.closed_ms.is_some())
 }
 
 /// An incident that the loop is at work on keeps its status: its verdict says how it ended.

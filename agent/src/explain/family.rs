@@ -16,7 +16,8 @@ pub(super) fn strangers(cgroup: &str, members: &[&ProcessTick], tick: &Tick) -> 
         return None;
     }
     let inside = |process: &&ProcessTick| unit::is_within(process.sample.cgroup.as_str(), cgroup);
-    let by_pid: HashMap<u32, &ProcessTick> = tick.processes.iter().map(|process| (process.sample.id.pid, process)).collect();
+    let by_pid: HashMap<u32, &ProcessTick> =
+        tick.processes.iter().map(|process| (process.sample.id.pid, process)).collect();
     let culprits: HashSet<u32> = members.iter().map(|member| member.sample.id.pid).collect();
     let ancestors: HashSet<u32> = members
         .iter()

@@ -1,5 +1,6 @@
 //! Observe: what the kernel and `/proc` say, turned into signals. Every event is read; nothing here decides.
 
+pub mod classify;
 pub mod entity;
 pub mod event;
 pub mod history;
@@ -7,7 +8,9 @@ pub mod kernel;
 pub mod offsets;
 pub mod ring;
 pub mod sample;
+pub mod scrape;
 pub mod signal;
+pub mod syscall_name;
 pub mod window;
 
 pub use entity::{Entity, ProcessId};

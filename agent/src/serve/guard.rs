@@ -31,8 +31,7 @@ pub const IDLE_FOR: Duration = Duration::from_secs(600);
 pub(super) fn transport(stream: UnixStream) -> AsyncRwTransport<RoleServer, Reading, Writing> {
     let (read, write) = stream.into_split();
     let jam = Arc::new(Mutex::new(Jam::default()));
-    let reading =
-        Reading { inner: read, frame: 0, deadline: Box::pin(sleep(FRAME_WITHIN)), jam: Arc::clone(&jam) };
+    let reading = Reading { inner: read, frame: 0, deadline: Box::pin(sleep(FRAME_WITHIN)), jam: Arc::clone(&jam) };
     let writing = Writing { inner: write, deadline: None, jam };
     AsyncRwTransport::new_server(reading, writing).with_max_line_length(FRAME_BYTES)
 }
@@ -64,7 +63,11 @@ pub(super) struct Reading {
 }
 
 impl AsyncRead for Reading {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let jammed = {
             let mut jam = lock(&self.jam);
             if jam.gone {
@@ -80,9 +83,7 @@ impl AsyncRead for Reading {
         }
         let before = buffer.filled().len();
         match Pin::new(&mut self.inner).poll_read(context, buffer) {
-            Poll::Ready(Ok(())) => {
-                Poll::Ready(self.measure(buffer.filled().get(before..).unwrap_or_default()))
-            }
+            Poll::Ready(Ok(())) => Poll::Ready(self.measure(buffer.filled().get(before..).unwrap_or_default())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => self.expire(context),
         }

@@ -84,8 +84,7 @@ impl ServerHandler for Session {
 
 /// The message as text, for a model or a person; the kind beside it, for programs.
 fn refusal(error: &ToolError) -> CallToolResult {
-    let mut result =
-        CallToolResult::structured_error(json!({ "error": error.kind(), "message": error.to_string() }));
+    let mut result = CallToolResult::structured_error(json!({ "error": error.kind(), "message": error.to_string() }));
     result.content = vec![ContentBlock::text(error.to_string())];
     result
 }

@@ -72,7 +72,11 @@ pub(super) async fn bind(path: &Path) -> Result<(UnixListener, Bound), SocketErr
     let failed = |what| move |source: io::Error| SocketError::Io { what, path: path.to_owned(), source };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !parent.exists() {
-        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(parent).map_err(failed("make the directory of"))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(parent)
+            .map_err(failed("make the directory of"))?;
     }
     // Two daemons that start at once must not remove each other's socket.
     let _one_at_a_time = lock(parent).map_err(failed("lock the directory of"))?;
@@ -106,8 +110,11 @@ async fn clear(path: &Path) -> Result<(), SocketError> {
     }
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     match timeout(ANSWER_WITHIN, UnixStream::connect(path)).await {
-        Ok(Err(error)) if refused(&error) => fs::remove_file(path)
-            .map_err(|source| SocketError::Io { what: "remove the stale socket", path: path.to_owned(), source }),
+        Ok(Err(error)) if refused(&error) => fs::remove_file(path).map_err(|source| SocketError::Io {
+            what: "remove the stale socket",
+            path: path.to_owned(),
+            source,
+        }),
         // Connected, or too busy to say so: either way somebody listens.
         _ => Err(SocketError::InUse { path: path.to_owned() }),
     }

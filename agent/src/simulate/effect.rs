@@ -142,7 +142,11 @@ fn renice(explanation: &Explanation, suspect: &Suspect, to: f64) -> Left {
     }
     let cpus = f64::from(explanation.node.online_cpus.max(1));
     let nice = suspect.number("nice").unwrap_or(0.0);
-    let threads = |suspect: &Suspect| suspect.number("cpu_percent").map_or(0.0, |percent| (percent / 100.0).max(suspect.number("members").unwrap_or(1.0)));
+    let threads = |suspect: &Suspect| {
+        suspect
+            .number("cpu_percent")
+            .map_or(0.0, |percent| (percent / 100.0).max(suspect.number("members").unwrap_or(1.0)))
+    };
     let others: f64 = explanation
         .suspects
         .iter()
@@ -178,7 +182,10 @@ fn memory_limit(suspect: &Suspect, bytes: f64) -> Left {
     }
     let usage = suspect.number("cgroup_usage_bytes").unwrap_or(bytes).max(1.0);
     let left = (bytes / usage).min(1.0);
-    Left { left, because: format!("left {left:.2} = limit / {} used", with_unit(&format!("{:.0}", usage / 1_048_576.0), "MiB")) }
+    Left {
+        left,
+        because: format!("left {left:.2} = limit / {} used", with_unit(&format!("{:.0}", usage / 1_048_576.0), "MiB")),
+    }
 }
 
 fn cost(action: &ActionRequest) -> &'static str {
@@ -187,7 +194,9 @@ fn cost(action: &ActionRequest) -> &'static str {
         "lower_io_priority" => "its I/O waits while others do theirs",
         "set_cpu_affinity" => "it has fewer CPUs",
         "throttle_cpu" | "limit_cgroup_cpu" => "it runs slower even when the CPU is free",
-        "limit_cgroup_memory" => "its cache is reclaimed; if it asks for more anonymous memory, the kernel ends one of its processes",
+        "limit_cgroup_memory" => {
+            "its cache is reclaimed; if it asks for more anonymous memory, the kernel ends one of its processes"
+        }
         "freeze_cgroup" | "pause_process" => "it stands still and answers nobody until it is let go on",
         "terminate_process" => "it ends, and what it had not saved is lost",
         "reduce_swappiness" => "the page cache is reclaimed sooner than anonymous memory, on the whole node",

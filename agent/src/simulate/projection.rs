@@ -66,10 +66,9 @@ pub(super) fn in_words(explanation: &Explanation, projections: &[Projection]) ->
         }
         Some(Projection { formula, .. }) => format!("Nothing runs out as it moves now ({formula})"),
         None => match &explanation.trend {
-            Some(trend) if trend.direction == Direction::Rising => format!(
-                "{} goes on rising; no limit is known that it would meet",
-                trend.measure
-            ),
+            Some(trend) if trend.direction == Direction::Rising => {
+                format!("{} goes on rising; no limit is known that it would meet", trend.measure)
+            }
             Some(trend) if trend.direction == Direction::Falling => format!("{} is falling by itself", trend.measure),
             Some(_) => "It stays as it is if nothing is done".to_owned(),
             None => "Nothing can be said of what comes: there are too few points for a trend".to_owned(),
@@ -81,14 +80,19 @@ fn minutes_to(trend: &Trend, current: f64, threshold: f64) -> Option<f64> {
     if current >= threshold {
         return Some(0.0);
     }
-    let carries = trend.direction == Direction::Rising && trend.r_squared >= R_SQUARED_FROM && trend.slope_per_min > 0.0;
+    let carries =
+        trend.direction == Direction::Rising && trend.r_squared >= R_SQUARED_FROM && trend.slope_per_min > 0.0;
     carries.then(|| (threshold - current) / trend.slope_per_min)
 }
 
 /// "35.2 % + 1.18 %/min reaches 60 % in 21.0 min, r² 0.92, 30 points"
 fn formula(trend: &Trend, scale: Scale, current: f64, threshold: f64, minutes: Option<f64>) -> String {
     let shown = |value: f64, digits: usize| with_unit(&format!("{:.*}", digits, value / scale.divisor), scale.unit);
-    let per_min = if scale.unit.starts_with('/') { format!("{}/min", scale.unit) } else { format!("{}/min", with_unit("", scale.unit).trim()) };
+    let per_min = if scale.unit.starts_with('/') {
+        format!("{}/min", scale.unit)
+    } else {
+        format!("{}/min", with_unit("", scale.unit).trim())
+    };
     let slope = trend.slope_per_min / scale.divisor;
     let sign = if slope < 0.0 { "-" } else { "+" };
     let end = match minutes {

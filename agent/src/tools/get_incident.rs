@@ -3,11 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Caller, Role, Tier, Tool, ToolError, ask,
-    list_traces::Head,
-    params::Prose,
-};
+use super::{Caller, Role, Tier, Tool, ToolError, ask, list_traces::Head, params::Prose};
 use crate::{explain::Incident, live::Daemon, store::TraceFilter};
 
 #[derive(Debug)]
@@ -45,7 +41,7 @@ impl Tool for GetIncident {
                 let wanted = prefix.clone();
                 ask::read(daemon, move |reader| reader.incident(&wanted)).await?.ok_or_else(|| ToolError::NotFound {
                     what: format!("incident {}", prefix.escape_default()),
-                    hint: "see `kernelsight incidents --all` (list_incidents) for those that are",
+                    hint: "see `kernelsight incidents` (list_incidents) for those that are",
                 })?
             }
         };

@@ -20,7 +20,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { open_only: true, most: Bounded::clamped(50) }
+        Self { open_only: false, most: Bounded::clamped(50) }
     }
 }
 

@@ -32,8 +32,7 @@ pub struct Answer {
 
 impl Tool for ListProposals {
     const NAME: &'static str = "list_proposals";
-    const DESCRIPTION: &'static str =
-        "Proposals that wait for an operator, or all: what is to be done about which incident, why, how sure, and what \
+    const DESCRIPTION: &'static str = "Proposals that wait for an operator, or all: what is to be done about which incident, why, how sure, and what \
         should come of it.";
     const TIER: Tier = Tier::Observe;
     const ROLE: Role = Role::Viewer;

@@ -7,13 +7,7 @@ use super::{
     Caller, Role, Tier, Tool, ToolError, ask,
     params::{Bounded, Prose},
 };
-use crate::{
-    explain::IncidentUid,
-    live::Daemon,
-    reflect::Trace,
-    store::TraceFilter,
-    verify::Verdict,
-};
+use crate::{explain::IncidentUid, live::Daemon, reflect::Trace, store::TraceFilter, verify::Verdict};
 
 #[derive(Debug)]
 pub struct ListTraces;

@@ -252,17 +252,15 @@ fn kind(schema: &Value) -> String {
     }
     if let Some(choices) = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
         let consts: Vec<Value> = choices.iter().filter_map(|choice| choice.get("const")).cloned().collect();
-        let kinds = choices.iter().filter(|choice| choice.get("type").and_then(Value::as_str) != Some("null")).map(kind);
+        let kinds =
+            choices.iter().filter(|choice| choice.get("type").and_then(Value::as_str) != Some("null")).map(kind);
         return if consts.is_empty() { kinds.collect::<Vec<_>>().join(" or ") } else { names(&consts) };
     }
     let kind_name = match schema.get("type") {
         Some(Value::String(one)) => one.clone(),
-        Some(Value::Array(several)) => several
-            .iter()
-            .filter_map(Value::as_str)
-            .filter(|name| *name != "null")
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Some(Value::Array(several)) => {
+            several.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect::<Vec<_>>().join(" or ")
+        }
         _ => "anything".to_owned(),
     };
     match (schema.get("minimum"), schema.get("maximum"), schema.get("items")) {

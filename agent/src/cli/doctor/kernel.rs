@@ -6,25 +6,30 @@ use aya::{maps::MapType, sys::is_map_supported};
 use capctl::caps::{Cap, CapState};
 
 use super::Check;
-use crate::text::Text;
+use crate::{observe::offsets::Types, text::Text};
 
 /// Ring buffers, BTF tracepoints and read-only globals are all there from here on.
 const OLDEST: (u32, u32) = (5, 8);
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 const PROC_ONLY: &str = "without it the eBPF probes are off; /proc and /sys are read all the same";
 
-/// The tracepoints that the probes attach to, by the names that BTF gives them.
-const TRACEPOINTS: [&str; 10] = [
+/// The tracepoints that the probes attach to.
+const TRACEPOINTS: [&str; 15] = [
     "sched_switch",
     "sched_process_fork",
     "sched_process_exec",
     "sched_process_exit",
+    "sys_enter",
     "sys_exit",
-    "block_rq_complete",
-    "mm_vmscan_direct_reclaim_begin",
-    "mark_victim",
-    "rss_stat",
     "page_fault_user",
+    "page_fault_kernel",
+    "block_rq_issue",
+    "block_rq_complete",
+    "rss_stat",
+    "mark_victim",
+    "mm_vmscan_direct_reclaim_begin",
+    "mm_vmscan_memcg_reclaim_begin",
+    "mm_filemap_add_to_page_cache",
 ];
 
 pub(super) fn checks() -> Vec<Check> {
@@ -74,22 +79,30 @@ fn btf() -> Check {
     let name = "BTF";
     match fs::metadata(BTF) {
         Ok(found) => Check::good(name, format!("{BTF}, {}", crate::cli::eyes::bytes(found.len() as f64))),
-        Err(_) => Check::lacking(name, format!("{BTF} is not there"), PROC_ONLY, "start a kernel built with CONFIG_DEBUG_INFO_BTF"),
+        Err(_) => Check::lacking(
+            name,
+            format!("{BTF} is not there"),
+            PROC_ONLY,
+            "start a kernel built with CONFIG_DEBUG_INFO_BTF",
+        ),
     }
 }
 
 fn tracepoints() -> Check {
     let name = "tracepoints";
-    let Ok(btf) = fs::read(BTF) else {
-        return Check::lacking(name, "cannot be told without BTF", PROC_ONLY, "see BTF");
+    let types = match Types::running() {
+        Ok(types) => types,
+        Err(error) => return Check::lacking(name, error.to_string(), PROC_ONLY, "see BTF"),
     };
-    let known: std::collections::HashSet<&[u8]> = btf.split(|byte| *byte == 0).collect();
-    let missing: Vec<&str> =
-        TRACEPOINTS.into_iter().filter(|point| !known.contains(format!("btf_trace_{point}").as_bytes())).collect();
-    if missing.is_empty() {
-        return Check::good(name, format!("all {} are there", TRACEPOINTS.len()));
+    let there = |point: &str| types.tracepoint(point).is_some();
+    let mut missing: Vec<&str> = TRACEPOINTS.into_iter().filter(|point| !there(point)).collect();
+    if !types.has_iterator("task") {
+        missing.push("the iterator over tasks");
     }
-    let without = "each probe attaches on its own: those of the missing tracepoints are off";
+    if missing.is_empty() {
+        return Check::good(name, format!("all {} are there, and the iterator over tasks", TRACEPOINTS.len()));
+    }
+    let without = "each probe attaches on its own: those of what is missing are off";
     Check::lacking(name, format!("missing {}", missing.join(", ")), without, "a newer kernel may have them")
 }
 

@@ -30,7 +30,9 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
 fn proc() -> Check {
     match fs::read_to_string("/proc/self/stat") {
         Ok(_) => Check::good("/proc", "readable"),
-        Err(error) => Check::fatal("/proc", error.to_string(), "without it nothing is seen", "mount -t proc proc /proc"),
+        Err(error) => {
+            Check::fatal("/proc", error.to_string(), "without it nothing is seen", "mount -t proc proc /proc")
+        }
     }
 }
 

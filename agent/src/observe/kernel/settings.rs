@@ -127,6 +127,10 @@ pub(super) fn timed_calls() -> impl Iterator<Item = (usize, u32)> {
     TIMED_CALLS.iter().enumerate().map(|(n, (call, _))| (n + 1, *call as u32))
 }
 
+/// What open files are counted from.
+pub(super) const OPEN_FILES: &[&str] =
+    &["task_struct.files", "files_struct.fdt", "files_struct.next_fd", "fdtable.max_fds", "fdtable.open_fds"];
+
 impl Settings {
     pub(super) fn constants(&self, types: &Types) -> constants::Settings {
         let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |bytes| bytes as u64);
@@ -159,7 +163,7 @@ impl Settings {
             folio_large_bit: folio.ok().and_then(|_| types.constant("PG_head")).unwrap_or(64),
             tasks_io: told("task_struct.ioac.read_bytes") & told("signal_struct.ioac.read_bytes"),
             tasks_memory_cgroup: told("css_set.subsys[memory_cgrp_id]") & told("cgroup_subsys_state.cgroup"),
-            tasks_open_files: told("task_struct.files") & told("files_struct.fdt") & told("fdtable.open_fds"),
+            tasks_open_files: OPEN_FILES.iter().map(|path| told(path)).min().unwrap_or(0),
             fifo_check: told("task_struct.files") & told("fdtable.fd") & told("file.f_inode") & told("inode.i_mode"),
             unused: 0,
             timed,
