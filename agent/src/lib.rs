@@ -32,3 +32,9 @@ pub mod verify;
 pub mod reflect;
 
 pub mod store;
+
+pub mod tools;
+
+pub mod serve;
+
+pub mod cli;

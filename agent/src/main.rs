@@ -1,1 +1,7 @@
-fn main() {}
+//! `kernelsight`: the verbs of [`kernelsight::cli`], and no more.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kernelsight::cli::main()
+}

@@ -43,6 +43,12 @@ impl Text {
         &self.0
     }
 
+    /// The part of it that `find` points to: as escaped as the whole is, and not escaped twice.
+    #[must_use]
+    pub fn part<'a>(&'a self, find: impl FnOnce(&'a str) -> Option<&'a str>) -> Option<Self> {
+        find(&self.0).map(|part| Self(part.to_owned()))
+    }
+
     /// The bytes that the stranger wrote, to look up what they name; none when the text was cut.
     #[must_use]
     pub fn unescape(&self) -> Option<Vec<u8>> {
