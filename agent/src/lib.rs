@@ -12,6 +12,7 @@
 //! ```
 
 pub mod agent;
+pub mod clock;
 pub mod config;
 pub mod live;
 pub mod text;
@@ -31,3 +32,9 @@ pub mod verify;
 pub mod reflect;
 
 pub mod store;
+
+pub mod tools;
+
+pub mod serve;
+
+pub mod cli;

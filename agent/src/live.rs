@@ -194,7 +194,7 @@ pub enum Order {
 }
 
 /// What `watch` follows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
 pub enum News {
     SignalOpened {

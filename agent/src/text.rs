@@ -43,6 +43,36 @@ impl Text {
         &self.0
     }
 
+    /// The part of it that `find` points to: as escaped as the whole is, and not escaped twice.
+    #[must_use]
+    pub fn part<'a>(&'a self, find: impl FnOnce(&'a str) -> Option<&'a str>) -> Option<Self> {
+        find(&self.0).map(|part| Self(part.to_owned()))
+    }
+
+    /// The bytes that the stranger wrote, to look up what they name; none when the text was cut.
+    #[must_use]
+    pub fn unescape(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.0.len());
+        let mut rest = self.0.as_bytes();
+        while let Some((first, after)) = rest.split_first() {
+            rest = after;
+            match (first, after) {
+                (b'\\', [b'\\', after @ ..]) => {
+                    bytes.push(b'\\');
+                    rest = after;
+                }
+                (b'\\', [b'x', high, low, after @ ..]) => {
+                    let digit = |digit: &u8| char::from(*digit).to_digit(16);
+                    bytes.push((digit(high)? * 16 + digit(low)?) as u8);
+                    rest = after;
+                }
+                (b' '..=b'[' | b']'..=b'~', _) => bytes.push(*first),
+                _ => return None,
+            }
+        }
+        Some(bytes)
+    }
+
     /// Whether the escaped text is the same as what the stranger wrote, so that it can serve as a name to look up.
     #[must_use]
     pub fn is_plain(&self) -> bool {

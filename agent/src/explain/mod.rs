@@ -1,5 +1,18 @@
 //! Explain: who, since when, how abnormal, how sure. Nothing here proposes an action.
 
+mod account;
+pub mod attribution;
+pub mod baseline;
+pub mod correlate;
+mod facts;
+mod family;
+pub mod figures;
+pub mod trend;
+pub mod unit;
+
+pub use account::{Known, explain};
+pub use correlate::{Change, Correlator, IncidentChange};
+
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -94,6 +107,12 @@ pub struct Explanation {
     pub deviation: Option<Deviation>,
     /// How the primary value moves; none while there are too few points.
     pub trend: Option<Trend>,
+    /// How the culprit's resident memory moves (`rss_bytes`); none while there are too few points.
+    #[serde(default)]
+    pub growth: Option<Trend>,
+    /// The value below which the primary measure is no worse than low; none when nobody said.
+    #[serde(default)]
+    pub calm_below: Option<f64>,
     pub node: NodeFacts,
     /// What could not be read or was lost, in words.
     pub unknown: Vec<String>,
@@ -121,7 +140,32 @@ pub struct Suspect {
     pub of: String,
     /// All that is known of it in numbers, such as `cpu_percent`, `rss_bytes`, `nice`, `threads`, `forks_per_s`.
     pub numbers: Numbers,
+    /// The memory limit that it would meet first, of its cgroup or an ancestor.
+    #[serde(default)]
+    pub limit: Option<MemoryLimit>,
     pub why: String,
+}
+
+/// The memory limit of a cgroup and what is used of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemoryLimit {
+    pub cgroup: Text,
+    pub limit_bytes: u64,
+    pub usage_bytes: u64,
+}
+
+impl Suspect {
+    /// A number of it by name.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.numbers.get(name)
+    }
+
+    /// The cgroup that holds it and nobody else's work, so that an action on the cgroup meets no stranger.
+    #[must_use]
+    pub fn own_cgroup(&self) -> Option<&Text> {
+        self.cgroup.as_ref().filter(|_| self.number("cgroup_strangers") == Some(0.0))
+    }
 }
 
 /// A value against its baseline.
@@ -159,6 +203,14 @@ pub struct Trend {
     pub span_s: f64,
 }
 
+/// Too few values to say anything; said as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{have} values, {need} are needed")]
+pub struct TooLittle {
+    pub have: usize,
+    pub need: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -179,4 +231,17 @@ pub struct NodeFacts {
     pub load_one: Option<f64>,
     /// CPU time not idle, percent of all CPUs.
     pub cpu_busy_percent: Option<f64>,
+    /// CPU time of processes too short-lived to be seen in two ticks, percent of all CPUs.
+    #[serde(default)]
+    pub cpu_unseen_percent: Option<f64>,
+    /// Share of time that some task stood, percent, over 10 s.
+    #[serde(default)]
+    pub cpu_pressure_percent: Option<f64>,
+    #[serde(default)]
+    pub memory_pressure_percent: Option<f64>,
+    #[serde(default)]
+    pub io_pressure_percent: Option<f64>,
+    /// Processes and threads made.
+    #[serde(default)]
+    pub forks_per_s: Option<f64>,
 }

@@ -1,12 +1,12 @@
 //! What the ring carries: rare things, each as it happened.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ProcessId;
 use crate::text::Text;
 
 /// One record of the kernel, checked and decoded.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// `CLOCK_MONOTONIC`, ns, when the kernel wrote it.
     pub at_ns: u64,
@@ -20,7 +20,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     /// The process's resident memory crossed another step upwards (leak watch).
@@ -68,7 +68,7 @@ pub enum What {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockOperation {
     Read,

@@ -53,6 +53,14 @@ impl History {
             .flat_map(|(_, points)| points.iter().copied())
     }
 
+    /// Every kept series of one type: its measure, the key of its entity, and its values, oldest first.
+    pub fn of_type(&self, signal_type: SignalType) -> impl Iterator<Item = (&'static str, &str, &VecDeque<Point>)> {
+        self.series
+            .iter()
+            .filter(move |((kind, ..), _)| *kind == signal_type)
+            .map(|((_, measure, entity), points)| (*measure, entity.as_str(), points))
+    }
+
     /// The newest value.
     #[must_use]
     pub fn latest(&self, signal_type: SignalType, measure: &str, entity: &Entity) -> Option<Point> {

@@ -1,10 +1,16 @@
 //! Observe: what the kernel and `/proc` say, turned into signals. Every event is read; nothing here decides.
 
+pub mod classify;
 pub mod entity;
 pub mod event;
 pub mod history;
+pub mod kernel;
+pub mod offsets;
+pub mod ring;
 pub mod sample;
+pub mod scrape;
 pub mod signal;
+pub mod syscall_name;
 pub mod window;
 
 pub use entity::{Entity, ProcessId};

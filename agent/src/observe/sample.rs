@@ -16,9 +16,15 @@ pub struct Sample {
     pub node: NodeSample,
     /// Every process (thread group), ordered by pid.
     pub processes: Vec<ProcessSample>,
+    /// Parents before children, the shallowest first, at most [`CGROUPS_PER_SAMPLE`].
     pub cgroups: Vec<CgroupSample>,
+    /// Cgroups that are there and had no room in `cgroups`.
+    pub cgroups_left_out: u64,
     pub kernel: KernelSample,
 }
+
+/// Most cgroups in a sample.
+pub const CGROUPS_PER_SAMPLE: usize = 1024;
 
 /// What is one number a node.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -167,6 +173,8 @@ pub struct Tcp {
     pub time_wait: u64,
     pub close_wait: u64,
     pub listen: u64,
+    /// Not every socket was counted: the counts by state are too low.
+    pub states_partial: bool,
 }
 
 /// `/proc/net/sockstat`.
@@ -226,10 +234,20 @@ pub struct ProcessSample {
     pub open_files_limit: Option<u64>,
 }
 
+/// A cgroup by the ids that the kernel gives it, which are the inode numbers of its directories; 0 where it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct CgroupIds {
+    /// In the unified (v2) hierarchy.
+    pub unified: u64,
+    /// In the hierarchy of the v1 memory controller.
+    pub memory: u64,
+}
+
 /// One cgroup: on v2 one directory, on v1 the directories of the same path in every controller's hierarchy.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CgroupSample {
     pub path: Text,
+    pub ids: CgroupIds,
     /// Processes in it, not in its children.
     pub processes: u32,
     pub memory: Option<CgroupMemory>,

@@ -92,6 +92,10 @@ pub struct CgroupTick {
     /// Since the tick before.
     pub oom_kills: u64,
     pub forks_refused_per_s: Option<f64>,
+    /// Share of the time since the tick before that some task of it stood for want of memory, CPU or I/O, percent.
+    pub memory_stall_percent: Option<f64>,
+    pub cpu_stall_percent: Option<f64>,
+    pub io_stall_percent: Option<f64>,
 }
 
 impl Window {
@@ -277,8 +281,16 @@ fn cgroup_tick(cgroup: &CgroupSample, before: Option<&CgroupSample>, seconds: Op
         limit_hits_per_s: per_s(&|c| Some(c.memory.as_ref()?.limit_hits)),
         oom_kills: change(&|c| Some(c.memory.as_ref()?.oom_kills)).unwrap_or(0.0) as u64,
         forks_refused_per_s: per_s(&|c| Some(c.pids.as_ref()?.refused)),
+        memory_stall_percent: per_s(&|c| Some(c.memory_pressure?.some_total_us)).map(stall_percent),
+        cpu_stall_percent: per_s(&|c| Some(c.cpu_pressure?.some_total_us)).map(stall_percent),
+        io_stall_percent: per_s(&|c| Some(c.io_pressure?.some_total_us)).map(stall_percent),
         sample: cgroup.clone(),
     }
+}
+
+/// A stall of so many us in a second, as a percentage of the second.
+fn stall_percent(us_per_s: f64) -> f64 {
+    (us_per_s / 1e4).min(100.0)
 }
 
 impl KernelSample {

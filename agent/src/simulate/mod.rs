@@ -1,9 +1,26 @@
 //! Simulate: what happens if nothing is done, and what each action would change. Arithmetic that shows its inputs.
 
+pub mod effect;
+pub mod projection;
+
+pub use effect::effects;
+pub use projection::{project, reach};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::execute::ActionRequest;
+use crate::{execute::ActionRequest, explain::Explanation};
+
+/// What comes if nothing is done, and what each of `candidates` would change, in their order.
+#[must_use]
+pub fn simulate(explanation: &Explanation, candidates: &[ActionRequest]) -> Forecast {
+    let projections = project(explanation);
+    Forecast {
+        if_nothing_is_done: projection::in_words(explanation, &projections),
+        effects: effects(explanation, candidates),
+        projections,
+    }
+}
 
 /// What is to come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

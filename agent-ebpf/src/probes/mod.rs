@@ -1,0 +1,9 @@
+//! One file a tracer. Their user half is `agent/src/observe/kernel`.
+
+mod block_io;
+mod empty;
+mod memory;
+mod page_faults;
+mod scheduler;
+mod syscalls;
+mod tasks;

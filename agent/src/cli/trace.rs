@@ -1,0 +1,117 @@
+//! `trace`: the whole story of one pass of the loop; without a number, the latest ones.
+
+use clap::Args;
+
+use serde::Serialize;
+
+use super::{
+    CliError, Context,
+    client::{self, Client},
+    eyes::{Eyes, Mood, paint},
+    incidents::short,
+};
+use crate::{
+    explain::Incident,
+    reflect,
+    tools::{
+        get_incident::{self, GetIncident},
+        get_trace::{self, GetTrace},
+        list_traces::{Answer, Head, ListTraces, Params},
+        params::{Bounded, Prose},
+    },
+    verify::Verdict,
+};
+
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// The trace's number; or an incident's id or the beginning of it, for every pass over that incident.
+    pub id: Option<Prose<64>>,
+    /// Without one: most traces.
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub most: Bounded<1, 500>,
+}
+
+/// Every pass over one incident, oldest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Passes {
+    pub incident: Incident,
+    pub traces: Vec<reflect::Trace>,
+}
+
+impl Trace {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        let Some(id) = self.id else {
+            return context.show::<ListTraces>(&Params { incident: None, most: self.most }, text);
+        };
+        let id = id.into_string();
+        match id.parse() {
+            Ok(trace) => context.show::<GetTrace>(&get_trace::Params { trace }, story),
+            Err(_) => context.print(&passes(context, id)?, stories),
+        }
+    }
+}
+
+fn passes(context: &Context, id: String) -> Result<Passes, CliError> {
+    let incident = id.parse().map_err(|reason| CliError::Usage { reason })?;
+    client::runtime()?.block_on(async {
+        let client = Client::connect(&context.socket).await?;
+        let found = client.ask::<GetIncident>(&get_incident::Params { incident }).await?;
+        let mut traces = Vec::new();
+        for head in found.traces.iter().rev() {
+            let trace = Bounded::clamped(head.trace_id);
+            traces.push(client.ask::<GetTrace>(&get_trace::Params { trace }).await?);
+        }
+        client.close().await;
+        Ok(Passes { incident: found.incident, traces })
+    })
+}
+
+/// Every pass over one incident for eyes.
+#[must_use]
+pub fn stories(passes: &Passes, eyes: &Eyes) -> String {
+    if passes.traces.is_empty() {
+        return format!("{}: the loop has not taken it up yet.", passes.incident.title);
+    }
+    passes.traces.iter().map(|trace| story(trace, eyes)).collect::<Vec<_>>().join("\n\n")
+}
+
+/// One trace for eyes: its steps in their order.
+#[must_use]
+pub fn story(trace: &reflect::Trace, eyes: &Eyes) -> String {
+    let mut lines =
+        vec![format!("trace {}, incident {}, {}", trace.trace_id, trace.incident, eyes.when(trace.timestamp))];
+    for step in &trace.steps {
+        lines.push(format!("{}  {:?}: {}", eyes.clock(step.at_ms), step.phase, step.text));
+    }
+    lines.join("\n")
+}
+
+/// The traces for eyes.
+#[must_use]
+pub fn text(answer: &Answer, eyes: &Eyes) -> String {
+    if answer.traces.is_empty() {
+        return "The loop has not taken up anything yet.".to_owned();
+    }
+    let rows = answer.traces.iter().map(|head| {
+        [
+            head.trace_id.to_string(),
+            eyes.when(head.timestamp),
+            short(&head.incident),
+            head.hypothesis.clone(),
+            head.recommended_action.clone(),
+            ended(head),
+        ]
+    });
+    eyes.table(["TRACE", "WHEN", "INCIDENT", "BECAUSE", "ACTION", "ENDED"], rows)
+}
+
+fn ended(head: &Head) -> String {
+    let undone = if head.undone { ", taken back" } else { "" };
+    match (head.verdict, &head.denied, head.closed_ms) {
+        (Some(verdict @ (Verdict::Resolved | Verdict::Improved)), ..) => paint(Mood::Good, verdict.name()),
+        (Some(verdict), ..) => format!("{}{undone}", paint(Mood::Bad, verdict.name())),
+        (None, Some(why), _) => format!("denied: {why}"),
+        (None, None, Some(_)) => "left alone".to_owned(),
+        (None, None, None) => paint(Mood::Warn, "under way"),
+    }
+}

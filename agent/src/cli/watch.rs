@@ -1,0 +1,126 @@
+//! `watch`: follows live, one line for each thing that happens; `--raw` gives the kernel's events as JSON lines.
+
+use clap::Args;
+
+use super::{
+    CliError, Context,
+    client::{self, Client},
+    eyes::{self, Eyes, Mood, paint},
+    incidents::short,
+};
+use crate::{
+    live::News,
+    observe::Signal,
+    reflect::Phase,
+    tools::follow::{Follow, Params},
+};
+
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The kernel's events as they come, one JSON object a line, and nothing else.
+    #[arg(long)]
+    pub raw: bool,
+}
+
+impl Watch {
+    pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
+        client::runtime()?.block_on(async {
+            let client = Client::connect(&context.socket).await?;
+            tokio::select! {
+                ended = follow(&client, context, self.raw) => ended,
+                _ = tokio::signal::ctrl_c() => Ok(()),
+            }
+        })
+    }
+}
+
+/// Prints what happens until the daemon ends or nobody reads.
+pub(super) async fn follow(client: &Client, context: &Context, raw: bool) -> Result<(), CliError> {
+    let params = Params { raw, ..Params::default() };
+    loop {
+        let answer = client.ask::<Follow>(&params).await?;
+        let eyes = Eyes { now_ms: eyes::now_ms(), ..context.eyes.clone() };
+        for news in &answer.news {
+            match news {
+                News::Raw { event } if raw => super::print(&super::json(event, false)?)?,
+                _ if raw => {}
+                news => context.print_line(news, |news, _| line(news, &eyes))?,
+            }
+        }
+        if answer.lost > 0 {
+            let lost = format!("{} news were lost: this reader was too slow", answer.lost);
+            // With --raw, standard output holds events only.
+            if raw || context.json {
+                warn(&lost)
+            } else {
+                super::print(&format!("{}  {lost}", eyes.clock(eyes.now_ms)))?
+            }
+        }
+    }
+}
+
+/// One line for one thing that happened.
+#[must_use]
+pub fn line(news: &News, eyes: &Eyes) -> String {
+    let at = paint(Mood::Dim, &eyes.clock(eyes.now_ms));
+    let text = match news {
+        News::SignalOpened { signal } => about(signal, &signal.sentence),
+        News::SignalChanged { signal } => about(signal, &format!("now {}: {}", signal.severity, signal.sentence)),
+        News::SignalClosed { signal } => {
+            let until = signal.closed_ms.unwrap_or(eyes.now_ms);
+            let lasted = eyes::duration((until - signal.first_seen_ms).max(0) as f64 / 1000.0);
+            let over = format!("over after {lasted}, at its worst {}", signal.peak_severity);
+            tagged(&paint(Mood::Good, "over"), "over", &format!("{}, {}: {over}", signal.signal_type, signal.entity))
+        }
+        News::IncidentOpened { incident } => {
+            let words = format!("{} opened: {}", short(&incident.uid), incident.title);
+            tagged(&paint(Mood::Bad, "incident"), "incident", &words)
+        }
+        News::IncidentChanged { incident } => {
+            let state = serde_json::to_value(incident.status).ok();
+            let state = state.as_ref().and_then(|state| state.as_str()).unwrap_or("changed").replace('_', " ");
+            let words = format!("{} {state}: {}", short(&incident.uid), incident.title);
+            tagged(&paint(Mood::Strong, "incident"), "incident", &words)
+        }
+        News::Step { incident, step } => {
+            let words = format!("{} {}", short(incident), one_line(&step.text));
+            tagged(phase(step.phase), phase(step.phase), &words)
+        }
+        News::Note { text } => tagged("note", "note", text),
+        News::Raw { event } => {
+            tagged("event", "event", &serde_json::to_string(event).unwrap_or_else(|error| error.to_string()))
+        }
+    };
+    eyes::finish(&format!("{at}  {text}"))
+}
+
+fn about(signal: &Signal, words: &str) -> String {
+    let words = format!("{}, {}: {words}", signal.signal_type, signal.entity);
+    tagged(&eyes::severity(signal.severity), signal.severity.name(), &words)
+}
+
+/// A first word of one width, whatever its colour.
+fn tagged(painted: &str, plain: &str, words: &str) -> String {
+    let gap = 10_usize.saturating_sub(plain.len());
+    format!("{painted}{:gap$}{words}", "")
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Observe => "observe",
+        Phase::Explain => "explain",
+        Phase::Simulate => "simulate",
+        Phase::Decide => "decide",
+        Phase::Execute => "execute",
+        Phase::Verify => "verify",
+        Phase::Reflect => "reflect",
+    }
+}
+
+fn warn(lost: &str) {
+    anstream::eprintln!("kernelsight: {lost}");
+}

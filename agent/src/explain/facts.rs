@@ -1,0 +1,168 @@
+//! What is known in numbers: of the node, of a process, and of a cgroup with all that is in it.
+
+use std::borrow::Cow;
+
+use super::{MemoryLimit, NodeFacts, unit};
+use crate::observe::{
+    Numbers, Window,
+    sample::Cpu,
+    window::{CgroupTick, ProcessTick, Tick},
+};
+
+/// What a decision must know of the node; a source that is off leaves none.
+#[must_use]
+pub(super) fn node(window: &Window) -> NodeFacts {
+    let Some(tick) = window.now() else { return NodeFacts::default() };
+    let node = &tick.node;
+    let memory = node.memory.as_ref();
+    let pressure = node.pressure.as_ref();
+    let busy = busy_percent(window);
+    let online = node.cpu.as_ref().map_or(0, |cpu| cpu.online);
+    let seen: f64 = tick.processes.iter().filter_map(|process| process.cpu_percent).sum();
+    NodeFacts {
+        online_cpus: online,
+        memory_total_bytes: memory.map_or(0, |memory| memory.total_bytes),
+        memory_available_bytes: memory.map_or(0, |memory| memory.available_bytes),
+        swap_total_bytes: memory.map_or(0, |memory| memory.swap_total_bytes),
+        swap_free_bytes: memory.map_or(0, |memory| memory.swap_free_bytes),
+        swappiness: node.limits.as_ref().map(|limits| limits.swappiness),
+        load_one: node.load.as_ref().map(|load| load.one),
+        cpu_busy_percent: busy,
+        cpu_unseen_percent: busy.filter(|_| online > 0).map(|busy| (busy - seen / f64::from(online)).max(0.0)),
+        cpu_pressure_percent: pressure.map(|pressure| pressure.cpu.some_avg10_percent),
+        memory_pressure_percent: pressure.map(|pressure| pressure.memory.some_avg10_percent),
+        io_pressure_percent: pressure.map(|pressure| pressure.io.some_avg10_percent),
+        forks_per_s: forks_per_s(window, tick),
+    }
+}
+
+/// All that is known of one process.
+#[must_use]
+pub(super) fn process(process: &ProcessTick, tick: &Tick) -> Numbers {
+    let sample = &process.sample;
+    let age_s = age_s(process, tick);
+    let over_life = |count: f64| (age_s > 0.0).then(|| count / age_s);
+    let mut known = Known::default();
+    known.maybe("cpu_percent", process.cpu_percent);
+    known.maybe("life_cpu_percent", over_life(sample.cpu_time_ns as f64 / 1e7));
+    known.maybe("run_delay_percent", process.run_delay_percent);
+    known.say("nice", f64::from(sample.nice));
+    known.say("threads", f64::from(sample.threads));
+    known.say("age_s", age_s);
+    known.say("children", tick.processes.iter().filter(|p| p.sample.parent_pid == sample.id.pid).count() as f64);
+    known.say("rss_bytes", sample.rss_bytes as f64);
+    known.say("swap_bytes", sample.swap_bytes as f64);
+    known.maybe("growth_bytes_per_s", process.growth.map(|growth| growth.bytes_per_s));
+    known.maybe("rising_share", process.growth.map(|growth| growth.rising_share));
+    known.maybe("minor_faults_per_s", process.minor_faults_per_s);
+    known.maybe("life_minor_faults_per_s", over_life(sample.minor_faults as f64));
+    known.maybe("major_faults_per_s", process.major_faults_per_s);
+    known.maybe("voluntary_switches_per_s", process.voluntary_switches_per_s);
+    known.maybe("involuntary_switches_per_s", process.involuntary_switches_per_s);
+    known.maybe("read_bytes_per_s", process.read_bytes_per_s);
+    known.maybe("written_bytes_per_s", process.written_bytes_per_s);
+    known.maybe("open_files", sample.open_files.map(|files| files as f64));
+    known.maybe("open_files_limit", sample.open_files_limit.map(|limit| limit as f64));
+    known.maybe("forks_per_s", forks_of(sample.id.pid, tick));
+    known.0
+}
+
+/// What several processes of one cgroup take together: sums, except where only the least or the most says something.
+#[must_use]
+pub(super) fn together(members: &[&ProcessTick], tick: &Tick) -> Numbers {
+    let each: Vec<Numbers> = members.iter().map(|member| process(member, tick)).collect();
+    let mut known = Known::default();
+    known.say("members", members.len() as f64);
+    for (name, _) in each.iter().flat_map(|numbers| &numbers.0) {
+        if known.0.get(name).is_some() {
+            continue;
+        }
+        let values = each.iter().filter_map(|numbers| numbers.get(name));
+        known.say(
+            name.clone(),
+            match name.as_ref() {
+                "nice" | "age_s" | "rising_share" | "open_files_limit" => values.fold(f64::INFINITY, f64::min),
+                _ => values.sum(),
+            },
+        );
+    }
+    known.0
+}
+
+/// Adds what the cgroup says of itself.
+pub(super) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
+    let mut known = Known(std::mem::take(numbers));
+    let sample = &cgroup.sample;
+    known.say("cgroup_processes", f64::from(sample.processes));
+    known.maybe("cgroup_cpu_percent", cgroup.cpu_percent);
+    known.maybe("cgroup_quota_percent", sample.cpu.as_ref().and_then(|cpu| cpu.quota_percent));
+    known.maybe("cgroup_throttled_percent", cgroup.throttled_percent);
+    known.maybe("cgroup_usage_bytes", sample.memory.as_ref().map(|memory| memory.usage_bytes as f64));
+    known.maybe("cgroup_anonymous_bytes", sample.memory.as_ref().map(|memory| memory.anonymous_bytes as f64));
+    known.maybe("cgroup_file_bytes", sample.memory.as_ref().map(|memory| memory.file_bytes as f64));
+    let limit = sample.memory.as_ref().and_then(|memory| memory.limit_bytes);
+    known.maybe("cgroup_limit_bytes", limit.map(|limit| limit as f64));
+    known.maybe("cgroup_growth_bytes_per_s", cgroup.memory_growth_bytes_per_s);
+    known.maybe("cgroup_oom_kills", sample.memory.as_ref().map(|memory| memory.oom_kills as f64));
+    known.maybe("cgroup_pids", sample.pids.as_ref().map(|pids| pids.current as f64));
+    known.maybe("cgroup_pids_limit", sample.pids.as_ref().and_then(|pids| pids.maximum).map(|max| max as f64));
+    known.maybe("cgroup_frozen", sample.frozen.map(f64::from));
+    *numbers = known.0;
+}
+
+/// The limit with the least room left, of the cgroup or an ancestor.
+#[must_use]
+pub(super) fn tightest_limit(path: &str, window: &Window) -> Option<MemoryLimit> {
+    unit::with_ancestors(path)
+        .filter_map(|path| {
+            let cgroup = window.cgroup(path)?;
+            let memory = cgroup.sample.memory.as_ref()?;
+            let limit_bytes = memory.limit_bytes?;
+            Some(MemoryLimit { cgroup: cgroup.sample.path.clone(), limit_bytes, usage_bytes: memory.usage_bytes })
+        })
+        .min_by_key(|limit| limit.limit_bytes.saturating_sub(limit.usage_bytes))
+}
+
+/// Time since the process started, s. The start is counted from boot, the tick's clock stands still in suspend: a node
+/// that slept shows its processes younger than they are.
+#[must_use]
+pub(super) fn age_s(process: &ProcessTick, tick: &Tick) -> f64 {
+    (tick.at_ns as f64 / 1e9 - process.sample.id.start_ticks as f64 / 100.0).max(0.0)
+}
+
+/// Processes forked by that pid, per s.
+#[must_use]
+pub(super) fn forks_of(pid: u32, tick: &Tick) -> Option<f64> {
+    let lifecycle = tick.kernel.lifecycle.as_ref()?;
+    let forks = lifecycle.forks_by_parent.iter().find(|(parent, _)| *parent == pid).map_or(0, |(_, forks)| *forks);
+    Some(forks as f64 / tick.seconds?)
+}
+
+fn forks_per_s(window: &Window, tick: &Tick) -> Option<f64> {
+    let counted = tick.kernel.lifecycle.as_ref().and_then(|lifecycle| Some(lifecycle.forks as f64 / tick.seconds?));
+    counted.or_else(|| window.rate(|node| Some(node.cpu.as_ref()?.forks)))
+}
+
+/// Time not idle (waiting for a disk is idle), percent of all CPUs.
+fn busy_percent(window: &Window) -> Option<f64> {
+    let online = window.now()?.node.cpu.as_ref()?.online;
+    let busy = |cpu: &Cpu| cpu.user_ns + cpu.nice_ns + cpu.system_ns + cpu.irq_ns + cpu.steal_ns;
+    let ns_per_s = window.rate(|node| node.cpu.as_ref().map(busy))?;
+    (online > 0).then(|| (ns_per_s / 1e7 / f64::from(online)).min(100.0))
+}
+
+/// Numbers in the making.
+#[derive(Default)]
+struct Known(Numbers);
+
+impl Known {
+    fn say(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
+        self.0.0.push((name.into(), value));
+    }
+
+    fn maybe(&mut self, name: &'static str, value: Option<f64>) {
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            self.say(name, value);
+        }
+    }
+}

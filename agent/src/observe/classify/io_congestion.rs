@@ -1,0 +1,134 @@
+//! `io_congestion`: tasks wait for I/O, dirty pages come near the point where writers are held, syncs take long.
+//!
+//! A backup keeps a disk busy and waits for it; that alone is at most medium. Many blocked tasks or slow syncs are more.
+
+use super::{Classifier, Measure, Readings, say};
+use crate::{
+    numbers,
+    observe::{
+        Entity, Numbers, SignalType, Window,
+        sample::{Log2Histogram, SyscallCounters},
+        syscall_name::syscall_name,
+        window::ProcessTick,
+    },
+};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    signal: SignalType::IoCongestion,
+    measures: &[IO_SOME, IO_FULL, CGROUP_SOME, DIRTY, BLOCKED, SYNC_P99, SYNCS],
+    read,
+    react: None,
+};
+
+const IO_SOME: Measure = Measure::rising("io_some_percent", "time that some task waited for I/O");
+const IO_FULL: Measure = Measure::rising("io_full_percent", "time that all tasks waited for I/O");
+const CGROUP_SOME: Measure =
+    Measure::rising("cgroup_io_some_percent", "time that some task of a cgroup waited for I/O");
+const DIRTY: Measure =
+    Measure::rising("dirty_percent", "dirty and written-back pages, of the memory that may be dirty");
+const BLOCKED: Measure = Measure::rising("blocked_tasks", "tasks in uninterruptible sleep");
+const SYNC_P99: Measure = Measure::rising("sync_p99_ns", "time that one in a hundred file syncs took longer than");
+const SYNCS: Measure = Measure::rising("syncs_per_s", "file syncs");
+
+/// Stalls are told over this long, s.
+const OVER_S: f64 = 5.0;
+/// The calls that wait until one file's data is on the device.
+const SYNC_CALLS: [&str; 3] = ["fsync", "fdatasync", "msync"];
+/// Syncs in one tick below which a percentile says nothing.
+const SYNCS_MIN: u64 = 5;
+
+fn read(window: &Window, readings: &mut Readings<'_>) {
+    let Some(tick) = window.now() else { return };
+    let memory = tick.node.memory.as_ref();
+    let blocked = tick.node.cpu.as_ref().map(|cpu| f64::from(cpu.blocked));
+    let with_context = |mut first: Numbers| {
+        first.0.extend(memory.map(|memory| ("dirty_bytes".into(), memory.dirty_bytes as f64)));
+        first.0.extend(memory.map(|memory| ("writeback_bytes".into(), memory.writeback_bytes as f64)));
+        if first.get("blocked_tasks").is_none() {
+            first.0.extend(blocked.map(|blocked| ("blocked_tasks".into(), blocked)));
+        }
+        first
+    };
+
+    let some = window.rate_over(OVER_S, |node| Some(node.pressure?.io.some_total_us)).map(|us| (us / 1e4).min(100.0));
+    readings.node(IO_SOME, some, |percent| {
+        let sentence = format!("some task waited for I/O {} % of the time{}", say::short(percent), busiest(window));
+        (sentence, with_context(numbers! { stall_percent: percent }))
+    });
+    let full = window.rate_over(OVER_S, |node| Some(node.pressure?.io.full_total_us)).map(|us| (us / 1e4).min(100.0));
+    readings.node(IO_FULL, full, |percent| {
+        let sentence = format!("all tasks waited for I/O {} % of the time{}", say::short(percent), busiest(window));
+        (sentence, with_context(numbers! { stall_percent: percent }))
+    });
+    let dirty = memory
+        .filter(|memory| memory.available_bytes > 0)
+        .map(|memory| 100.0 * (memory.dirty_bytes + memory.writeback_bytes) as f64 / memory.available_bytes as f64);
+    readings.node(DIRTY, dirty, |percent| {
+        let of = memory.map_or(0.0, |memory| (memory.dirty_bytes + memory.writeback_bytes) as f64);
+        let sentence = format!(
+            "{} wait to be written, {} % of what may be dirty{}",
+            say::bytes(of),
+            say::short(percent),
+            busiest(window)
+        );
+        (sentence, with_context(numbers! { dirty_percent: percent }))
+    });
+    readings.node(BLOCKED, blocked, |tasks| {
+        let sentence = format!("{} tasks are in uninterruptible sleep (D){}", say::short(tasks), busiest(window));
+        (sentence, with_context(numbers! { blocked_tasks: tasks }))
+    });
+
+    if !tick.cgroups.is_empty() {
+        let below_root = tick.cgroups.iter().filter(|cgroup| cgroup.sample.path.as_str() != "/");
+        readings.worst(
+            CGROUP_SOME,
+            below_root.filter_map(|cgroup| Some((cgroup.io_stall_percent?, cgroup))),
+            |cgroup| Entity::Cgroup { path: cgroup.sample.path.clone() },
+            |percent, cgroup| {
+                let sentence = format!(
+                    "cgroup {}: some task waited for I/O {} % of the time",
+                    cgroup.sample.path,
+                    say::short(percent)
+                );
+                (sentence, numbers! { stall_percent: percent })
+            },
+        );
+    }
+
+    let Some((syscalls, seconds)) = tick.kernel.syscalls.as_ref().zip(tick.seconds) else { return };
+    let is_sync = |number: u32| SYNC_CALLS.contains(&syscall_name(number).as_str());
+    let rate = syscalls.calls.iter().filter(|(number, _)| is_sync(*number)).map(|(_, calls)| calls).sum::<u64>();
+    let latency = sync_latency(syscalls, is_sync);
+    let p99 = latency.quantile_ns(0.99).filter(|_| latency.count() >= SYNCS_MIN).unwrap_or(0.0);
+    readings.node(SYNC_P99, Some(p99), |ns| {
+        let sentence = format!("one file sync in a hundred took more than {}{}", say::latency(ns), busiest(window));
+        (sentence, with_context(numbers! { sync_p99_ns: ns, syncs: latency.count() as f64 }))
+    });
+    readings.node(SYNCS, Some(rate as f64 / seconds), |per_s| {
+        let p99 = say::latency(p99);
+        let sentence = format!("{} file syncs a second, p99 {p99}{}", say::short(per_s), busiest(window));
+        (sentence, with_context(numbers! { syncs_per_s: per_s }))
+    });
+}
+
+/// The latencies of all syncs of the tick together.
+fn sync_latency(syscalls: &SyscallCounters, is_sync: impl Fn(u32) -> bool) -> Log2Histogram {
+    let mut all = Log2Histogram::default();
+    for (_, one) in syscalls.latency.iter().filter(|(number, _)| is_sync(*number)) {
+        for (sum, count) in all.slots.iter_mut().zip(one.slots) {
+            *sum += count;
+        }
+    }
+    all
+}
+
+/// `; most I/O: dd (pid 12) 180 MiB/s`; nothing when nobody did any.
+fn busiest(window: &Window) -> String {
+    let Some(tick) = window.now() else { return String::new() };
+    let rate = |one: &ProcessTick| one.read_bytes_per_s.unwrap_or(0.0) + one.written_bytes_per_s.unwrap_or(0.0);
+    let most = tick.processes.iter().max_by(|a, b| rate(a).total_cmp(&rate(b)));
+    match most.map(|one| (rate(one), one)) {
+        Some((rate, one)) if rate > 0.0 => format!("; most I/O: {} {}/s", say::process(one), say::bytes(rate)),
+        _ => String::new(),
+    }
+}

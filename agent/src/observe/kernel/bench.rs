@@ -1,0 +1,100 @@
+//! What each program costs: an empty one is attached beside it, and both are timed by the kernel over the same events.
+
+use std::io;
+
+use aya::programs::ProgramError;
+
+use super::{Kernel, attach, info, programs::Hook};
+use crate::observe::offsets::{Types, TypesError};
+
+/// Mean times of one program and of the empty one, over what ran between [`Bench::start`] and [`Bench::stop`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    pub name: &'static str,
+    pub run_count: u64,
+    pub mean_ns: f64,
+    pub empty_mean_ns: f64,
+}
+
+impl Cost {
+    /// What the program itself takes, ns.
+    #[must_use]
+    pub fn net_ns(&self) -> f64 {
+        self.mean_ns - self.empty_mean_ns
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error("nothing is loaded")]
+    NothingLoaded,
+    #[error("the empty program for {hook} cannot be attached: {source}")]
+    Attach { hook: &'static str, source: ProgramError },
+    #[error(transparent)]
+    Types(#[from] TypesError),
+    #[error("the kernel's hooks cannot be named: {source}")]
+    Hooks { source: aya::BtfError },
+    #[error("runs cannot be counted: {source}")]
+    Statistics { source: io::Error },
+}
+
+/// Empty programs are attached until it is dropped, with the kernel that it borrows.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    kernel: &'a mut Kernel,
+    pairs: Vec<Pair>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    name: &'static str,
+    empty: String,
+    before: [(u64, u64); 2],
+}
+
+impl<'a> Bench<'a> {
+    /// Attaches an empty program beside each of ours that is on and has one, and begins to count.
+    ///
+    /// # Errors
+    /// When nothing is loaded, or an empty program cannot be attached.
+    pub fn start(kernel: &'a mut Kernel) -> Result<Self, BenchError> {
+        kernel.count_runs(true).map_err(|source| BenchError::Statistics { source })?;
+        let hooks = Types::running()?.hooks().map_err(|source| BenchError::Hooks { source })?;
+        let loaded = kernel.loaded.as_mut().ok_or(BenchError::NothingLoaded)?;
+        let mut pairs = Vec::new();
+        for (program, state) in &kernel.states {
+            let Hook::Tracepoint(hook) = program.hook else { continue };
+            let empty = format!("empty_{hook}");
+            if state.is_off() || loaded.ebpf.program(&empty).is_none() {
+                continue;
+            }
+            attach(&mut loaded.ebpf, &empty, program.hook, &hooks)
+                .map_err(|source| BenchError::Attach { hook, source })?;
+            pairs.push(Pair { name: program.name, empty, before: [(0, 0); 2] });
+        }
+        for pair in &mut pairs {
+            pair.before = [pair.name, &pair.empty].map(|name| info(&loaded.ebpf, name).unwrap_or_default());
+        }
+        Ok(Self { kernel, pairs })
+    }
+
+    /// The cost of each program that ran.
+    #[must_use]
+    pub fn stop(self) -> Vec<Cost> {
+        let Some(loaded) = &mut self.kernel.loaded else { return Vec::new() };
+        let mut costs = Vec::new();
+        for Pair { name, empty, before } in &self.pairs {
+            let now = [*name, empty].map(|name| info(&loaded.ebpf, name).unwrap_or_default());
+            let [ours, theirs] = [0, 1].map(|n| (now[n].0 - before[n].0, now[n].1 - before[n].1));
+            let mean_ns = |(count, time_ns): (u64, u64)| time_ns as f64 / count as f64;
+            if ours.0 > 0 && theirs.0 > 0 {
+                costs.push(Cost { name, run_count: ours.0, mean_ns: mean_ns(ours), empty_mean_ns: mean_ns(theirs) });
+            }
+            if let Some(aya::programs::Program::BtfTracePoint(program)) = loaded.ebpf.program_mut(empty) {
+                // Unloading detaches; a program that is not loaded is as good.
+                _ = program.unload();
+            }
+        }
+        costs
+    }
+}

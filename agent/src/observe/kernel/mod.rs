@@ -1,0 +1,325 @@
+//! The kernel half's user half: loads the eBPF programs, each on its own, and reads what they counted.
+//!
+//! `programs` says what there is and what each needs; `counters` reads the maps; `tasks` reads the task iterator.
+//! Nothing is pinned: all of it goes when the process ends.
+
+#![expect(unsafe_code, reason = "the allocator is asked to give memory back")]
+
+pub mod bench;
+mod counters;
+mod obstacles;
+mod programs;
+mod settings;
+mod tasks;
+
+use std::{io, os::fd::OwnedFd};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{MapError, RingBuf},
+    programs::{BtfTracePoint, Iter, Program as Handle, ProgramError},
+    sys::{Stats, enable_stats},
+};
+use serde::Serialize;
+
+pub use obstacles::obstacles;
+pub use settings::Settings;
+pub use tasks::TaskRow;
+
+use super::{
+    offsets::Types,
+    ring::Events,
+    sample::{KernelSample, ProcessSample},
+};
+use counters::Counters;
+use programs::{Hook, PROGRAMS, Program};
+use tasks::Tasks;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
+
+/// Longest part of a verifier's log that a reason quotes, characters.
+const LOG_CHARS: usize = 240;
+
+/// Why a reading of the kernel failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    #[error("the task iterator is off: {reason}")]
+    TasksOff { reason: String },
+    #[error("the task iterator cannot be opened: {source}")]
+    TasksOpen { source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the task iterator cannot be read: {source}")]
+    TasksRead { source: io::Error },
+    #[error("the task iterator wrote a row of {row_bytes} bytes with {left} left")]
+    TasksRow { row_bytes: u32, left: usize },
+    #[error("the object has no map {map}")]
+    NoMap { map: &'static str },
+    #[error("map {map} cannot be read: {source}")]
+    Map { map: &'static str, source: MapError },
+}
+
+/// One program, and how it fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProbeState {
+    pub name: &'static str,
+    pub tracer: &'static str,
+    #[serde(flatten)]
+    pub state: State,
+    /// Runs, and time in them, since load; zero where run statistics are off.
+    pub run_count: u64,
+    pub run_time_ns: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    On,
+    /// It runs, and tells less than it might.
+    Degraded {
+        reason: String,
+    },
+    Off {
+        reason: String,
+    },
+}
+
+impl State {
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        matches!(self, Self::Off { .. })
+    }
+}
+
+/// The loaded programs; dropping it detaches them.
+pub struct Kernel {
+    states: Vec<(&'static Program, State)>,
+    loaded: Option<Loaded>,
+    statistics: Option<OwnedFd>,
+}
+
+struct Loaded {
+    ebpf: Ebpf,
+    counters: Counters,
+    tasks: Tasks,
+    rings: Option<(RingBuf<aya::maps::MapData>, RingBuf<aya::maps::MapData>)>,
+}
+
+impl Kernel {
+    /// Loads and attaches what this kernel lets it. Never fails: what is missing is the reason of a probe that is off.
+    #[must_use]
+    pub fn load(settings: &Settings) -> Self {
+        match Types::running() {
+            Ok(types) => Self::load_with(settings, &types),
+            Err(error) => Self::off(&reason_with_obstacles(error.to_string())),
+        }
+    }
+
+    /// The same with types that are given: those of [`Types::running`], less what is to be missed.
+    #[must_use]
+    pub fn load_with(settings: &Settings, types: &Types) -> Self {
+        match load(settings, types) {
+            Ok(kernel) => kernel,
+            Err(reason) => Self::off(&reason_with_obstacles(reason)),
+        }
+    }
+
+    fn off(reason: &str) -> Self {
+        let state = || State::Off { reason: reason.to_owned() };
+        let states = PROGRAMS.iter().filter(|program| !program.is_variant()).map(|p| (p, state())).collect();
+        Self { states, loaded: None, statistics: None }
+    }
+
+    /// Every program, in the order of the loop's tracers.
+    #[must_use]
+    pub fn probes(&self) -> Vec<ProbeState> {
+        let row = |(program, state): &(&'static Program, State)| {
+            let info = self.loaded.as_ref().and_then(|loaded| info(&loaded.ebpf, program.name));
+            ProbeState {
+                name: program.name,
+                tracer: program.tracer,
+                state: state.clone(),
+                run_count: info.map_or(0, |info| info.0),
+                run_time_ns: info.map_or(0, |info| info.1),
+            }
+        };
+        self.states.iter().map(row).collect()
+    }
+
+    /// All that the programs counted since load. A tracer that is off is none.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn sample(&mut self) -> Result<KernelSample, KernelError> {
+        let states = &self.states;
+        let is_on = |name| states.iter().any(|(program, state)| program.name == name && !state.is_off());
+        match &mut self.loaded {
+            Some(loaded) => loaded.counters.sample(is_on),
+            None => Ok(KernelSample::default()),
+        }
+    }
+
+    /// Every process now, ordered by pid. Paths of cgroups are the scraper's to fill in.
+    ///
+    /// # Errors
+    /// When the iterator is off, or fails.
+    pub fn tasks(&mut self) -> Result<Vec<TaskRow>, KernelError> {
+        let state = self.states.iter().find(|(program, _)| program.name == programs::TASKS).map(|(_, state)| state);
+        if let Some(State::Off { reason }) = state {
+            return Err(KernelError::TasksOff { reason: reason.clone() });
+        }
+        match &mut self.loaded {
+            Some(loaded) => loaded.tasks.read(&mut loaded.ebpf),
+            None => Err(KernelError::TasksOff { reason: "nothing is loaded".to_owned() }),
+        }
+    }
+
+    /// The rings, once; none when nothing is loaded or they were taken. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the urgent ring cannot be watched.
+    pub fn events(&mut self) -> io::Result<Option<Events>> {
+        let rings = self.loaded.as_mut().and_then(|loaded| loaded.rings.take());
+        rings.map(|(ordinary, urgent)| Events::new(ordinary, urgent)).transpose()
+    }
+
+    /// Whether the programs' runs are counted and timed, which costs each run two looks at the clock.
+    pub fn count_runs(&mut self, wanted: bool) -> io::Result<()> {
+        if wanted == self.statistics.is_some() || self.loaded.is_none() {
+            return Ok(());
+        }
+        self.statistics =
+            if wanted { Some(enable_stats(Stats::RunTime).map_err(|error| error.io_error)?) } else { None };
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel").field("probes", &self.probes()).finish_non_exhaustive()
+    }
+}
+
+/// The error is the reason why nothing at all can be loaded.
+fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
+    obstacles::raise_memory_lock();
+    let hooks = types.hooks().map_err(|error| error.to_string())?;
+    let offsets = types.offsets();
+    let constants = settings.constants(types);
+    let mut ebpf = EbpfLoader::new()
+        .btf(None)
+        .override_global("OFFSETS", &offsets[..], true)
+        .override_global("SETTINGS", &constants, true)
+        .map_max_entries("EVENTS", settings.ring_bytes)
+        .load(OBJECT)
+        .map_err(|error| chain(&error))?;
+    let states = PROGRAMS
+        .iter()
+        .filter(|program| program.fits(types))
+        .map(|program| (program, start(&mut ebpf, program, types, &hooks)))
+        .collect();
+    let counters = Counters::take(&mut ebpf, settings).map_err(|error| error.to_string())?;
+    let mut ring = |name: &'static str| {
+        let map = ebpf.take_map(name).ok_or_else(|| format!("the object has no map {name}"))?;
+        RingBuf::try_from(map).map_err(|error| format!("map {name}: {error}"))
+    };
+    let rings = Some((ring("EVENTS")?, ring("URGENT")?));
+    trim();
+    let mut kernel = Kernel {
+        states,
+        loaded: Some(Loaded { ebpf, counters, tasks: Tasks::new(&constants), rings }),
+        statistics: None,
+    };
+    if settings.count_runs {
+        // Without them the counts read zero, which `status` shows.
+        _ = kernel.count_runs(true);
+    }
+    Ok(kernel)
+}
+
+fn start(ebpf: &mut Ebpf, program: &Program, types: &Types, hooks: &Btf) -> State {
+    if let Some(missing) = program.needs.iter().copied().flatten().find_map(|path| types.offset(path).err()) {
+        return State::Off { reason: missing.to_string() };
+    }
+    let exists = match program.hook {
+        Hook::Tracepoint(name) => types.tracepoint(name).is_some(),
+        Hook::Iterator(name) => types.has_iterator(name),
+    };
+    if !exists {
+        return State::Off { reason: format!("the running kernel has no {}", program.hook) };
+    }
+    if let Err(error) = attach(ebpf, program.name, program.hook, hooks) {
+        return State::Off { reason: short(&error) };
+    }
+    let less: Vec<String> = program
+        .wants
+        .iter()
+        .filter_map(|want| types.offset(want.path).err().map(|missing| format!("{}: {missing}", want.without)))
+        .chain(program.shortcoming.map(str::to_owned))
+        .collect();
+    if less.is_empty() { State::On } else { State::Degraded { reason: less.join("; ") } }
+}
+
+/// Loads one program and attaches it; an iterator is attached each time that it is read.
+fn attach(ebpf: &mut Ebpf, name: &str, hook: Hook, hooks: &Btf) -> Result<(), ProgramError> {
+    let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
+    match hook {
+        Hook::Tracepoint(tracepoint) => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(tracepoint, hooks)?;
+            program.attach()?;
+        }
+        Hook::Iterator(kind) => {
+            let program: &mut Iter = program.try_into()?;
+            program.load(kind, hooks)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs and their time, ns.
+fn info(ebpf: &Ebpf, name: &str) -> Option<(u64, u64)> {
+    let info = match ebpf.program(name)? {
+        Handle::BtfTracePoint(program) => program.info(),
+        Handle::Iter(program) => program.info(),
+        _ => return None,
+    };
+    let info = info.ok()?;
+    Some((info.run_count(), u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX)))
+}
+
+/// An error with its causes, and of a verifier's log only the end.
+fn short(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
+    let log = verifier_log.to_string();
+    let is_figure = |line: &str| ["verification time", "stack depth", "processed"].iter().any(|w| line.starts_with(w));
+    let lines: Vec<&str> = log.lines().filter(|line| !line.is_empty() && !is_figure(line)).collect();
+    let end: String = lines.iter().rev().take(3).rev().copied().collect::<Vec<_>>().join(" | ");
+    let end: String = end.chars().take(LOG_CHARS).collect();
+    format!("the kernel refused the program: {io_error}; the verifier's last words: {end}")
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+fn reason_with_obstacles(reason: String) -> String {
+    let obstacles = obstacles();
+    if obstacles.is_empty() { reason } else { obstacles.join("; ") }
+}
+
+/// Gives back what parsing took, some 30 MB.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the allocator's own function; it moves nothing.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}

@@ -1,0 +1,48 @@
+//! `limits`: the settings of the kernel that bound what the node can do.
+
+use super::{Context, KernelFile, Scrape, ScrapeError, Scraped, Source};
+use crate::observe::{Sample, sample::KernelLimits};
+
+pub const SOURCE: Source = Source {
+    name: "limits",
+    start: || {
+        let file = |name: &str| KernelFile::kept(format!("/proc/sys/{name}"));
+        Box::new(LimitsSource {
+            pid_max: file("kernel/pid_max"),
+            somaxconn: file("net/core/somaxconn"),
+            local_ports: file("net/ipv4/ip_local_port_range"),
+            tcp_memory: file("net/ipv4/tcp_mem"),
+            tcp_orphans: file("net/ipv4/tcp_max_orphans"),
+            swappiness: file("vm/swappiness"),
+        })
+    },
+};
+
+#[derive(Debug)]
+struct LimitsSource {
+    pid_max: KernelFile,
+    somaxconn: KernelFile,
+    local_ports: KernelFile,
+    tcp_memory: KernelFile,
+    tcp_orphans: KernelFile,
+    swappiness: KernelFile,
+}
+
+impl Scrape for LimitsSource {
+    fn scrape(&mut self, context: &mut Context, sample: &mut Sample) -> Result<Scraped, ScrapeError> {
+        let buffer = &mut context.buffer;
+        let mut ports = self.local_ports.read(buffer)?.line()?.fields();
+        let (local_port_low, local_port_high) = (ports.number()?, ports.number()?);
+        sample.node.limits = Some(KernelLimits {
+            pid_max: self.pid_max.read(buffer)?.number()?,
+            somaxconn: self.somaxconn.read(buffer)?.number()?,
+            local_port_low,
+            local_port_high,
+            // Low, pressure, high: above the third no socket gets memory.
+            tcp_mem_max_pages: self.tcp_memory.read(buffer)?.line()?.fields().over(2).number()?,
+            tcp_max_orphans: self.tcp_orphans.read(buffer)?.number()?,
+            swappiness: self.swappiness.read(buffer)?.number()?,
+        });
+        Ok(Scraped::Whole)
+    }
+}

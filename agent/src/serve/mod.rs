@@ -1,0 +1,134 @@
+//! Serve: the unix socket, and MCP on it. Who connects is told by the kernel, what it costs is bounded here.
+
+mod guard;
+pub mod peer;
+mod session;
+mod socket;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use nix::unistd::{Gid, Uid};
+use rmcp::service::serve_server;
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+pub use guard::{FRAME_BYTES, FRAME_WITHIN, IDLE_FOR};
+pub use session::IN_FLIGHT;
+pub use socket::SocketError;
+
+use crate::{
+    config::Settings,
+    live::{Daemon, Operator},
+    tools::{Caller, Role},
+};
+
+/// Clients that are served at once.
+pub const CLIENTS: usize = 64;
+/// Of these, the most that are not [`Role::Admin`]: an operator finds the door open whoever else stands in it.
+pub const CLIENTS_NOT_ADMIN: usize = 48;
+/// Clients that wait for their turn; more are turned away.
+const WAITING: usize = 64;
+/// How long a client waits for its turn, and how long it may take to say what it speaks.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// Pause after the listener failed (descriptors ran out), so that it is no busy loop.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Tells a role from the credentials of a peer.
+pub type Roles = Arc<dyn Fn(Uid, Gid) -> Role + Send + Sync>;
+
+/// Serves until `shutdown`, and removes the socket then.
+///
+/// # Errors
+/// When the socket cannot be made; nothing after that ends it.
+pub async fn serve(
+    daemon: Daemon,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), SocketError> {
+    serve_as(daemon, settings, Arc::new(peer::role), shutdown).await
+}
+
+/// As [`serve`], with other roles than the user database gives.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub async fn serve_as(
+    daemon: Daemon,
+    settings: &Settings,
+    roles: Roles,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), SocketError> {
+    let (listener, bound) = socket::bind(&settings.socket).await?;
+    tokio::select! {
+        () = accept(listener, daemon, roles) => {}
+        () = shutdown => {}
+    }
+    bound.remove();
+    Ok(())
+}
+
+/// The places at the door.
+#[derive(Debug)]
+struct Places {
+    all: Arc<Semaphore>,
+    not_admin: Arc<Semaphore>,
+}
+
+async fn accept(listener: UnixListener, daemon: Daemon, roles: Roles) {
+    let places = Arc::new(Places {
+        all: Arc::new(Semaphore::new(CLIENTS)),
+        not_admin: Arc::new(Semaphore::new(CLIENTS_NOT_ADMIN)),
+    });
+    // Dropped with this future, so a shutdown ends every client.
+    let mut clients = JoinSet::new();
+    loop {
+        let accepted = listener.accept().await;
+        while clients.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) if clients.len() < CLIENTS + WAITING => {
+                clients.spawn(client(stream, daemon.clone(), Arc::clone(&roles), Arc::clone(&places)));
+            }
+            Ok((stream, _)) => {
+                tracing::warn!(served = clients.len(), "a client was turned away: too many are connected");
+                drop(stream);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a client could not be accepted");
+                sleep(AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+async fn client(stream: UnixStream, daemon: Daemon, roles: Roles, places: Arc<Places>) {
+    let Some(caller) = identify(&stream, roles).await else { return };
+    let admin = caller.role >= Role::Admin;
+    let turn = async {
+        let common = if admin { None } else { Some(places.not_admin.acquire().await) };
+        (common, places.all.acquire().await)
+    };
+    let Ok(_turn) = timeout(TURN_WITHIN, turn).await else {
+        tracing::warn!(who = %caller.operator.name, "a client was turned away: its turn did not come");
+        return;
+    };
+    let transport = guard::transport(stream);
+    let session = session::Session::new(daemon, caller);
+    match timeout(TURN_WITHIN, serve_server(session, transport)).await {
+        Ok(Ok(running)) => drop(running.waiting().await),
+        Ok(Err(error)) => tracing::debug!(%error, "a client did not begin as MCP does"),
+        Err(_) => tracing::debug!("a client did not begin in time"),
+    }
+}
+
+async fn identify(stream: &UnixStream, roles: Roles) -> Option<Caller> {
+    let credentials = stream.peer_cred().ok()?;
+    let (uid, gid) = (Uid::from_raw(credentials.uid()), Gid::from_raw(credentials.gid()));
+    // The user database may ask a network.
+    let (role, name) = tokio::task::spawn_blocking(move || (roles(uid, gid), peer::name(uid))).await.ok()?;
+    let operator = Operator { uid: uid.as_raw(), pid: credentials.pid().unwrap_or(0), name };
+    Some(Caller::new(operator, role))
+}

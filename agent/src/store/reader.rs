@@ -1,0 +1,112 @@
+//! A connection that can only read. What it can read stands with each table family.
+
+use std::{fmt, path::Path};
+
+use rusqlite::{Connection, OpenFlags, Params, Row};
+
+use super::{
+    ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit,
+    incidents, metrics, proposals, readings, schema, signals, traces,
+};
+use crate::observe::SignalType;
+
+/// A connection of its own that cannot write. Not shared between threads: each asks the store for one.
+pub struct Reader {
+    pub(super) connection: Connection,
+}
+
+impl Reader {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let what = "open the database for reading";
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(what))?;
+        schema::tune(&connection).map_err(StoreError::sqlite(what))?;
+        connection.pragma_update(None, "query_only", true).map_err(StoreError::sqlite(what))?;
+        Ok(Self { connection })
+    }
+
+    /// How SQLite answers each of the questions that are asked often: the question, and the plan a line a step.
+    ///
+    /// # Errors
+    /// When a question cannot be asked of this database.
+    pub fn plans(&self) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+        let what = "explain a query";
+        let explain = |(question, sql): (String, String)| {
+            let mut statement =
+                self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).map_err(StoreError::sqlite(what))?;
+            // Parameters are unbound, hence null: the plan does not depend on them.
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().map_err(StoreError::sqlite(what))? {
+                plan.push(row.get(3).map_err(StoreError::sqlite(what))?);
+            }
+            Ok((question, plan))
+        };
+        questions().into_iter().map(explain).collect()
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        what: &'static str,
+        sql: &str,
+        values: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(what))?;
+        let mut rows = statement.query(values).map_err(StoreError::sqlite(what))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(StoreError::sqlite(what))? {
+            found.push(read(row)?);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn one<T>(
+        &self,
+        what: &'static str,
+        sql: &str,
+        values: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(what, sql, values, read)?.into_iter().next())
+    }
+}
+
+/// The questions asked often, as SQL.
+fn questions() -> Vec<(String, String)> {
+    let signals = |filter: SignalFilter| signals::query(&filter).0;
+    let types = vec![SignalType::MemoryPressure, SignalType::Scheduler];
+    let of = || Some("x".to_owned());
+    let named = [
+        ("signals since", signals(SignalFilter { since_ms: Some(0), ..SignalFilter::default() })),
+        ("signals open", signals(SignalFilter { open_only: true, ..SignalFilter::default() })),
+        ("signals of types", signals(SignalFilter { types, ..SignalFilter::default() })),
+        ("signals of an entity", signals(SignalFilter { entity_key: of(), ..SignalFilter::default() })),
+        ("incidents since", incidents::query(&IncidentFilter::default())),
+        ("incidents open", incidents::query(&IncidentFilter { open_only: true, ..IncidentFilter::default() })),
+        ("incidents alike", incidents::query(&IncidentFilter { fingerprint: of(), ..IncidentFilter::default() })),
+        ("incident by prefix", incidents::BY_PREFIX.to_owned()),
+        ("traces since", traces::query(&TraceFilter::default())),
+        ("traces of an incident", traces::query(&TraceFilter { incident: of(), ..TraceFilter::default() })),
+        ("traces alike", traces::similar(true)),
+        ("actions since", actions::query(&ActionFilter::default())),
+        ("actions of an incident", actions::query(&ActionFilter { incident: of(), ..ActionFilter::default() })),
+        ("actions unsettled", actions::UNSETTLED.to_owned()),
+        ("proposals pending", proposals::query(true)),
+        ("proposals", proposals::query(false)),
+        ("denials", audit::query("denials", "NULL", &AuditFilter::default())),
+        ("permits", audit::query("permits", "command", &AuditFilter::default())),
+        ("percentiles", readings::PERCENTILES.to_owned()),
+        ("baseline", readings::BASELINE.to_owned()),
+        ("points", readings::POINTS.to_owned()),
+    ];
+    let metrics = Family::ALL.map(|family| (family.table.to_owned(), metrics::range_query(family).to_owned()));
+    named.map(|(question, sql)| (question.to_owned(), sql)).into_iter().chain(metrics).collect()
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("path", &self.connection.path()).finish()
+    }
+}

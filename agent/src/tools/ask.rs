@@ -1,0 +1,59 @@
+//! How a tool asks the spine and the store: bounded waits, and errors that say what to do.
+
+use std::time::Duration;
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::ToolError;
+use crate::{
+    live::{Daemon, Order},
+    store::{Reader, StoreError},
+};
+
+/// Longest wait for the spine: an action runs 30 s at most, and its capture and its undo note take their time too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gives the spine an order and waits for its answer.
+///
+/// # Errors
+/// What the spine says, or that it is late or stopping.
+pub async fn order<T>(
+    daemon: &Daemon,
+    order: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Order,
+) -> Result<T, ToolError> {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        daemon.orders.send(order(reply)).await.map_err(|_| ToolError::Stopping)?;
+        answer.await.map_err(|_| ToolError::Stopping)
+    };
+    let late = || ToolError::Late { seconds: PATIENCE.as_secs() };
+    timeout(PATIENCE, asked).await.map_err(|_| late())??.map_err(|reason| ToolError::Refused { reason })
+}
+
+/// Reads the database on a thread that may block.
+///
+/// # Errors
+/// [`ToolError::Store`], or [`ToolError::NotFound`] when what was asked for is not there.
+pub async fn read<T: Send + 'static>(
+    daemon: &Daemon,
+    query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ToolError> {
+    let store = daemon.store.clone();
+    let asked = tokio::task::spawn_blocking(move || query(&store.reader()?)).await;
+    match asked {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(StoreError::Absent { what, id })) => {
+            Err(ToolError::NotFound { what: format!("{what} {id}"), hint: "list what there is first" })
+        }
+        Ok(Err(error @ StoreError::Ambiguous { .. })) => Err(ToolError::Refused { reason: error.to_string() }),
+        Ok(Err(error)) => Err(ToolError::Store { problem: error.to_string() }),
+        Err(_) => Err(ToolError::Store { problem: "the read was cut off".to_owned() }),
+    }
+}
+
+/// Unix time, ms.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

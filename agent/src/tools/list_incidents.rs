@@ -1,0 +1,55 @@
+//! `list_incidents`: what is wrong, and what was.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use crate::{explain::Incident, live::Daemon, store::IncidentFilter};
+
+#[derive(Debug)]
+pub struct ListIncidents;
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Only those that are open now.
+    pub open_only: bool,
+    /// Most incidents.
+    pub most: Bounded<1, 500>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { open_only: false, most: Bounded::clamped(50) }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// Open ones first, worst first; then those that are over, latest first.
+    pub incidents: Vec<Incident>,
+}
+
+impl Tool for ListIncidents {
+    const NAME: &'static str = "list_incidents";
+    const DESCRIPTION: &'static str =
+        "Incidents: signals of one cause joined, with who, since when, how bad and how it stands. Open ones, or all.";
+    const TIER: Tier = Tier::Observe;
+    const ROLE: Role = Role::Viewer;
+    type Params = Params;
+    type Answer = Answer;
+
+    async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
+        let mut incidents = daemon.look().incidents.clone();
+        incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.severity), incident.opened_ms));
+        if !params.open_only {
+            let filter = IncidentFilter { limit: Some(params.most.count()), ..IncidentFilter::default() };
+            let past = ask::read(daemon, move |reader| reader.incidents(&filter)).await?;
+            let past = past.into_iter().filter(|row| !incidents.iter().any(|open| open.uid == row.uid));
+            let past: Vec<Incident> = past.collect();
+            incidents.extend(past);
+        }
+        incidents.truncate(params.most.count());
+        Ok(Answer { incidents })
+    }
+}

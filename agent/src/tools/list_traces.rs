@@ -1,0 +1,93 @@
+//! `list_traces`: the passes of the loop, one line each.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Caller, Role, Tier, Tool, ToolError, ask,
+    params::{Bounded, Prose},
+};
+use crate::{explain::IncidentUid, live::Daemon, reflect::Trace, store::TraceFilter, verify::Verdict};
+
+#[derive(Debug)]
+pub struct ListTraces;
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Only of the incident of this id, in full.
+    pub incident: Option<Prose<64>>,
+    /// Most traces.
+    pub most: Bounded<1, 500>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { incident: None, most: Bounded::clamped(20) }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// Latest first.
+    pub traces: Vec<Head>,
+}
+
+/// A trace in short; `get_trace` has the whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    pub trace_id: i64,
+    pub incident: IncidentUid,
+    /// Unix time, ms.
+    pub timestamp: i64,
+    pub observation: String,
+    pub hypothesis: String,
+    pub recommended_action: String,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// None while it runs, or where nothing was done.
+    pub verdict: Option<Verdict>,
+    /// Why nothing was done, where the policy said no.
+    pub denied: Option<String>,
+    pub undone: bool,
+    pub closed_ms: Option<i64>,
+}
+
+impl Head {
+    #[must_use]
+    pub fn of(trace: &Trace) -> Self {
+        Self {
+            trace_id: trace.trace_id,
+            incident: trace.incident.clone(),
+            timestamp: trace.timestamp,
+            observation: trace.observation.clone(),
+            hypothesis: trace.hypothesis.clone(),
+            recommended_action: trace.recommended_action.clone(),
+            confidence: trace.confidence,
+            verdict: trace.verification.as_ref().map(|verification| verification.verdict),
+            denied: trace.denial.as_ref().map(|denial| denial.reason.clone()),
+            undone: trace.undo.is_some(),
+            closed_ms: trace.closed_ms,
+        }
+    }
+}
+
+impl Tool for ListTraces {
+    const NAME: &'static str = "list_traces";
+    const DESCRIPTION: &'static str =
+        "Passes of the loop over incidents, latest first: what was seen, thought, done, and how it ended.";
+    const TIER: Tier = Tier::Observe;
+    const ROLE: Role = Role::Viewer;
+    type Params = Params;
+    type Answer = Answer;
+
+    async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
+        let filter = TraceFilter {
+            incident: params.incident.map(Prose::into_string),
+            limit: Some(params.most.count()),
+            ..TraceFilter::default()
+        };
+        let traces = ask::read(daemon, move |reader| reader.traces(&filter)).await?;
+        Ok(Answer { traces: traces.iter().map(Head::of).collect() })
+    }
+}

@@ -1,0 +1,220 @@
+//! Tools: all that an operator, a model or any other MCP client can see and do, one file a tool.
+//!
+//! The command line is a client like any other. A call is judged once, in [`call`]: by the caller's role, by the tool's
+//! tier and the autonomy level, and by strict parameters; only then does the tool run.
+
+pub mod ask;
+pub mod caller;
+pub mod params;
+
+pub mod approve_proposal;
+pub mod deny_proposal;
+pub mod execute_remediation;
+pub mod follow;
+pub mod get_incident;
+pub mod get_status;
+pub mod get_trace;
+pub mod list_actions;
+pub mod list_baselines;
+pub mod list_incidents;
+pub mod list_proposals;
+pub mod list_traces;
+pub mod query_signals;
+pub mod set_autonomy;
+pub mod simulate_scenario;
+pub mod summarize_trends;
+pub mod undo_action;
+
+use std::{fmt, future::Future, pin::Pin};
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+pub use caller::{Caller, Role};
+
+use crate::{
+    live::{Autonomy, Daemon},
+    text::Text,
+};
+
+/// What this program shows and does for whoever asks, mildest first.
+pub static TOOLS: &[Entry] = &[
+    entry::<get_status::GetStatus>(),
+    entry::<query_signals::QuerySignals>(),
+    entry::<list_incidents::ListIncidents>(),
+    entry::<get_incident::GetIncident>(),
+    entry::<list_traces::ListTraces>(),
+    entry::<get_trace::GetTrace>(),
+    entry::<list_baselines::ListBaselines>(),
+    entry::<list_actions::ListActions>(),
+    entry::<list_proposals::ListProposals>(),
+    entry::<follow::Follow>(),
+    entry::<summarize_trends::SummarizeTrends>(),
+    entry::<simulate_scenario::SimulateScenario>(),
+    entry::<deny_proposal::DenyProposal>(),
+    entry::<undo_action::UndoAction>(),
+    entry::<set_autonomy::SetAutonomy>(),
+    entry::<approve_proposal::ApproveProposal>(),
+    entry::<execute_remediation::ExecuteRemediation>(),
+];
+
+/// One tool. Its parameters and its answer are types, so that a client written in Rust cannot misread them.
+pub trait Tool {
+    const NAME: &'static str;
+    /// What it is for, to a person or a model that must choose.
+    const DESCRIPTION: &'static str;
+    const TIER: Tier;
+    /// Who may call it, at least.
+    const ROLE: Role;
+    /// The level that the agent must be at, at least.
+    const LEVEL: Autonomy = Autonomy::Advisor;
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send;
+    type Answer: Serialize + DeserializeOwned;
+
+    fn call(
+        daemon: &Daemon,
+        caller: &Caller,
+        params: Self::Params,
+    ) -> impl Future<Output = Result<Self::Answer, ToolError>> + Send;
+}
+
+/// How far a tool reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    Observe,
+    Analyse,
+    Recommend,
+    Execute,
+}
+
+/// A tool as the list knows it.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub name: &'static str,
+    pub description: &'static str,
+    pub tier: Tier,
+    pub role: Role,
+    pub level: Autonomy,
+    pub schema: fn() -> Map<String, Value>,
+    call: for<'a> fn(&'a Daemon, &'a Caller, Map<String, Value>) -> Calling<'a>,
+}
+
+type Calling<'a> = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send + 'a>>;
+
+/// Why a call was not answered, in words that a model or a person can act on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ToolError {
+    #[error("`{name}` is not a tool of this agent; it has {known}", name = Text::from(.name.as_str()))]
+    UnknownTool { name: String, known: String },
+    #[error("{who} may not use {tool}: {needs}")]
+    Role { who: String, tool: &'static str, needs: &'static str },
+    #[error("{tool} does nothing at level {level}: it needs {needs} or above (`kernelsight autonomy {needs}`)")]
+    Level { tool: &'static str, level: &'static str, needs: &'static str },
+    #[error("{tool}: {problem}")]
+    Params { tool: &'static str, problem: String },
+    #[error("{what} is not there; {hint}")]
+    NotFound { what: String, hint: &'static str },
+    #[error("refused: {reason}")]
+    Refused { reason: String },
+    #[error("the agent's loop did not answer within {seconds} s; it may be busy: look at `kernelsight status`")]
+    Late { seconds: u64 },
+    #[error("the agent is stopping and takes no more orders")]
+    Stopping,
+    #[error("the database could not be read: {problem}")]
+    Store { problem: String },
+    #[error("{most} requests of this client are being worked on already; wait for an answer before asking more")]
+    Crowded { most: usize },
+    #[error("{tool} failed inside the agent: {problem}")]
+    Internal { tool: &'static str, problem: String },
+}
+
+impl ToolError {
+    /// The error's kind, for programs.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownTool { .. } => "unknown_tool",
+            Self::Role { .. } => "role",
+            Self::Level { .. } => "level",
+            Self::Params { .. } => "params",
+            Self::NotFound { .. } => "not_found",
+            Self::Refused { .. } => "refused",
+            Self::Late { .. } => "late",
+            Self::Stopping => "stopping",
+            Self::Store { .. } => "store",
+            Self::Crowded { .. } => "crowded",
+            Self::Internal { .. } => "internal",
+        }
+    }
+}
+
+/// Judges one call and, if nothing speaks against it, makes it.
+///
+/// # Errors
+/// The first of: no such tool, the role is too low, the level is too low, the parameters are not exactly right; or what
+/// the tool itself says.
+pub async fn call(
+    daemon: &Daemon,
+    caller: &Caller,
+    name: &str,
+    params: Map<String, Value>,
+) -> Result<Value, ToolError> {
+    let tool = TOOLS.iter().find(|tool| tool.name == name).ok_or_else(|| ToolError::UnknownTool {
+        name: name.to_owned(),
+        known: TOOLS.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", "),
+    })?;
+    permit(tool, caller, daemon.look().status.autonomy)?;
+    (tool.call)(daemon, caller, params).await
+}
+
+/// The tools that a role may call.
+pub fn of_role(role: Role) -> impl Iterator<Item = &'static Entry> {
+    TOOLS.iter().filter(move |tool| role >= tool.role)
+}
+
+fn permit(tool: &Entry, caller: &Caller, level: Autonomy) -> Result<(), ToolError> {
+    if caller.role < tool.role {
+        return Err(ToolError::Role { who: caller.who(), tool: tool.name, needs: tool.role.needs() });
+    }
+    if level < tool.level {
+        return Err(ToolError::Level { tool: tool.name, level: level.name(), needs: tool.level.name() });
+    }
+    Ok(())
+}
+
+const fn entry<T: Tool>() -> Entry {
+    Entry {
+        name: T::NAME,
+        description: T::DESCRIPTION,
+        tier: T::TIER,
+        role: T::ROLE,
+        level: T::LEVEL,
+        schema: schema::<T>,
+        call: |daemon, caller, given| {
+            Box::pin(async move {
+                let params = params::read::<T>(given)?;
+                let answer = T::call(daemon, caller, params).await?;
+                serde_json::to_value(answer)
+                    .map_err(|error| ToolError::Internal { tool: T::NAME, problem: error.to_string() })
+            })
+        },
+    }
+}
+
+/// The JSON Schema of the parameters, with nothing to look up elsewhere.
+fn schema<T: Tool>() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T::Params>().to_value();
+    let mut schema = schema.as_object_mut().map(std::mem::take).unwrap_or_default();
+    schema.remove("title");
+    schema.entry("type").or_insert_with(|| "object".into());
+    schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    schema
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).field("tier", &self.tier).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,267 @@
+//! One fault from its warm-up to its end, as a client of the agent sees it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use super::{
+    catalogue::{Check, Fault},
+    inject::{self, Running},
+    score::Seen,
+    settings::Settings,
+};
+use crate::{
+    agent::Agent,
+    client::{Client, Incident, Signal, Trace},
+    clock,
+    say::Step,
+};
+
+const POLL: Duration = Duration::from_millis(250);
+/// After an incident is settled and everything holds, the load goes on for so long to see whether it stays so.
+const CALM_S: u64 = 3;
+
+/// Runs one fault; what the agent and the load said is left in `evidence`.
+pub(crate) fn watch(fault: &Fault, evidence: &Path, step: &mut Step) -> Result<Seen> {
+    fs::create_dir_all(evidence).with_context(|| format!("{} cannot be made", evidence.display()))?;
+    let before = Settings::read()?;
+    let (agent, _) = Agent::start(&fault.autonomy, &evidence.join("agent.log"))?;
+    wait(step, Duration::from_secs(fault.warm_up_s));
+    // What is left behind is compared with what was there before the agent came.
+    let mut seen = Seen::default();
+    let watched = inject_and_follow(fault, &agent, evidence, step, &mut seen);
+    if let Err(error) = agent.stop() {
+        seen.agent_troubles.push(format!("{error:#}"));
+    }
+    watched?;
+    seen.changes = before.changes(&Settings::read()?);
+    Ok(seen)
+}
+
+fn inject_and_follow(fault: &Fault, agent: &Agent, evidence: &Path, step: &mut Step, seen: &mut Seen) -> Result<()> {
+    // The victim first: what it measures alone is none of the fault.
+    let victim_seconds = fault.bound_s + 2;
+    let mut victim = fault
+        .victim
+        .as_ref()
+        .map(|victim| Running::start(victim, &format!("{}/victim", fault.name), victim_seconds))
+        .transpose()?;
+    let onset_ms = clock::now_ms();
+    let mut load = Running::start(&fault.load, &format!("{}/load", fault.name), fault.bound_s)?;
+    let onset = Instant::now();
+    seen.culprits.clone_from(&load.culprits);
+    seen.cgroup = load.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
+
+    let mut picture = Picture::default();
+    let mut checks = Checks::of(fault);
+    let bound = Duration::from_secs(fault.bound_s);
+    let (mut sampled, mut calm_since) = (Instant::now(), None);
+    while onset.elapsed() < bound.saturating_sub(Duration::from_millis(500)) {
+        wait(step, POLL);
+        picture.look(&agent.client, onset_ms, onset)?;
+        if sampled.elapsed() < Duration::from_secs(1) {
+            continue;
+        }
+        sampled = Instant::now();
+        load.sample();
+        victim.iter_mut().for_each(Running::sample);
+        checks.take(&load, victim.as_ref());
+        seen.processes = merged(&seen.processes, load.processes());
+        // Settled early: there is nothing more to see.
+        if fault.control.is_none() && picture.helped() && checks.unmet().is_empty() {
+            if calm_since.get_or_insert_with(Instant::now).elapsed() >= Duration::from_secs(CALM_S) {
+                break;
+            }
+        } else {
+            calm_since = None;
+        }
+        if !load.runs() {
+            break;
+        }
+    }
+    picture.look(&agent.client, onset_ms, onset)?;
+    picture.leave(evidence, &agent.client, &load, victim.as_ref())?;
+    seen.unmet = checks.unmet();
+    seen.ended = ended(fault, onset.elapsed() + Duration::from_secs(1), &mut load, victim.as_mut());
+    seen.signals = picture.signals.into_values().collect();
+    seen.signals.sort_by(|a, b| a.0.total_cmp(&b.0));
+    seen.incidents = picture.incidents;
+    seen.traces = picture.traces.into_values().flatten().collect();
+    Ok(())
+}
+
+/// Those who did not live to their bound, or lived and did not serve.
+fn ended(fault: &Fault, elapsed: Duration, load: &mut Running, victim: Option<&mut Running>) -> Vec<String> {
+    let mut ended = Vec::new();
+    let may_end =
+        fault.expect.as_ref().is_some_and(|expect| expect.actions.iter().any(|name| name == "terminate_process"));
+    let bound_reached = elapsed.as_secs() >= fault.bound_s;
+    let lost = load.culprits.len() - load.culprits_alive();
+    if !may_end && !bound_reached && (lost > 0 || !load.runs()) {
+        ended.push(format!("the load was ended ({lost} of its processes), which is no cure"));
+    }
+    if load.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0) {
+        ended.push("the kernel killed a process of the load for memory".to_owned());
+    }
+    if let Some(victim) = victim
+        && !(victim.runs() && victim.speaks())
+    {
+        ended.push("the victim does not serve any more".to_owned());
+    }
+    ended
+}
+
+/// What a client has seen so far.
+#[derive(Default)]
+struct Picture {
+    /// By id: seconds from the onset to the first sight, and the newest form.
+    signals: HashMap<i64, (f64, Signal)>,
+    incidents: Vec<Incident>,
+    traces: HashMap<String, Vec<Trace>>,
+}
+
+impl Picture {
+    fn look(&mut self, client: &Client, onset_ms: i64, onset: Instant) -> Result<()> {
+        let now_s = onset.elapsed().as_secs_f64();
+        for signal in client.signals()? {
+            // What was abnormal before is not this fault's.
+            if signal.first_seen_ms >= onset_ms {
+                let first = self.signals.get(&signal.id).map_or(now_s, |(first, _)| *first);
+                self.signals.insert(signal.id, (first, signal));
+            }
+        }
+        self.incidents = client.incidents()?;
+        for incident in self.incidents.iter().filter(|incident| incident.opened_ms >= onset_ms) {
+            self.traces.insert(incident.uid.clone(), client.traces(&incident.uid)?);
+        }
+        Ok(())
+    }
+
+    /// Whether an action was verified to have helped.
+    fn helped(&self) -> bool {
+        self.traces.values().flatten().any(|trace| {
+            trace.verification.as_ref().is_some_and(|v| matches!(v.verdict.as_str(), "resolved" | "improved"))
+        })
+    }
+
+    /// The stories and the loads' own lines, for whoever asks why.
+    fn leave(&self, evidence: &Path, client: &Client, load: &Running, victim: Option<&Running>) -> Result<()> {
+        let mut stories = String::new();
+        for incident in self.traces.keys() {
+            stories.push_str(&client.trace_text(incident)?);
+            stories.push('\n');
+        }
+        let lines = |running: &Running| running.said.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let signals = self.signals.values().map(|(at_s, signal)| {
+            format!(
+                "{at_s:.1} s  {} {:?} {}: {}\n",
+                signal.signal_type,
+                signal.peak_severity,
+                signal.entity.words(),
+                signal.sentence
+            )
+        });
+        for (name, text) in [
+            ("traces.txt", stories),
+            ("signals.txt", signals.collect()),
+            ("load.jsonl", lines(load)),
+            ("victim.jsonl", victim.map(lines).unwrap_or_default()),
+        ] {
+            let file = evidence.join(name);
+            fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The checks of a fault, each with its latest values.
+struct Checks<'a>(Vec<(&'a Check, VecDeque<Option<f64>>)>);
+
+impl<'a> Checks<'a> {
+    fn of(fault: &'a Fault) -> Self {
+        let checks = fault.expect.iter().flat_map(|expect| &expect.after);
+        Self(checks.map(|check| (check, VecDeque::new())).collect())
+    }
+
+    fn take(&mut self, load: &Running, victim: Option<&Running>) {
+        for (check, values) in &mut self.0 {
+            let value = match check.measure.split_once('.') {
+                // A load that is frozen says nothing, and does nothing.
+                Some(("load", name)) => load.measure(name).or((!load.speaks()).then_some(0.0)),
+                Some(("victim", name)) => victim.and_then(|victim| victim.measure(name)),
+                Some(("node", "memory_psi_percent")) => inject::memory_psi_percent(),
+                _ => None,
+            };
+            values.push_back(value);
+            if values.len() > check.for_s {
+                values.pop_front();
+            }
+        }
+    }
+
+    /// What does not hold over its last seconds, in words.
+    fn unmet(&self) -> Vec<String> {
+        self.0.iter().filter_map(|(check, values)| unmet(check, values)).collect()
+    }
+}
+
+fn unmet(check: &Check, values: &VecDeque<Option<f64>>) -> Option<String> {
+    let good = |value: &Option<f64>| {
+        value.is_some_and(|value| {
+            check.below.is_none_or(|bound| value < bound) && check.above.is_none_or(|bound| value > bound)
+        })
+    };
+    if values.len() >= check.for_s && values.iter().all(good) {
+        return None;
+    }
+    let shown: Vec<String> =
+        values.iter().map(|value| value.map_or("unknown".to_owned(), |value| format!("{value:.1}"))).collect();
+    let bound = match (check.below, check.above) {
+        (Some(bound), _) => format!("below {bound}"),
+        (_, bound) => format!("above {}", bound.unwrap_or_default()),
+    };
+    Some(format!("{} is not {bound} for {} s: {}", check.measure, check.for_s, shown.join(", ")))
+}
+
+fn merged(known: &[u32], more: Vec<u32>) -> Vec<u32> {
+    let mut all = [known, &more].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn wait(step: &mut Step, time: Duration) {
+    let until = Instant::now() + time;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        step.tick();
+        thread::sleep(left.min(Duration::from_millis(100)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(below: f64) -> Check {
+        Check { measure: "victim.done_p50_ms".into(), below: Some(below), above: None, for_s: 2 }
+    }
+
+    #[test]
+    fn a_measure_must_hold_for_its_seconds() {
+        assert_eq!(unmet(&check(5.0), &VecDeque::from([Some(4.0), Some(4.5)])), None);
+        let said = unmet(&check(5.0), &VecDeque::from([Some(4.0)]));
+        assert_eq!(said.as_deref(), Some("victim.done_p50_ms is not below 5 for 2 s: 4.0"));
+    }
+
+    #[test]
+    fn what_is_not_measured_does_not_hold() {
+        let said = unmet(&check(5.0), &VecDeque::from([Some(4.0), None]));
+        assert_eq!(said.as_deref(), Some("victim.done_p50_ms is not below 5 for 2 s: 4.0, unknown"));
+    }
+}

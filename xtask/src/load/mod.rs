@@ -1,0 +1,122 @@
+//! The loads of the fault catalogue: real, bounded and self-ending, one file a load.
+//!
+//! A load prints one JSON line a second with its own progress, and ends by its bound, by SIGTERM, or with its parent.
+
+use std::io::Write as _;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+mod anon_hog;
+mod archive;
+mod cache_reader;
+mod compile;
+mod cpu_hog;
+mod fd_exhaustion;
+mod fork_storm;
+mod ground;
+mod grow;
+mod hostile_names;
+mod idle_services;
+mod log_rotation;
+mod minor_fault_churn;
+mod pong;
+mod slow_leak;
+mod spinner;
+mod switch_storm;
+mod waker;
+
+use crate::cgroup;
+use ground::Ground;
+
+/// Every load there is. The name is the file's.
+const LOADS: [Load; 16] = [
+    anon_hog::LOAD,
+    slow_leak::LOAD,
+    cache_reader::LOAD,
+    cpu_hog::LOAD,
+    fork_storm::LOAD,
+    switch_storm::LOAD,
+    minor_fault_churn::LOAD,
+    fd_exhaustion::LOAD,
+    hostile_names::LOAD,
+    compile::LOAD,
+    archive::LOAD,
+    log_rotation::LOAD,
+    idle_services::LOAD,
+    // A victim, and the helpers of others.
+    waker::LOAD,
+    spinner::LOAD,
+    pong::LOAD,
+];
+
+/// No load lasts longer, whatever it was told.
+const SECONDS_MAX: u64 = 120;
+
+struct Load {
+    name: &'static str,
+    /// Refuses settings that the load does not have.
+    check: fn(&Value) -> Result<()>,
+    run: fn(&mut Ground, Value) -> Result<()>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Order {
+    name: String,
+    /// A JSON object; what it leaves out has its default
+    #[arg(default_value = "{}")]
+    settings: String,
+    /// Seconds until it ends by itself
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Join this control group first, a path below the hierarchies' mounts
+    #[arg(long)]
+    cgroup: Option<String>,
+    /// Started by another load, and of its process group
+    #[arg(long, hide = true)]
+    helper: bool,
+}
+
+/// Runs one load until it ends.
+pub(crate) fn carry_out(order: &Order) -> Result<()> {
+    let load = find(&order.name)?;
+    let settings: Value =
+        serde_json::from_str(&order.settings).with_context(|| format!("`{}` is no JSON object", order.settings))?;
+    (load.check)(&settings).with_context(|| format!("settings of {}", order.name))?;
+    if order.seconds == 0 || order.seconds > SECONDS_MAX {
+        bail!("{} s is no bound of a load; 1 to {SECONDS_MAX} are", order.seconds);
+    }
+    if let Some(path) = &order.cgroup {
+        cgroup::enter(path)?;
+    }
+    let mut ground = Ground::enter(load.name, order.seconds, order.helper)?;
+    (load.run)(&mut ground, settings)?;
+    ground.leave();
+    std::io::stdout().flush().context("standard output went away")
+}
+
+/// Refuses a load that there is not, and settings that it does not have.
+pub(crate) fn check(name: &str, settings: &Value) -> Result<()> {
+    (find(name)?.check)(settings)
+}
+
+fn find(name: &str) -> Result<&'static Load> {
+    LOADS.iter().find(|load| load.name == name).with_context(|| {
+        format!("`{name}` is no load; {} are", LOADS.iter().map(|load| load.name).collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn check_as<S: DeserializeOwned>(settings: &Value) -> Result<()> {
+    settings_of::<S>(settings.clone()).map(|_| ())
+}
+
+fn settings_of<S: DeserializeOwned>(settings: Value) -> Result<S> {
+    Ok(serde_json::from_value(settings)?)
+}
+
+/// CPUs that this process may use.
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

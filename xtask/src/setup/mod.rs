@@ -1,0 +1,93 @@
+//! `cargo xtask setup`: what the build needs and this machine lacks, found by trying it and installed by name.
+
+mod apt;
+mod ebpf;
+mod pick;
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{place, say};
+
+/// What the machine must be ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    Building,
+    /// Building, and `cargo fmt` and `cargo clippy`.
+    Development,
+}
+
+/// Makes the machine ready; when it is, one line and less than a second.
+pub(crate) fn ensure(purpose: For) -> Result<()> {
+    let log = log()?;
+    let step = say::Step::begin("set-up");
+    let mut lacking = Vec::new();
+    if place::find("cc").is_none() {
+        lacking.push(Need::Compiler);
+    }
+    let ebpf = ebpf::check();
+    if let Err(why) = &ebpf {
+        lacking.push(Need::Ebpf(why.clone()));
+    }
+    if purpose == For::Development {
+        lacking.extend(["clippy", "fmt"].into_iter().filter(|tool| !answers(tool)).map(Need::Component));
+    }
+    if let (true, Ok(ready)) = (lacking.is_empty(), &ebpf) {
+        step.done(&format!("set up: {ready}"));
+        return Ok(());
+    }
+    step.done(&format!("set-up looked around: {} missing, log in {}", lacking.len(), log.display()));
+    // A log of one set-up, not of all that ever were.
+    let _ = std::fs::remove_file(&log);
+    for need in lacking {
+        match need {
+            Need::Compiler => {
+                say::note("no C compiler, which the bundled SQLite needs");
+                apt::install(&["gcc", "libc6-dev"], &log)?;
+            }
+            Need::Ebpf(why) => {
+                say::note(&format!("no compiler for eBPF: {why}"));
+                ebpf::install(&log)?;
+            }
+            Need::Component(tool) => {
+                let component = if tool == "fmt" { "rustfmt" } else { tool };
+                let mut rustup = Command::new("rustup");
+                rustup.args(["component", "add", component]);
+                say::logged(&format!("rustup component add {component}"), &mut rustup, &log)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Need {
+    Compiler,
+    Ebpf(String),
+    Component(&'static str),
+}
+
+fn log() -> Result<PathBuf> {
+    Ok(place::target()?.join("setup.log"))
+}
+
+/// Whether `cargo TOOL` is installed.
+fn answers(tool: &str) -> bool {
+    let asked = place::cargo(&[tool, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
+
+/// What a command prints, when it succeeds.
+fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let done = command.output().with_context(|| format!("`{program}` cannot be started"))?;
+    if !done.status.success() {
+        let said = String::from_utf8_lossy(&done.stderr);
+        let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        bail!("`{}`: {}", say::line_of(command), line.trim());
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+}

@@ -1,0 +1,140 @@
+//! `cargo xtask test`: format, lints, tests, faults; each a stage with its time, counted at the end.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{faults, place, say, setup};
+
+/// Lines of a failed stage that are shown; the log has all of them.
+const SHOWN_LINES: usize = 150;
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Leave the fault catalogue out
+    #[arg(long)]
+    no_faults: bool,
+    /// Only the tests whose name contains this; formats, lints and faults are left out
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+/// True when nothing failed.
+pub(crate) fn test(test: &Test) -> Result<bool> {
+    setup::ensure(setup::For::Development)?;
+    let log = place::target()?.join("test.log");
+    let _ = fs::remove_file(&log);
+    let mut total = Count::default();
+    if test.filter.is_none() {
+        total.add(stage("format", &mut place::cargo(&["fmt", "--all", "--check"]), &log)?);
+        let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        total.add(stage("lints", &mut place::cargo(&clippy), &log)?);
+    }
+    let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
+    if let Some(filter) = &test.filter {
+        cargo.args(["--", filter]);
+    }
+    total.add(stage("tests", &mut cargo, &log)?);
+    if !test.no_faults && test.filter.is_none() {
+        let (passed, failed) = faults::stage()?;
+        total.add(Count { passed, failed, ignored: 0 });
+    }
+    println!("{} passed, {} failed{}", total.passed, total.failed, total.ignored_words());
+    Ok(total.failed == 0)
+}
+
+/// Runs one stage. It counts as its tests, or as one where it has none.
+fn stage(name: &str, command: &mut Command, log: &Path) -> Result<Count> {
+    let begins = fs::metadata(log).map_or(0, |meta| meta.len());
+    let (step, status) = say::quiet(say::Step::begin(name), command, log)?;
+    let written = fs::read(log).with_context(|| format!("{} cannot be read", log.display()))?;
+    let said = String::from_utf8_lossy(written.get(usize::try_from(begins)?..).unwrap_or_default()).into_owned();
+    let mut count = count(&said);
+    if status.success() {
+        if count == Count::default() {
+            count.passed = 1;
+        }
+        step.done(&format!("{name}: {} passed{}", count.passed, count.ignored_words()));
+        for skip in said.lines().filter(|line| line.trim_start().starts_with("skipped")) {
+            say::note(skip.trim());
+        }
+    } else {
+        // Something else than a test may have failed: the build, the linter.
+        count.failed = count.failed.max(1);
+        step.failed(&format!(
+            "{name}: {} passed, {} failed, all of it in {}",
+            count.passed,
+            count.failed,
+            log.display()
+        ));
+        show(&said);
+    }
+    Ok(count)
+}
+
+/// What cargo and the tests said that tells why: without the lines of what went well.
+fn show(said: &str) {
+    let dull = |line: &&str| {
+        let line = line.trim();
+        line.ends_with("... ok") || line.starts_with("Compiling ") || line.starts_with("Checking ") || line.is_empty()
+    };
+    let lines: Vec<&str> = said.lines().filter(|line| !dull(line)).collect();
+    let hidden = lines.len().saturating_sub(SHOWN_LINES);
+    if hidden > 0 {
+        say::note(&format!("the first {hidden} lines are left out"));
+    }
+    for line in &lines[hidden..] {
+        eprintln!("  │ {line}");
+    }
+}
+
+/// Sums the `test result:` lines of libtest.
+fn count(said: &str) -> Count {
+    let mut sum = Count::default();
+    for line in said.lines().filter_map(|line| line.trim().strip_prefix("test result: ")) {
+        let number = |what: &str| {
+            line.split(['.', ';'])
+                .filter_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u32>().ok())
+                .sum::<u32>()
+        };
+        sum.add(Count { passed: number(" passed"), failed: number(" failed"), ignored: number(" ignored") });
+    }
+    sum
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+
+    fn ignored_words(self) -> String {
+        if self.ignored == 0 { String::new() } else { format!(", {} ignored", self.ignored) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_all_binaries_are_summed() {
+        let said = "running 3 tests\ntest a ... ok\n\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
+                    test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
+        assert_eq!(count(said), Count { passed: 8, failed: 2, ignored: 1 });
+    }
+
+    #[test]
+    fn a_stage_without_tests_counts_none() {
+        assert_eq!(count("Checking xtask v0.1.0\n    Finished\n"), Count::default());
+    }
+}
