@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod incidents;
 pub mod predict;
 pub mod proposals;
+pub mod run;
 pub mod signals;
 pub mod status;
 pub mod trace;
@@ -54,12 +55,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run the agent in the foreground.
+    Run(run::Run),
     /// Is all well: what works, what does not and why, what the agent costs.
     Status(status::Status),
     /// What is abnormal, now and lately.
     Signals(signals::Signals),
-    /// How each measure moves.
-    /// What happens if nobody acts.
     /// How each measure moves.
     Trends(trends::Trends),
     /// What happens if nobody acts.
@@ -80,7 +80,6 @@ pub enum Verb {
     Autonomy(autonomy::Autonomy),
     /// What was done, and what it replaced.
     Actions(actions::Actions),
-    /// Ask the policy what it would say; needs no daemon.
     /// What this machine has and lacks for the agent; needs no daemon.
     Doctor(doctor::Doctor),
     /// Time each program beside an empty one.
@@ -131,6 +130,9 @@ pub struct Context {
 /// Does what the command line says; the process exits with the answer.
 #[must_use]
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|role| role == "executor") {
+        return crate::execute::sandbox::executor_main();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -156,6 +158,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     let context = Context { socket: socket.clone().unwrap_or_else(default_socket), json, eyes: Eyes::of_terminal() };
     let done = |result: Result<(), CliError>| result.map(|()| ExitCode::SUCCESS);
     match verb {
+        Verb::Run(verb) => done(verb.run(&context, socket)),
         Verb::Status(verb) => done(verb.run(&context)),
         Verb::Signals(verb) => done(verb.run(&context)),
         Verb::Trends(verb) => done(verb.run(&context)),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{
-    Event, ProcessId, Sample,
+    Entity, Event, ProcessId, Sample,
     sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample},
 };
 
@@ -188,6 +188,16 @@ impl Window {
     #[must_use]
     pub fn cgroup(&self, path: &str) -> Option<&CgroupTick> {
         self.now.as_ref()?.cgroups.iter().find(|cgroup| cgroup.sample.path.as_str() == path)
+    }
+
+    /// Whether the process or cgroup is there now; anything else is taken to be.
+    #[must_use]
+    pub fn has(&self, entity: &Entity) -> bool {
+        match entity {
+            Entity::Process { id, .. } => self.process(*id).is_some(),
+            Entity::Cgroup { path } => self.cgroup(path.as_str()).is_some(),
+            _ => true,
+        }
     }
 
     /// Resident memory of a tracked process: (`CLOCK_MONOTONIC` ns, bytes), oldest first.
