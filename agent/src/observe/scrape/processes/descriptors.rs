@@ -17,7 +17,7 @@ use crate::observe::{
 /// The processes with the most open files, asked every tick.
 const TOP: usize = 16;
 /// Processes asked in turns; counting is dear where the kernel does not tell the number itself.
-const TURNS_PER_TICK: usize = 24;
+const TURNS_PER_TICK: usize = 12;
 const DEAR_TURNS_PER_TICK: usize = 4;
 /// A limit is seldom changed.
 const LIMIT_TICKS: u64 = 10;
