@@ -11,6 +11,8 @@ mod kernel_decode;
 mod kernel_events;
 mod kernel_load;
 mod kernel_tasks;
+mod scrape_live;
+mod scrape_parsers;
 mod store;
 mod store_bounds;
 mod store_crash;
