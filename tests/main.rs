@@ -1,6 +1,11 @@
 //! Every test of the agent: one binary, one module a part.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod classify;
+mod classify_faults;
+mod classify_gate;
+mod classify_machine;
+mod classify_thresholds;
 mod docket;
 mod door;
 mod door_guard;
