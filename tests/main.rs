@@ -2,13 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod docket;
+mod door;
+mod door_guard;
+mod door_support;
 mod kernel_child;
 mod kernel_counters;
 mod kernel_decode;
 mod kernel_events;
-mod door;
-mod door_guard;
-mod door_support;
 mod kernel_load;
 mod kernel_tasks;
 mod store;
