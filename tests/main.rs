@@ -4,7 +4,17 @@
 mod cli;
 mod cli_eyes;
 mod docket;
+mod kernel_child;
+mod kernel_counters;
+mod kernel_decode;
+mod kernel_events;
 mod door;
 mod door_guard;
 mod door_support;
 mod kernel_load;
+mod kernel_tasks;
+mod store;
+mod store_bounds;
+mod store_crash;
+mod store_histogram;
+mod store_opening;

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod agent;
+pub mod clock;
 pub mod config;
 pub mod live;
 pub mod text;

@@ -1,10 +1,23 @@
 //! Execute: the one room with an effect. A proposal is judged, a permit is spent, an undo is on disk before the deed.
 
+pub mod action;
+pub mod command;
 pub mod journal;
+pub mod policy;
+mod process;
+mod run;
+pub mod sandbox;
+mod setting;
 pub mod undo;
+pub mod value;
 
+pub use action::{ActionType, CatalogueEntry, Power, Risk, catalogue};
 pub use journal::{Intent, Journal, JournalError, JournalRow, JournalState};
-pub use undo::{Setting, ThreadBefore, Undo};
+pub use policy::{Approval, CommandVerdict, Denied, Judging, Permit, Policy, PolicyError};
+pub use process::{Process, ProcessError, Thread};
+pub use run::{ExecuteError, Executor, TIMEOUT, boot_id};
+pub use setting::SettingError;
+pub use undo::{Setting, ThreadBefore, Undo, UndoError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,17 @@
 //! Undo: the exact previous value, and what somebody else changed since is left alone.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    Executor, Intent, JournalState,
+    command::{CgroupFile, Command, Signal, SysctlKey, THREADS_MAX},
+    process::{Process, ProcessError, Thread},
+    sandbox::sys,
+    setting::{SettingError, value_to_write},
+};
 use crate::observe::ProcessId;
 
 /// What takes an action back: captured before the deed, never assumed.
@@ -44,4 +53,260 @@ pub enum Setting {
     Sysctl { key: String },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.
     Cgroup { path: String, file: String, inode: u64 },
+}
+
+/// How taking back went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TakenBack {
+    /// [`JournalState::Undone`], [`JournalState::LeftAlone`] or [`JournalState::Void`].
+    pub(super) state: JournalState,
+    pub(super) note: String,
+    pub(super) commands: Vec<String>,
+    pub(super) output: String,
+}
+
+impl TakenBack {
+    pub(super) fn void(note: &str) -> Self {
+        Self::nothing(JournalState::Void, note.to_owned())
+    }
+
+    fn nothing(state: JournalState, note: String) -> Self {
+        Self { state, note, commands: Vec::new(), output: String::new() }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    #[error("`{line}` may not run: {reason}")]
+    Refused { line: String, reason: String },
+    #[error("`{line}` failed: {output}")]
+    Failed { line: String, output: String },
+    #[error("{what} is {now} after the undo and not {before} as before")]
+    DidNotTake { what: String, now: String, before: String },
+    #[error("the journal holds `{value}`, which is no {what}")]
+    Unreadable { what: &'static str, value: String },
+    #[error(transparent)]
+    Process(ProcessError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+}
+
+impl Executor {
+    /// Puts back what stood before, where what was written still stands.
+    pub(super) fn take_back(&self, id: i64, intent: &Intent) -> Result<TakenBack, UndoError> {
+        match &intent.undo {
+            Undo::Nothing { why } => Ok(TakenBack::void(&format!("it is not taken back: {why}"))),
+            Undo::Setting { setting, wrote, before } => self.restore(setting, wrote, before),
+            Undo::Continue { process } => self.signal_back(*process, Signal::Continue),
+            Undo::Stop { process } => self.signal_back(*process, Signal::Stop),
+            Undo::Throttle { process } => {
+                let said = self.end_throttle(id);
+                let mut taken = self.signal_back(*process, Signal::Continue)?;
+                if taken.state == JournalState::LeftAlone {
+                    taken.state = JournalState::Undone;
+                    taken.note = "the throttling ended, and the process runs".to_owned();
+                }
+                taken.output = [said.unwrap_or_default(), taken.output].concat();
+                Ok(taken)
+            }
+            Undo::Nice { process, wrote, before } => {
+                let command = |value: &str, threads, pid| {
+                    let nice = value.parse().map_err(|_| unreadable("nice value", value))?;
+                    Ok(Command::Renice { nice, plus: false, threads, pid })
+                };
+                let now = |thread: &Thread| Some(thread.nice.to_string());
+                self.restore_threads("nice", *process, intent, (wrote, before), now, command)
+            }
+            Undo::IoPriority { process, wrote, before } => {
+                let command = |value: &str, threads, pid| {
+                    let pair = value
+                        .split_once(':')
+                        .and_then(|(class, level)| Some((class.parse().ok()?, level.parse().ok()?)));
+                    let (class, level) = pair.ok_or_else(|| unreadable("I/O priority", value))?;
+                    Ok(Command::Ionice { class, level, threads, pid })
+                };
+                let now = |thread: &Thread| {
+                    sys::io_priority(thread.tid).ok().map(|(class, level)| format!("{class}:{level}"))
+                };
+                self.restore_threads("I/O class and level", *process, intent, (wrote, before), now, command)
+            }
+            Undo::Affinity { process, wrote, before } => {
+                let command = |value: &str, threads, pid| {
+                    let cpus = value.parse().map_err(|_| unreadable("list of CPUs", value))?;
+                    Ok(Command::Taskset { cpus, threads, pid })
+                };
+                let now = |thread: &Thread| Some(thread.cpus.clone());
+                self.restore_threads("CPUs", *process, intent, (wrote, before), now, command)
+            }
+        }
+    }
+
+    fn restore(&self, setting: &Setting, wrote: &str, before: &str) -> Result<TakenBack, UndoError> {
+        let name = setting.name();
+        let now = match setting.read() {
+            Ok(now) => now,
+            Err(SettingError::Gone { what } | SettingError::Another { what }) => {
+                return Ok(TakenBack::void(&format!("{what} is gone")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if now == before {
+            return Ok(TakenBack::void(&format!("{name} is {before} as before")));
+        }
+        // A freezer says so while it still waits for the last process.
+        if now != wrote && !(wrote == "FROZEN" && now == "FREEZING") {
+            let note = format!("{name} is {now}, neither {before} as before nor {wrote} as written: left alone");
+            return Ok(TakenBack::nothing(JournalState::LeftAlone, note));
+        }
+        let command = match setting {
+            Setting::Sysctl { key } => Command::Sysctl {
+                key: SysctlKey::from_name(key).ok_or_else(|| unreadable("sysctl of this agent", key))?,
+                value: before.parse().map_err(|_| unreadable("number", before))?,
+            },
+            Setting::Cgroup { path, file, .. } => Command::Cgset {
+                file: CgroupFile::from_name(file).ok_or_else(|| unreadable("file of a cgroup", file))?,
+                value: value_to_write(setting, before),
+                path: path.parse().map_err(|_| unreadable("path of a cgroup", path))?,
+            },
+        };
+        let output = self.put_back(&command, None, Some(setting))?;
+        let after = setting.read()?;
+        if after != before {
+            return Err(UndoError::DidNotTake { what: name, now: after, before: before.to_owned() });
+        }
+        Ok(TakenBack {
+            state: JournalState::Undone,
+            note: format!("{name} {now} -> {before}"),
+            commands: vec![command.to_string()],
+            output,
+        })
+    }
+
+    fn signal_back(&self, id: ProcessId, signal: Signal) -> Result<TakenBack, UndoError> {
+        let Some(process) = find(id)? else { return Ok(TakenBack::void("the process is gone")) };
+        let (wanted, other) = match signal {
+            Signal::Stop => (true, "runs"),
+            _ => (false, "is stopped"),
+        };
+        if process.is_stopped() == wanted {
+            let state = if wanted { "is stopped" } else { "runs" };
+            return Ok(TakenBack::nothing(JournalState::LeftAlone, format!("the process {state} already: left alone")));
+        }
+        let command = Command::Kill { signal, pid: id.pid };
+        let output = self.put_back(&command, Some(&process), None)?;
+        // The signal is sent; the process acts on it when it is next scheduled.
+        for _ in 0..100 {
+            if process.is_stopped() == wanted || process.has_ended() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        if process.is_stopped() != wanted && !process.has_ended() {
+            let before = if wanted { "stopped" } else { "running" };
+            return Err(UndoError::DidNotTake {
+                what: format!("process {}", id.pid),
+                now: other.to_owned(),
+                before: before.to_owned(),
+            });
+        }
+        let note = if wanted { "running -> stopped" } else { "stopped -> running" };
+        Ok(TakenBack {
+            state: JournalState::Undone,
+            note: note.to_owned(),
+            commands: vec![command.to_string()],
+            output,
+        })
+    }
+
+    /// Puts the previous value back on each thread that still has what was written. Threads that were made since have
+    /// inherited it; they get what the first thread had.
+    fn restore_threads(
+        &self,
+        what: &str,
+        id: ProcessId,
+        intent: &Intent,
+        (wrote, before): (&str, &[ThreadBefore]),
+        now: impl Fn(&Thread) -> Option<String>,
+        command: impl Fn(&str, Vec<u32>, u32) -> Result<Command, UndoError>,
+    ) -> Result<TakenBack, UndoError> {
+        let Some(process) = find(id)? else { return Ok(TakenBack::void("the process is gone")) };
+        let some_were_named = intent.command.contains(" -t ");
+        let first = before.first().map_or(wrote, |thread| thread.value.as_str());
+        let sort = |threads: &[Thread]| {
+            let mut sorted = Sorted::default();
+            for thread in threads {
+                let Some(value) = now(thread) else { continue };
+                let known = before.iter().find(|one| one.tid == thread.tid && one.start_ticks == thread.start_ticks);
+                match known {
+                    Some(known) if value == known.value => sorted.as_before += 1,
+                    Some(known) if value == wrote => {
+                        sorted.ours.entry(known.value.clone()).or_default().push(thread.tid)
+                    }
+                    None if !some_were_named && value == wrote && value != first => {
+                        sorted.ours.entry(first.to_owned()).or_default().push(thread.tid);
+                    }
+                    Some(_) => sorted.others += 1,
+                    None => {}
+                }
+            }
+            sorted
+        };
+        let threads = process.threads().map_err(UndoError::Process)?;
+        let sorted = sort(&threads);
+        if sorted.ours.is_empty() {
+            return Ok(match sorted.others {
+                0 => TakenBack::void(&format!("{what} is {first} as before")),
+                others => TakenBack::nothing(
+                    JournalState::LeftAlone,
+                    format!("{what} of {others} threads is neither as before nor {wrote} as written: left alone"),
+                ),
+            });
+        }
+        let whole = sorted.ours.len() == 1 && sorted.ours.values().all(|tids| tids.len() == threads.len());
+        let mut taken = TakenBack::nothing(JournalState::Undone, format!("{what} {wrote} -> {first}"));
+        for (value, tids) in &sorted.ours {
+            let chunks = if whole { vec![Vec::new()] } else { tids.chunks(THREADS_MAX).map(<[u32]>::to_vec).collect() };
+            for named in chunks {
+                let command = command(value, named, id.pid)?;
+                taken.output.push_str(&self.put_back(&command, Some(&process), None)?);
+                taken.commands.push(command.to_string());
+            }
+        }
+        if sorted.others > 0 {
+            taken.note.push_str(&format!("; {} threads that somebody else changed were left alone", sorted.others));
+        }
+        let after = match process.threads() {
+            Ok(threads) => sort(&threads),
+            Err(ProcessError::Gone { .. }) => return Ok(taken),
+            Err(error) => return Err(UndoError::Process(error)),
+        };
+        if after.ours.is_empty() {
+            Ok(taken)
+        } else {
+            Err(UndoError::DidNotTake { what: what.to_owned(), now: wrote.to_owned(), before: first.to_owned() })
+        }
+    }
+}
+
+/// Threads by what is owed to them.
+#[derive(Default)]
+struct Sorted {
+    /// Still as written, by the value that each had before.
+    ours: BTreeMap<String, Vec<u32>>,
+    as_before: usize,
+    /// Changed by somebody else.
+    others: usize,
+}
+
+/// The very process, alive; none when it ended or its number went to another.
+fn find(id: ProcessId) -> Result<Option<Process>, UndoError> {
+    match Process::find(id.pid) {
+        Ok(process) if process.id == id && process.state != 'Z' => Ok(Some(process)),
+        Ok(_) | Err(ProcessError::Gone { .. } | ProcessError::ThreadNotProcess { .. }) => Ok(None),
+        Err(error) => Err(UndoError::Process(error)),
+    }
+}
+
+fn unreadable(what: &'static str, value: &str) -> UndoError {
+    UndoError::Unreadable { what, value: value.escape_default().take(80).collect() }
 }

@@ -1,7 +1,7 @@
 //! The account of one incident: all that is known of it now, put together.
 
 use super::{
-    Deviation, Direction, Explanation, Incident, NodeFacts, Suspect, Trend,
+    Deviation, Direction, Explanation, Incident, NodeFacts, Suspect, Trend, Yardstick,
     attribution::{Contested, attribute},
     baseline::deviation,
     facts,
@@ -17,8 +17,10 @@ pub struct Known {
     pub own_pid: u32,
     /// What is usual for the primary measure, where enough was seen.
     pub baseline: Option<super::Baseline>,
-    /// The value below which the primary measure is no worse than low (its `medium` threshold).
-    pub calm_below: Option<f64>,
+    /// The value from which on the primary measure is medium, by `thresholds.toml`.
+    pub medium_at: Option<f64>,
+    /// Whether less of it is worse.
+    pub falling: bool,
 }
 
 /// Explains an incident from what is seen now.
@@ -58,7 +60,9 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
         deviation,
         trend,
         growth,
-        calm_below: known.calm_below,
+        medium_at: known.medium_at,
+        falling: known.falling,
+        measured_by: Yardstick::of_others(primary, view.history, node.others_wait_percent),
         node,
         unknown,
     }
@@ -124,8 +128,8 @@ fn summary(
             trend.points
         ));
     }
-    if let (Some(pressure), true) = (node.cpu_pressure_percent, Contested::is_about_cpu(primary)) {
-        said.push(format!("Tasks waited for a CPU {pressure:.0} % of the time"));
+    if let (Some(wait), true) = (node.others_wait_percent, Contested::is_about_cpu(primary)) {
+        said.push(format!("Who uses little CPU waits for it {wait:.0} % of the time that it wants one"));
     }
     if !incident.symptoms.is_empty() {
         said.push(format!("{} more signals have the same cause", incident.symptoms.len()));

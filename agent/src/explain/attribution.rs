@@ -222,7 +222,7 @@ impl Contested {
         let measure = signal.measure.as_ref();
         let says = |words: &[&str]| words.iter().any(|word| measure.contains(word));
         match signal.signal_type {
-            SignalType::MemoryPressure if says(&["growth", "leak", "slope"]) => Self::MemoryGrowth,
+            SignalType::MemoryPressure if says(&["growth", "seconds_to_limit"]) => Self::MemoryGrowth,
             SignalType::MemoryPressure => {
                 let eats = |process: &ProcessTick| {
                     concerns(&signal.entity, process) && grows_at(process).is_some_and(|rate| rate >= GROWTH_FROM)
@@ -230,14 +230,18 @@ impl Contested {
                 if tick.processes.iter().any(eats) { Self::MemoryGrowth } else { Self::Memory }
             }
             SignalType::SwapThrashing => Self::Swap,
+            SignalType::LoadMismatch if says(&["blocked"]) => Self::Io,
+            SignalType::LoadMismatch if says(&["steal"]) => Self::Nothing,
             SignalType::LoadMismatch => Self::Cpu,
-            SignalType::Scheduler if says(&["fork", "process_churn"]) => Self::Forks,
-            SignalType::Scheduler if says(&["switch"]) => Self::Switches,
+            SignalType::Scheduler if says(&["forks"]) => Self::Forks,
+            SignalType::Scheduler if says(&["switches"]) => Self::Switches,
             SignalType::Scheduler => Self::Cpu,
-            SignalType::PageFault if says(&["minor"]) => Self::MinorFaults,
-            SignalType::PageFault => Self::MajorFaults,
-            SignalType::Syscall if says(&["open_files", "descriptor", "fd_"]) => Self::OpenFiles,
-            SignalType::Syscall if says(&["calls", "rate"]) && !says(&["err"]) => Self::Syscalls,
+            SignalType::PageFault if says(&["major"]) => Self::MajorFaults,
+            SignalType::PageFault => Self::MinorFaults,
+            SignalType::Syscall if says(&["open_files"]) => Self::OpenFiles,
+            SignalType::Syscall if says(&["process_calls"]) => Self::Syscalls,
+            SignalType::Syscall if says(&["fork", "pids"]) => Self::Forks,
+            SignalType::Syscall if says(&["call_p99"]) => Self::Nothing,
             SignalType::Syscall => Self::SyscallErrors,
             SignalType::IoCongestion | SignalType::BlockDeviceSaturation => Self::Io,
             SignalType::NetworkDegradation | SignalType::TcpExhaustion => Self::Nothing,

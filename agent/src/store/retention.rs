@@ -19,7 +19,7 @@ const STEP_TICKS: i64 = 200;
 /// Steps for want of room in one go, so that others get their turn.
 const STEPS_AT_ONCE: usize = 8;
 /// Names looked at in one step.
-const SWEEP: i64 = 500;
+const SWEEP: i64 = 1000;
 /// Room left for what is written between two looks.
 const SLACK_BYTES: u64 = 3 << 19;
 
@@ -35,13 +35,15 @@ pub(super) struct Retention {
     newest_ms: i64,
     behind: bool,
     full: bool,
+    /// Whether the last look removed something for want of room.
+    was_large: bool,
     /// The last entity and class looked at.
     swept: (i64, i64),
 }
 
 impl Retention {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, newest_ms: 0, behind: false, full: false, swept: (0, 0) }
+        Self { limits, newest_ms: 0, behind: false, full: false, was_large: false, swept: (0, 0) }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -76,10 +78,11 @@ impl Retention {
         if self.newest_ms > 0 {
             removed += self.trim_old(connection)?;
         }
-        removed += self.trim_large(connection)?;
-        let swept = self.sweep(connection)?;
-        if swept > 0 {
-            names.forget();
+        removed += self.trim_large(connection, names)?;
+        let mut swept = self.sweep(connection, names)?;
+        // Rows that went for want of room leave names behind as fast as they came.
+        for _ in 0..if self.was_large { STEPS_AT_ONCE } else { 0 } {
+            swept += self.sweep(connection, names)?;
         }
         self.give_back(connection)?;
         Ok(removed + swept)
@@ -132,13 +135,15 @@ impl Retention {
         Ok(removed as u64)
     }
 
-    fn trim_large(&mut self, connection: &mut Connection) -> rusqlite::Result<u64> {
+    fn trim_large(&mut self, connection: &mut Connection, names: &mut Names) -> rusqlite::Result<u64> {
         let mut removed = 0;
         self.full = false;
+        self.was_large = false;
         for _ in 0..STEPS_AT_ONCE {
             if used_bytes(connection)? <= self.room() {
                 return Ok(removed);
             }
+            self.was_large = true;
             let transaction = connection.transaction()?;
             let mut step = remove_oldest_ticks(&transaction)?;
             if step == 0 {
@@ -148,6 +153,9 @@ impl Retention {
                 step = remove_oldest_hours(&transaction)?;
             }
             transaction.commit()?;
+            if step == 0 {
+                step = self.sweep_all(connection, names)?;
+            }
             removed += step;
             if step == 0 {
                 self.full = true;
@@ -164,7 +172,7 @@ impl Retention {
     }
 
     /// Removes entities and classes that no row names any more, a few at a time.
-    fn sweep(&mut self, connection: &mut Connection) -> rusqlite::Result<u64> {
+    fn sweep(&mut self, connection: &mut Connection, names: &mut Names) -> rusqlite::Result<u64> {
         let transaction = connection.transaction()?;
         let last = |table: &str, after: i64| -> rusqlite::Result<i64> {
             let sql = format!("SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2)");
@@ -192,8 +200,23 @@ impl Retention {
             )?
             .execute(params![self.swept.1, class])?;
         transaction.commit()?;
+        if entities + classes > 0 {
+            // An id that is remembered may be one that is gone.
+            names.forget();
+        }
         self.swept = (entity, class);
         Ok((entities + classes) as u64)
+    }
+
+    fn sweep_all(&mut self, connection: &mut Connection, names: &mut Names) -> rusqlite::Result<u64> {
+        let mut swept = 0;
+        self.swept = (0, 0);
+        loop {
+            swept += self.sweep(connection, names)?;
+            if self.swept == (0, 0) {
+                return Ok(swept);
+            }
+        }
     }
 
     /// Gives free pages back to the file system when the file is larger than it may be, or a quarter of it is free.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use rusqlite_migration::{M, Migrations};
 
 use super::{FILE, Limits, Opening, StoreError};
@@ -105,15 +105,20 @@ fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
         let source = io::ErrorKind::PermissionDenied.into();
         return Err(Failure::Error(StoreError::File { what: "write", path: path.to_owned(), source }));
     }
-    let new = identify(&connection)?;
-    if new {
+    // Until it is known to be sound it is only looked at: what is set aside is as it was found.
+    let leave_log = |leave| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave).map(drop);
+    leave_log(true).map_err(judge("open the database"))?;
+    let found = identify(&connection)?;
+    if found == 0 {
         // Both must be said before there is a table.
         connection
             .execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;"))
             .map_err(judge("begin the database"))?;
     } else {
         check(&connection)?;
+        compare_schema(&connection, found)?;
     }
+    leave_log(false).map_err(judge("open the database"))?;
     let wal_bytes = wal_bytes(limits);
     connection
         .pragma_update(None, "journal_mode", "WAL")
@@ -128,7 +133,6 @@ fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
         }
         other => Failure::Error(StoreError::Migration { source: Box::new(other) }),
     })?;
-    compare_schema(&connection)?;
     Ok(connection)
 }
 
@@ -158,8 +162,8 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Whether the database is empty and new. One that is another's, or of a later version, is unusable.
-fn identify(connection: &Connection) -> Result<bool, Failure> {
+/// The version of the database's tables, 0 when it is empty. One that is another's, or of a later version, is unusable.
+fn identify(connection: &Connection) -> Result<i64, Failure> {
     let pragma = |name: &str| -> Result<i64, Failure> {
         connection.pragma_query_value(None, name, |row| row.get(0)).map_err(judge("read the database"))
     };
@@ -168,7 +172,7 @@ fn identify(connection: &Connection) -> Result<bool, Failure> {
         .map_err(judge("read the database"))?;
     let (owner, version) = (pragma("application_id")?, pragma("user_version")?);
     if tables == 0 && version == 0 && (owner == 0 || owner == APPLICATION_ID) {
-        return Ok(true);
+        return Ok(0);
     }
     if owner != APPLICATION_ID {
         return Err(unusable(format!("application id {owner:#x} is not KernelSight's, {APPLICATION_ID:#x}")));
@@ -176,7 +180,7 @@ fn identify(connection: &Connection) -> Result<bool, Failure> {
     if version > VERSION {
         return Err(unusable(format!("schema version {version} is newer than {VERSION}, which this build knows")));
     }
-    Ok(false)
+    Ok(version)
 }
 
 fn check(connection: &Connection) -> Result<(), Failure> {
@@ -185,11 +189,11 @@ fn check(connection: &Connection) -> Result<(), Failure> {
     if verdict == "ok" { Ok(()) } else { Err(unusable(format!("quick_check: {}", verdict.replace('\n', " ")))) }
 }
 
-/// The tables are those that the migrations make, and no others: nobody changed them.
-fn compare_schema(connection: &Connection) -> Result<(), Failure> {
+/// The tables are those that the migrations up to `version` make, and no others: nobody changed them.
+fn compare_schema(connection: &Connection, version: i64) -> Result<(), Failure> {
     let mut model = Connection::open_in_memory().map_err(judge("model the tables"))?;
     MIGRATIONS
-        .to_latest(&mut model)
+        .to_version(&mut model, version as usize)
         .map_err(|source| Failure::Error(StoreError::Migration { source: Box::new(source) }))?;
     let list = |of: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
         let mut statement = of.prepare(
@@ -208,7 +212,7 @@ fn compare_schema(connection: &Connection) -> Result<(), Failure> {
         .find(|row| !expected.contains(row))
         .or_else(|| expected.iter().find(|row| !found.contains(row)))
         .map_or("?", |(name, _)| name.as_str());
-    Err(unusable(format!("`{}` is not as version {VERSION} makes it", odd.escape_default())))
+    Err(unusable(format!("`{}` is not as version {version} makes it", odd.escape_default())))
 }
 
 fn unusable(why: String) -> Failure {

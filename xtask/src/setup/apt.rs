@@ -35,9 +35,13 @@ pub(super) fn candidates(packages: &[String]) -> HashMap<String, String> {
     )
 }
 
-/// The LLVM that a package is linked with.
+/// The LLVM that a package is linked with: its library may be that of a package between.
 pub(super) fn llvm_of(package: &str) -> Option<u32> {
-    let asked = Command::new("apt-cache").args(["depends", package]).env("LC_ALL", "C").output().ok()?;
+    let asked = Command::new("apt-cache")
+        .args(["depends", "--recurse", "--important", package])
+        .env("LC_ALL", "C")
+        .output()
+        .ok()?;
     pick::llvm_dependency(&String::from_utf8_lossy(&asked.stdout))
 }
 

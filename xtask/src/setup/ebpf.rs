@@ -2,6 +2,7 @@
 //! bpf-linker that reads what its LLVM writes.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -75,6 +76,9 @@ fn carry_out(plan: &Plan, log: &Path) -> Result<()> {
             let mut rustup = Command::new("rustup");
             rustup.args(["component", "add", "rust-src", "--toolchain", name]);
             say::logged(&format!("rustup component add rust-src (to {name})"), &mut rustup, log)?;
+            if !has_source(sysroot) {
+                bail!("rustup says that rust-src is there, and {} does not have it", sysroot.display());
+            }
             sysroot.clone()
         }
         Source::Debian => {
@@ -133,11 +137,16 @@ fn plans(log: &Path) -> Result<Vec<Plan>> {
 /// rustup's toolchains: those with the source first, then those that could be given it.
 fn rustup_candidates() -> Vec<Candidate> {
     let listed = output(Command::new("rustup").args(["toolchain", "list", "-v"])).unwrap_or_default();
+    // One directory may have several names; the link that is made below is a name, and no toolchain to add to.
+    let mut known = HashSet::new();
     let mut candidates: Vec<Candidate> = listed
         .lines()
         .filter_map(|line| {
-            let name = line.split_whitespace().next()?.to_owned();
-            let sysroot = PathBuf::from(line.split_whitespace().last()?);
+            let name = line.split_whitespace().next().filter(|name| *name != TOOLCHAIN)?.to_owned();
+            let sysroot = fs::canonicalize(line.split_whitespace().last()?).ok()?;
+            if !known.insert(sysroot.clone()) {
+                return None;
+            }
             let rustc = pick::rustc(&output(Command::new(sysroot.join("bin/rustc")).arg("-vV")).ok()?)?;
             let managed = sysroot.join("lib/rustlib/multirust-channel-manifest.toml").exists();
             let source = match (has_source(&sysroot), managed) {

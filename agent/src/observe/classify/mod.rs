@@ -96,6 +96,7 @@ pub fn measure(signal: SignalType, name: &str) -> Option<&'static Measure> {
 pub struct Classification {
     gate: Gate,
     recent: Recent,
+    read: Vec<(SignalType, &'static str, Entity, f64)>,
 }
 
 /// What is usual for a measure of an entity, as far as baselines know.
@@ -105,7 +106,7 @@ impl Classification {
     /// Signals are numbered from `first_id`.
     #[must_use]
     pub fn new(thresholds: Thresholds, first_id: i64) -> Self {
-        Self { gate: Gate::new(thresholds, first_id), recent: Recent::default() }
+        Self { gate: Gate::new(thresholds, first_id), recent: Recent::default(), read: Vec::new() }
     }
 
     /// Reads the newest tick, keeps every reading in `history`, and says what opened, changed and closed.
@@ -118,9 +119,11 @@ impl Classification {
             (classifier.read)(window, &mut readings);
             all.extend(readings.into_iter().map(|reading| (classifier.signal, reading)));
         }
+        self.read.clear();
         for (signal, reading) in &all {
             let point = Point { at_ms: tick.wall_ms, value: reading.value };
             history.keep(*signal, reading.measure, &reading.entity, point);
+            self.read.push((*signal, reading.measure, reading.entity.clone(), reading.value));
         }
         let exists = |entity: &Entity| exists(window, entity);
         self.gate.tick(all, &Moment { now_ms: tick.wall_ms, lost: tick.lost, exists: &exists, usual })
@@ -143,6 +146,12 @@ impl Classification {
             let moment = Moment { now_ms, lost: 0, exists: &|_| true, usual };
             self.gate.react(classifier.signal, reading, &moment)
         })
+    }
+
+    /// What the last tick read, calm or not: signal type, measure, entity, value.
+    #[must_use]
+    pub fn readings(&self) -> &[(SignalType, &'static str, Entity, f64)] {
+        &self.read
     }
 
     /// Open signals, worst first.

@@ -5,6 +5,7 @@ use std::io;
 use aya::programs::ProgramError;
 
 use super::{Kernel, attach, info, programs::Hook};
+use crate::observe::offsets::{Types, TypesError};
 
 /// Mean times of one program and of the empty one, over what ran between [`Bench::start`] and [`Bench::stop`].
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,10 @@ pub enum BenchError {
     NothingLoaded,
     #[error("the empty program for {hook} cannot be attached: {source}")]
     Attach { hook: &'static str, source: ProgramError },
+    #[error(transparent)]
+    Types(#[from] TypesError),
+    #[error("the kernel's hooks cannot be named: {source}")]
+    Hooks { source: aya::BtfError },
     #[error("runs cannot be counted: {source}")]
     Statistics { source: io::Error },
 }
@@ -54,6 +59,7 @@ impl<'a> Bench<'a> {
     /// When nothing is loaded, or an empty program cannot be attached.
     pub fn start(kernel: &'a mut Kernel) -> Result<Self, BenchError> {
         kernel.count_runs(true).map_err(|source| BenchError::Statistics { source })?;
+        let hooks = Types::running()?.hooks().map_err(|source| BenchError::Hooks { source })?;
         let loaded = kernel.loaded.as_mut().ok_or(BenchError::NothingLoaded)?;
         let mut pairs = Vec::new();
         for (program, state) in &kernel.states {
@@ -62,7 +68,7 @@ impl<'a> Bench<'a> {
             if state.is_off() || loaded.ebpf.program(&empty).is_none() {
                 continue;
             }
-            attach(&mut loaded.ebpf, &empty, program.hook, &loaded.hooks)
+            attach(&mut loaded.ebpf, &empty, program.hook, &hooks)
                 .map_err(|source| BenchError::Attach { hook, source })?;
             pairs.push(Pair { name: program.name, empty, before: [(0, 0); 2] });
         }

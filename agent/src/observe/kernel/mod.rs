@@ -101,8 +101,6 @@ struct Loaded {
     counters: Counters,
     tasks: Tasks,
     rings: Option<(RingBuf<aya::maps::MapData>, RingBuf<aya::maps::MapData>)>,
-    /// Kept for the benchmark, which attaches more.
-    hooks: Btf,
 }
 
 impl Kernel {
@@ -227,7 +225,7 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
     trim();
     let mut kernel = Kernel {
         states,
-        loaded: Some(Loaded { ebpf, counters, tasks: Tasks::new(&constants), rings, hooks }),
+        loaded: Some(Loaded { ebpf, counters, tasks: Tasks::new(&constants), rings }),
         statistics: None,
     };
     if settings.count_runs {

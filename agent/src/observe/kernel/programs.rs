@@ -98,6 +98,7 @@ const RESIDENT: &[&str] = &[
 ];
 const REQUEST: &[&str] =
     &["request.cmd_flags", "request.q", "gendisk.major", "gendisk.first_minor", "request.rq_disk|request_queue.disk"];
+const SYSCALL_EXIT: &[&[&str]] = &[HEADER, &["pt_regs.orig_ax|pt_regs.syscallno"]];
 const COMPLETION: &[&str] = &["request.__data_len", "request.start_time_ns", "request.io_start_time_ns"];
 
 pub(super) static PROGRAMS: &[Program] = &[
@@ -222,12 +223,19 @@ pub(super) static PROGRAMS: &[Program] = &[
         needs: &[REQUEST, COMPLETION],
         ..PLAIN
     },
-    Program { name: "sys_enter", tracer: "syscalls", hook: Hook::Tracepoint("sys_enter"), ..PLAIN },
+    Program {
+        name: "sys_enter",
+        tracer: "syscalls",
+        hook: Hook::Tracepoint("sys_enter"),
+        // Its own it reads none of: without the exit it would be in vain.
+        needs: SYSCALL_EXIT,
+        ..PLAIN
+    },
     Program {
         name: "sys_exit",
         tracer: "syscalls",
         hook: Hook::Tracepoint("sys_exit"),
-        needs: &[HEADER, &["pt_regs.orig_ax|pt_regs.syscallno"]],
+        needs: SYSCALL_EXIT,
         wants: &[Want { path: "file.f_inode", without: "opening a FIFO counts as any other" }],
         ..PLAIN
     },

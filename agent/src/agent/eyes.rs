@@ -1,0 +1,223 @@
+//! The eyes: all that observes, put together. A tick and an urgent event come out as changes of signals.
+
+use std::collections::HashMap;
+
+use super::AgentError;
+use crate::{
+    clock::now_ms,
+    config::Settings,
+    explain::Baseline,
+    live::{Daemon, Live, News, Part, PartState},
+    observe::{
+        Entity, Event, Signal, SignalType,
+        classify::{Change, Classification, Thresholds, Usual},
+        kernel::{self, Kernel, KernelError, State},
+        ring::Events,
+        sample::CgroupIds,
+        scrape::{Scraper, SourceState, TaskTable},
+    },
+    store::Store,
+};
+
+/// Ring events kept from one tick to the next; more are counted as lost.
+const PENDING: usize = 16_384;
+/// `EMFILE`: who meets it has its descriptors counted.
+const TOO_MANY_FILES: u32 = 24;
+
+#[derive(Debug)]
+pub(super) struct Eyes {
+    kernel: Kernel,
+    events: Option<Events>,
+    scraper: Scraper,
+    classification: Classification,
+    usual: HashMap<(SignalType, String, String), Baseline>,
+    pending: Vec<Event>,
+    pending_lost: u64,
+    events_seen: u64,
+    /// The last reason for which the programs' counters could not be read.
+    blind: Option<String>,
+}
+
+impl Eyes {
+    /// Loads the programs, begins the sources and reads the thresholds. Within a tokio runtime.
+    pub(super) fn open(settings: &Settings, store: &Store) -> Result<Self, AgentError> {
+        let thresholds =
+            Thresholds::load(settings.policies.as_ref().map(|dir| dir.join("thresholds.toml")).as_deref())?;
+        let mut kernel = Kernel::load(&kernel::Settings::default());
+        let events = kernel.events().map_err(|source| AgentError::Ring { source })?;
+        let first_id = store.reader()?.next_signal_id()?;
+        let mut eyes = Self {
+            kernel,
+            events,
+            scraper: Scraper::new(),
+            classification: Classification::new(thresholds, first_id),
+            usual: HashMap::new(),
+            pending: Vec::new(),
+            pending_lost: 0,
+            events_seen: 0,
+            blind: None,
+        };
+        eyes.recall(store)?;
+        Ok(eyes)
+    }
+
+    /// Waits for what is urgent. Without rings it waits for ever.
+    pub(super) async fn urgent(&mut self) -> Vec<Event> {
+        let Some(ring) = &mut self.events else { return std::future::pending().await };
+        let mut events = Vec::new();
+        if let Err(error) = ring.urgent(&mut events).await {
+            tracing::error!(%error, "the urgent ring failed; its events come with the next drain");
+            return std::future::pending().await;
+        }
+        events
+    }
+
+    /// Empties the ordinary ring into what the next tick sees.
+    pub(super) fn drain(&mut self, daemon: &Daemon) {
+        let Some(ring) = &mut self.events else { return };
+        let mut events = Vec::new();
+        ring.drain(&mut events);
+        self.hold(events, daemon);
+    }
+
+    /// The reflex on one urgent event; the event itself is held for the next tick.
+    pub(super) fn react(&mut self, event: Event, live: &mut Live, daemon: &Daemon) -> Option<Change> {
+        let usual = |signal: SignalType, measure: &str, entity: &Entity| usual(&self.usual, signal, measure, entity);
+        let change = self.classification.react(&event, &live.window, &mut live.history, now_ms(), &usual);
+        if change.is_some() {
+            live.signals = self.classification.open();
+        }
+        self.hold(vec![event], daemon);
+        change
+    }
+
+    /// Samples everything, moves the window on and classifies.
+    pub(super) fn tick(&mut self, live: &mut Live) -> Vec<Change> {
+        let tasks = self.tasks();
+        let counters = self.kernel.sample();
+        let mut sample = self.scraper.sample(tasks);
+        self.blind = counters.as_ref().err().map(KernelError::to_string);
+        sample.kernel = counters.unwrap_or_default();
+        if self.pending_lost > 0 {
+            sample.kernel.lost.push(("daemon", self.pending_lost));
+        }
+        live.window.push(sample, std::mem::take(&mut self.pending));
+        let usual = |signal: SignalType, measure: &str, entity: &Entity| usual(&self.usual, signal, measure, entity);
+        let changes = self.classification.tick(&live.window, &mut live.history, &usual);
+        live.signals = self.classification.open();
+        self.watch_files(live);
+        changes
+    }
+
+    /// Reads the baselines anew.
+    pub(super) fn recall(&mut self, store: &Store) -> Result<(), AgentError> {
+        let baselines = store.reader()?.baselines()?;
+        self.usual = baselines.into_iter().map(|(signal, measure, class, of)| ((signal, measure, class), of)).collect();
+        Ok(())
+    }
+
+    /// What is usual for the signal's measure of entities of its class.
+    pub(super) fn baseline(&self, signal: &Signal) -> Option<Baseline> {
+        self.usual.get(&(signal.signal_type, signal.measure.to_string(), signal.entity.class())).cloned()
+    }
+
+    /// What the last tick read, calm or not.
+    pub(super) fn readings(&self) -> &[(SignalType, &'static str, Entity, f64)] {
+        self.classification.readings()
+    }
+
+    pub(super) const fn events_seen(&self) -> u64 {
+        self.events_seen
+    }
+
+    /// How every probe and source fares.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let probe = |probe: kernel::ProbeState| Part {
+            kind: "probe".to_owned(),
+            name: probe.name.to_owned(),
+            state: match probe.state {
+                State::On => PartState::On,
+                State::Degraded { reason } => PartState::Degraded { reason },
+                State::Off { reason } => PartState::Off { reason },
+            },
+            runs: Some(probe.run_count),
+            run_time_ns: Some(probe.run_time_ns),
+            lost: 0,
+        };
+        let source = |source: &crate::observe::scrape::SourceStatus| Part {
+            kind: "source".to_owned(),
+            name: source.name.to_owned(),
+            state: match &source.state {
+                SourceState::On | SourceState::New => PartState::On,
+                SourceState::Partial { reason } | SourceState::Failed { reason, .. } => {
+                    PartState::Degraded { reason: reason.clone() }
+                }
+                SourceState::Off { reason } => PartState::Off { reason: reason.clone() },
+            },
+            runs: Some(source.runs),
+            run_time_ns: Some(source.run_time_ns),
+            lost: 0,
+        };
+        let mut parts: Vec<Part> = self.kernel.probes().into_iter().map(probe).collect();
+        parts.extend(self.scraper.status().map(source));
+        if let Some(reason) = &self.blind {
+            let state = PartState::Degraded { reason: reason.clone() };
+            let name = "counters".to_owned();
+            parts.push(Part { kind: "probe".to_owned(), name, state, runs: None, run_time_ns: None, lost: 0 });
+        }
+        parts
+    }
+
+    /// The kernel's own table of tasks; none where its iterator is off, and then the scraper reads `/proc`.
+    fn tasks(&mut self) -> Option<TaskTable> {
+        let rows = match self.kernel.tasks() {
+            Ok(rows) => rows,
+            Err(KernelError::TasksOff { .. }) => return None,
+            Err(error) => {
+                tracing::warn!(%error, "processes are read from /proc this tick");
+                return None;
+            }
+        };
+        let (mut processes, mut cgroups) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for row in rows {
+            cgroups.push(CgroupIds { unified: row.unified_cgroup_id, memory: row.memory_cgroup_id.unwrap_or(0) });
+            processes.push(row.sample);
+        }
+        Some(TaskTable { processes, cgroups })
+    }
+
+    fn hold(&mut self, events: Vec<Event>, daemon: &Daemon) {
+        self.events_seen += events.len() as u64;
+        for event in events {
+            if daemon.news.receiver_count() > 0 {
+                daemon.tell(News::Raw { event: event.clone() });
+            }
+            if self.pending.len() < PENDING {
+                self.pending.push(event);
+            } else {
+                self.pending_lost += 1;
+            }
+        }
+    }
+
+    /// Has the descriptors counted of whoever meets their limit.
+    fn watch_files(&mut self, live: &Live) {
+        let syscalls = live.window.now().and_then(|tick| tick.kernel.syscalls.as_ref());
+        self.scraper.context.watch_files_of = syscalls
+            .into_iter()
+            .flat_map(|syscalls| &syscalls.errors)
+            .filter(|error| error.errno == TOO_MANY_FILES)
+            .map(|error| error.pid)
+            .collect();
+    }
+}
+
+fn usual(
+    known: &HashMap<(SignalType, String, String), Baseline>,
+    signal: SignalType,
+    measure: &str,
+    entity: &Entity,
+) -> Option<Usual> {
+    let of = known.get(&(signal, measure.to_owned(), entity.class()))?;
+    Some(Usual { p95: of.p95, samples: of.samples })
+}

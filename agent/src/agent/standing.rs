@@ -1,0 +1,66 @@
+//! How the daemon stands: the status that the door shows, brought up to date after every tick.
+
+use std::collections::VecDeque;
+
+use super::eyes::Eyes;
+use crate::{
+    clock::now_ms,
+    live::{Live, Part, PartState, Status},
+    store::Store,
+};
+
+/// The agent's own CPU share is told over so many ticks.
+const OWN_TICKS: usize = 60;
+
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    own_cpu: VecDeque<f64>,
+    events_lost: u64,
+}
+
+impl Standing {
+    /// What a tick changes.
+    pub(super) fn tick(&mut self, live: &mut Live, eyes: &Eyes) {
+        let Some(tick) = live.window.now() else { return };
+        self.events_lost += tick.lost;
+        let own = live.window.process_by_pid(std::process::id());
+        if let Some(percent) = own.and_then(|own| own.cpu_percent) {
+            if self.own_cpu.len() == OWN_TICKS {
+                self.own_cpu.pop_front();
+            }
+            self.own_cpu.push_back(percent);
+        }
+        let own_rss_bytes = own.map(|own| own.sample.rss_bytes);
+        let mean = self.own_cpu.iter().sum::<f64>() / self.own_cpu.len().max(1) as f64;
+        let (open_signals, open_incidents) = (live.signals.len(), live.incidents.len());
+        let status = &mut live.status;
+        status.now_ms = now_ms();
+        status.ticks += 1;
+        status.open_signals = open_signals;
+        status.open_incidents = open_incidents;
+        status.own_cpu_percent = (!self.own_cpu.is_empty()).then_some(mean);
+        status.own_rss_bytes = own_rss_bytes;
+        status.events_seen = eyes.events_seen();
+        status.events_lost = self.events_lost;
+    }
+}
+
+/// How every part fares; too dear for every tick.
+pub(super) fn parts(status: &mut Status, eyes: &Eyes, store: &Store) {
+    let health = store.health();
+    status.parts = eyes.parts();
+    status.database_bytes = Some(health.bytes);
+    let state = match health.last_error {
+        Some(reason) => PartState::Degraded { reason },
+        None => PartState::On,
+    };
+    let lost = health.lost.iter().map(|(_, lost)| lost).sum();
+    status.parts.push(Part {
+        kind: "store".to_owned(),
+        name: "database".to_owned(),
+        state,
+        runs: Some(health.written),
+        run_time_ns: None,
+        lost,
+    });
+}

@@ -1,0 +1,47 @@
+//! `clear_page_cache`: clean pages, and at higher levels dentries and inodes, are dropped from memory.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use crate::execute::{
+    command::{Command, SysctlKey},
+    undo::Undo,
+    value::Bounded,
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClearPageCache {
+    /// 1: page cache. 2: dentries and inodes. 3: both.
+    #[serde(default = "one")]
+    level: Bounded<1, 3>,
+}
+
+const fn one() -> Bounded<1, 3> {
+    Bounded::of(1)
+}
+
+impl Action for ClearPageCache {
+    const NAME: &'static str = "clear_page_cache";
+    const SUMMARY: &'static str = "Drops clean cached pages (and dentries and inodes) of the whole node";
+    const RISK: Risk = Risk::Medium;
+    const POWER: Power = Power::SysctlFile;
+    const IRREVERSIBLE_BECAUSE: Option<&'static str> =
+        Some("what was dropped is read from disk again when it is needed; nothing is lost but time");
+    const SETTLE_S: u32 = 10;
+}
+
+impl Step for ClearPageCache {
+    fn target(&self) -> Target {
+        Target::Node
+    }
+
+    fn plan(&self, _: &Found) -> Result<Plan, Refusal> {
+        Ok(Plan {
+            command: Command::Sysctl { key: SysctlKey::DropCaches, value: self.level.get().unsigned_abs() },
+            undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
+            change: format!("clean caches of level {} -> dropped", self.level.get()),
+        })
+    }
+}

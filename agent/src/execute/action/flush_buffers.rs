@@ -1,0 +1,35 @@
+//! `flush_buffers`: dirty pages are written to disk now.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use crate::execute::{command::Command, undo::Undo};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlushBuffers {}
+
+impl Action for FlushBuffers {
+    const NAME: &'static str = "flush_buffers";
+    const SUMMARY: &'static str = "Writes all dirty pages to disk (sync)";
+    const RISK: Risk = Risk::Low;
+    const POWER: Power = Power::Nothing;
+    const IRREVERSIBLE_BECAUSE: Option<&'static str> =
+        Some("what was written stays written, as the kernel would have done by itself a little later");
+    const SETTLE_S: u32 = 10;
+}
+
+impl Step for FlushBuffers {
+    fn target(&self) -> Target {
+        Target::Node
+    }
+
+    fn plan(&self, _: &Found) -> Result<Plan, Refusal> {
+        Ok(Plan {
+            command: Command::Sync,
+            undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
+            change: "dirty pages -> on disk".to_owned(),
+        })
+    }
+}

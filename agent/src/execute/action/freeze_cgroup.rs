@@ -1,0 +1,43 @@
+//! `freeze_cgroup`: everything in a cgroup stands still and keeps what it has, until it is thawed.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
+use crate::execute::{
+    command::{CgroupFile, Command},
+    value::CgroupPath,
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FreezeCgroup {
+    cgroup: CgroupPath,
+}
+
+impl Action for FreezeCgroup {
+    const NAME: &'static str = "freeze_cgroup";
+    const SUMMARY: &'static str = "Freezes all processes of a cgroup; they keep their memory and go on when thawed";
+    const RISK: Risk = Risk::Medium;
+    const POWER: Power = Power::CgroupFile;
+    const SETTLE_S: u32 = 5;
+    const LEASE_S: Option<u32> = Some(300);
+}
+
+impl Step for FreezeCgroup {
+    fn target(&self) -> Target {
+        Target::Cgroup(self.cgroup.clone())
+    }
+
+    fn plan(&self, found: &Found) -> Result<Plan, Refusal> {
+        let path = found.cgroup()?;
+        let candidates = [CgroupFile::CgroupFreeze, CgroupFile::FreezerState];
+        let (file, setting, before) = populated(path, &candidates, "cgroup.freeze or freezer.state")?;
+        let (frozen, thawed) = if file == CgroupFile::FreezerState { ("FROZEN", "THAWED") } else { ("1", "0") };
+        if before != thawed {
+            return Err(Refusal::AlreadyMilder { what: setting.name(), now: before, asked: frozen.to_owned() });
+        }
+        let command = Command::Cgset { file, value: frozen.to_owned(), path: path.clone() };
+        Ok(Plan::set(command, setting, before, frozen.to_owned()))
+    }
+}

@@ -1,0 +1,345 @@
+//! What this program may do: one file an action, and this list of all of them.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{
+    command::{CgroupFile, Command, THREADS_MAX},
+    process::{Process, ProcessError, Thread},
+    setting::{SettingError, members},
+    undo::{Setting, ThreadBefore, Undo},
+    value::CgroupPath,
+};
+
+mod check_io_activity;
+mod check_network_stats;
+mod check_tcp_stats;
+mod clear_page_cache;
+mod flush_buffers;
+mod freeze_cgroup;
+mod increase_tcp_backlog;
+mod limit_cgroup_cpu;
+mod limit_cgroup_memory;
+mod list_top_cpu;
+mod list_top_memory;
+mod lower_io_priority;
+mod lower_process_priority;
+mod monitor_swap;
+mod pause_process;
+mod reduce_fin_timeout;
+mod reduce_swappiness;
+mod resume_process;
+mod set_cpu_affinity;
+mod terminate_process;
+mod throttle_cpu;
+
+/// Every action, mildest kinds first.
+pub static ACTIONS: [ActionType; 21] = [
+    ActionType::of::<list_top_memory::ListTopMemory>(),
+    ActionType::of::<list_top_cpu::ListTopCpu>(),
+    ActionType::of::<check_io_activity::CheckIoActivity>(),
+    ActionType::of::<check_network_stats::CheckNetworkStats>(),
+    ActionType::of::<check_tcp_stats::CheckTcpStats>(),
+    ActionType::of::<monitor_swap::MonitorSwap>(),
+    ActionType::of::<lower_process_priority::LowerProcessPriority>(),
+    ActionType::of::<lower_io_priority::LowerIoPriority>(),
+    ActionType::of::<set_cpu_affinity::SetCpuAffinity>(),
+    ActionType::of::<reduce_swappiness::ReduceSwappiness>(),
+    ActionType::of::<increase_tcp_backlog::IncreaseTcpBacklog>(),
+    ActionType::of::<reduce_fin_timeout::ReduceFinTimeout>(),
+    ActionType::of::<flush_buffers::FlushBuffers>(),
+    ActionType::of::<clear_page_cache::ClearPageCache>(),
+    ActionType::of::<resume_process::ResumeProcess>(),
+    ActionType::of::<throttle_cpu::ThrottleCpu>(),
+    ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
+    ActionType::of::<limit_cgroup_memory::LimitCgroupMemory>(),
+    ActionType::of::<pause_process::PauseProcess>(),
+    ActionType::of::<freeze_cgroup::FreezeCgroup>(),
+    ActionType::of::<terminate_process::TerminateProcess>(),
+];
+
+/// The action of this exact name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static ActionType> {
+    ACTIONS.iter().find(|action| action.name == name)
+}
+
+/// All that a tool, a model or a page must know of each action.
+#[must_use]
+pub fn catalogue() -> Vec<CatalogueEntry> {
+    ACTIONS.iter().map(ActionType::entry).collect()
+}
+
+/// One action as it is told to others.
+#[derive(Clone, Debug, Serialize)]
+pub struct CatalogueEntry {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub risk: Risk,
+    pub power: Power,
+    /// Whether it changes anything at all.
+    pub has_effect: bool,
+    /// None: it is taken back exactly. Otherwise why it is not.
+    pub irreversible_because: Option<&'static str>,
+    /// Time until its effect shows, s.
+    pub settle_s: u32,
+    /// The change is taken back by itself after so long, s.
+    pub lease_s: Option<u32>,
+    /// JSON Schema of its parameters.
+    pub parameters: Value,
+}
+
+/// What is known of an action before any parameter.
+#[derive(Debug)]
+pub struct ActionType {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub risk: Risk,
+    pub power: Power,
+    pub irreversible_because: Option<&'static str>,
+    pub settle_s: u32,
+    pub lease_s: Option<u32>,
+    read: Reader,
+    schema: fn() -> Value,
+}
+
+type Reader = fn(Map<String, Value>) -> Result<Box<dyn Step>, serde_json::Error>;
+
+impl ActionType {
+    const fn of<A: Action>() -> Self {
+        Self {
+            name: A::NAME,
+            summary: A::SUMMARY,
+            risk: A::RISK,
+            power: A::POWER,
+            irreversible_because: A::IRREVERSIBLE_BECAUSE,
+            settle_s: A::SETTLE_S,
+            lease_s: A::LEASE_S,
+            read: |parameters| Ok(Box::new(serde_json::from_value::<A>(Value::Object(parameters))?)),
+            schema: || schemars::schema_for!(A).to_value(),
+        }
+    }
+
+    /// The step that these parameters ask for, refused if a key is unknown, missing, of another type or out of range.
+    pub(super) fn read(&self, parameters: &Map<String, Value>) -> Result<Box<dyn Step>, serde_json::Error> {
+        (self.read)(parameters.clone())
+    }
+
+    #[must_use]
+    pub const fn has_effect(&self) -> bool {
+        !matches!(self.risk, Risk::None)
+    }
+
+    #[must_use]
+    pub fn entry(&self) -> CatalogueEntry {
+        CatalogueEntry {
+            name: self.name,
+            summary: self.summary,
+            risk: self.risk,
+            power: self.power,
+            has_effect: self.has_effect(),
+            irreversible_because: self.irreversible_because,
+            settle_s: self.settle_s,
+            lease_s: self.lease_s,
+            parameters: (self.schema)(),
+        }
+    }
+}
+
+/// One action: its parameters are the fields, and what it is stands in the constants.
+pub(super) trait Action: Step + DeserializeOwned + JsonSchema + 'static {
+    const NAME: &'static str;
+    const SUMMARY: &'static str;
+    const RISK: Risk;
+    /// All that its executor is given.
+    const POWER: Power;
+    const IRREVERSIBLE_BECAUSE: Option<&'static str> = None;
+    /// Time until its effect shows, s.
+    const SETTLE_S: u32;
+    const LEASE_S: Option<u32> = None;
+}
+
+/// An action with its parameters.
+pub(super) trait Step: fmt::Debug + Send + Sync {
+    fn target(&self) -> Target;
+
+    /// What would be done to what was found: the command, and its undo with the value that stands now. Refuses what
+    /// would not be milder. Looks only.
+    fn plan(&self, found: &Found) -> Result<Plan, Refusal>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// It only looks.
+    None,
+    Low,
+    Medium,
+    High,
+}
+
+/// The one thing beyond nothing that an executor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// No capability, no descriptor.
+    Nothing,
+    /// `CAP_SYS_NICE`: priorities and affinity of a stranger's threads.
+    SysNice,
+    /// `CAP_KILL`: a signal to a stranger's process, through its pidfd.
+    Kill,
+    /// One open descriptor of a cgroup's file.
+    CgroupFile,
+    /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
+    /// user 0 without any capability.
+    SysctlFile,
+    /// `/proc` to read.
+    ReadProc,
+}
+
+/// What a step acts on, before anybody looked whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Process(u32),
+    Cgroup(CgroupPath),
+    Node,
+}
+
+/// What was found there.
+#[derive(Debug)]
+pub(super) enum Found {
+    Process(Process),
+    Cgroup(CgroupPath),
+    Node,
+}
+
+impl Found {
+    pub(super) fn process(&self) -> Result<&Process, Refusal> {
+        match self {
+            Self::Process(process) => Ok(process),
+            Self::Cgroup(_) | Self::Node => Err(Refusal::NoTarget { what: "process" }),
+        }
+    }
+
+    pub(super) fn cgroup(&self) -> Result<&CgroupPath, Refusal> {
+        match self {
+            Self::Cgroup(path) => Ok(path),
+            Self::Process(_) | Self::Node => Err(Refusal::NoTarget { what: "cgroup" }),
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(process) => write!(f, "{} (pid {})", process.comm, process.id.pid),
+            Self::Cgroup(path) => write!(f, "cgroup {path}"),
+            Self::Node => f.write_str("node"),
+        }
+    }
+}
+
+/// What would be done, and how it is taken back.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plan {
+    pub(super) command: Command,
+    pub(super) undo: Undo,
+    /// Before and after in words: "nice 0 -> 10".
+    pub(super) change: String,
+}
+
+impl Plan {
+    /// A look, which changes nothing.
+    fn look(command: Command) -> Self {
+        Self { command, undo: Undo::Nothing { why: "it only looks".to_owned() }, change: "nothing".to_owned() }
+    }
+
+    /// One file written.
+    fn set(command: Command, setting: Setting, before: String, wrote: String) -> Self {
+        let change = format!("{} {before} -> {wrote}", setting.name());
+        Self { command, undo: Undo::Setting { setting, wrote, before }, change }
+    }
+}
+
+/// Why a step is not taken, though it may be.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("already there or milder: {what} is {now}, and {asked} was asked for")]
+    AlreadyMilder { what: String, now: String, asked: String },
+    #[error("it would not {verb}: {what} is {now}, and {asked} was asked for")]
+    WrongWay { verb: &'static str, what: String, now: String, asked: String },
+    #[error(
+        "the limit of {asked_bytes} bytes is below the {used_bytes} bytes of memory that cannot be dropped: the kernel would end processes of it"
+    )]
+    WouldKill { asked_bytes: u64, used_bytes: u64 },
+    #[error("none of the CPUs {asked} is online: {online}")]
+    NoSuchCpu { asked: String, online: String },
+    #[error("cgroup {path} has no processes in a hierarchy that has {files}")]
+    NoHierarchy { path: String, files: &'static str },
+    #[error("the threads of process {pid} differ too much: {threads} would have to be named, {THREADS_MAX} can")]
+    ThreadsDiffer { pid: u32, threads: usize },
+    #[error("process {pid} is {state}")]
+    InThatState { pid: u32, state: &'static str },
+    #[error("a share of {percent} % of a period of {period_us} us is less than the kernel's least, 1000 us")]
+    QuotaTooSmall { percent: i64, period_us: u64 },
+    #[error("`{text}` of {what} is not as the kernel documents it")]
+    Unreadable { what: String, text: String },
+    #[error("the action needs a {what}")]
+    NoTarget { what: &'static str },
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+}
+
+/// The threads to touch, none named when it is all of them, with what they have now.
+struct Touched {
+    named: Vec<u32>,
+    before: Vec<ThreadBefore>,
+}
+
+/// The threads for which `value` says what they have now; none at all is a refusal of the caller's.
+fn touch(process: &Process, threads: &[Thread], value: impl Fn(&Thread) -> Option<String>) -> Result<Touched, Refusal> {
+    let before: Vec<ThreadBefore> = threads
+        .iter()
+        .filter_map(|thread| {
+            Some(ThreadBefore { tid: thread.tid, start_ticks: thread.start_ticks, value: value(thread)? })
+        })
+        .collect();
+    let named = if before.len() == threads.len() { Vec::new() } else { before.iter().map(|one| one.tid).collect() };
+    if named.len() > THREADS_MAX {
+        return Err(Refusal::ThreadsDiffer { pid: process.id.pid, threads: named.len() });
+    }
+    Ok(Touched { named, before })
+}
+
+/// Before and after of threads in words: one value, or how many differ.
+fn thread_change(what: &str, before: &[ThreadBefore], after: &str) -> String {
+    let first = before.first().map_or("", |thread| thread.value.as_str());
+    let differing = before.iter().filter(|thread| thread.value != first).count();
+    match (before.len(), differing) {
+        (1, _) => format!("{what} {first} -> {after}"),
+        (threads, 0) => format!("{what} {first} -> {after} of {threads} threads"),
+        (threads, differing) => format!("{what} {first} ({differing} differ) -> {after} of {threads} threads"),
+    }
+}
+
+/// The first of these files whose hierarchy has the cgroup with processes in it, with what it holds.
+fn populated(
+    path: &CgroupPath,
+    candidates: &[CgroupFile],
+    files: &'static str,
+) -> Result<(CgroupFile, Setting, String), Refusal> {
+    for file in candidates {
+        if let Some(setting) = Setting::cgroup(path, *file)?
+            && !members(path, *file)?.is_empty()
+        {
+            let before = setting.read()?;
+            return Ok((*file, setting, before));
+        }
+    }
+    Err(Refusal::NoHierarchy { path: path.to_string(), files })
+}

@@ -1,0 +1,45 @@
+//! `resume_process`: a process that stands stopped goes on.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use crate::execute::{
+    command::{Command, Signal},
+    undo::Undo,
+    value::Pid,
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResumeProcess {
+    pid: Pid,
+}
+
+impl Action for ResumeProcess {
+    const NAME: &'static str = "resume_process";
+    const SUMMARY: &'static str = "Continues a stopped process (SIGCONT); one that runs does not notice";
+    const RISK: Risk = Risk::Low;
+    const POWER: Power = Power::Kill;
+    const SETTLE_S: u32 = 5;
+}
+
+impl Step for ResumeProcess {
+    fn target(&self) -> Target {
+        Target::Process(self.pid.get() as u32)
+    }
+
+    fn plan(&self, found: &Found) -> Result<Plan, Refusal> {
+        let process = found.process()?;
+        let stopped = matches!(process.state, 'T' | 't');
+        Ok(Plan {
+            command: Command::Kill { signal: Signal::Continue, pid: process.id.pid },
+            undo: if stopped {
+                Undo::Stop { process: process.id }
+            } else {
+                Undo::Nothing { why: "it was not stopped".to_owned() }
+            },
+            change: if stopped { "stopped -> running" } else { "running -> running" }.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! `terminate_process`: a process is asked to end. The last resort; it is never forced.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use crate::execute::{
+    command::{Command, Signal},
+    undo::Undo,
+    value::Pid,
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TerminateProcess {
+    pid: Pid,
+}
+
+impl Action for TerminateProcess {
+    const NAME: &'static str = "terminate_process";
+    const SUMMARY: &'static str = "Asks a process to end (SIGTERM); the last resort";
+    const RISK: Risk = Risk::High;
+    const POWER: Power = Power::Kill;
+    const IRREVERSIBLE_BECAUSE: Option<&'static str> =
+        Some("a process that ended cannot be brought back; its service manager may start it anew");
+    const SETTLE_S: u32 = 10;
+}
+
+impl Step for TerminateProcess {
+    fn target(&self) -> Target {
+        Target::Process(self.pid.get() as u32)
+    }
+
+    fn plan(&self, found: &Found) -> Result<Plan, Refusal> {
+        let process = found.process()?;
+        if process.state == 'Z' {
+            return Err(Refusal::InThatState { pid: process.id.pid, state: "a zombie: it has ended already" });
+        }
+        Ok(Plan {
+            command: Command::Kill { signal: Signal::Terminate, pid: process.id.pid },
+            undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
+            change: "running -> asked to end".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,403 @@
+//! The grammar of the command lines that the executor knows. A line that does not read as one of these, or that does
+//! not print as the very same line again, is no command.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::value::{CgroupPath, CpuList, PID_MAX};
+
+/// Threads that one command can name.
+pub const THREADS_MAX: usize = 64;
+
+/// One command of the executor, read from its argument vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `renice -n 10 [-t 7,8] -p 4242`: all threads, or those named.
+    Renice { nice: i32, plus: bool, threads: Vec<u32>, pid: u32 },
+    /// `ionice -c 2 -n 7 [-t 7,8] -p 4242`; the classes 0 (none) and 3 (idle) have no level.
+    Ionice { class: u8, level: u8, threads: Vec<u32>, pid: u32 },
+    /// `taskset -a -c 0-3,5 [-t 7,8] -p 4242`.
+    Taskset { cpus: CpuList, threads: Vec<u32>, pid: u32 },
+    /// `kill -STOP 4242`.
+    Kill { signal: Signal, pid: u32 },
+    /// `cpulimit -p 4242 -l 50`: percent of one CPU.
+    Cpulimit { pid: u32, percent: u32 },
+    /// `sysctl -w vm.swappiness=10`.
+    Sysctl { key: SysctlKey, value: u64 },
+    /// `cgset -r memory.high=1048576 /x`.
+    Cgset { file: CgroupFile, value: String, path: CgroupPath },
+    /// `sync`.
+    Sync,
+    /// `top -o rss -n 10`: the largest processes.
+    Top { by: TopBy, count: u32 },
+    /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
+    Cat { path: &'static str },
+    /// `check_io_activity`, …: a table of what the kernel counts.
+    Check { what: Check },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Stop,
+    Continue,
+    Terminate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopBy {
+    Rss,
+    Cpu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    IoActivity,
+    NetworkStats,
+    TcpStats,
+    Swap,
+}
+
+/// What `cat` may show: numbers of the kernel, nothing of a process.
+pub const PROC_FILES: [&str; 16] = [
+    "/proc/meminfo",
+    "/proc/vmstat",
+    "/proc/loadavg",
+    "/proc/stat",
+    "/proc/uptime",
+    "/proc/diskstats",
+    "/proc/swaps",
+    "/proc/buddyinfo",
+    "/proc/pressure/cpu",
+    "/proc/pressure/io",
+    "/proc/pressure/memory",
+    "/proc/net/dev",
+    "/proc/net/snmp",
+    "/proc/net/netstat",
+    "/proc/net/sockstat",
+    "/proc/sys/fs/file-nr",
+];
+
+/// A sysctl that an action may set, and what its name demands of the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SysctlKey {
+    Swappiness,
+    DropCaches,
+    Somaxconn,
+    FinTimeout,
+}
+
+impl SysctlKey {
+    pub const ALL: [Self; 4] = [Self::Swappiness, Self::DropCaches, Self::Somaxconn, Self::FinTimeout];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Swappiness => "vm.swappiness",
+            Self::DropCaches => "vm.drop_caches",
+            Self::Somaxconn => "net.core.somaxconn",
+            Self::FinTimeout => "net.ipv4.tcp_fin_timeout",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.name() == name)
+    }
+}
+
+/// A file of a cgroup that an action may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupFile {
+    /// v1, bytes; -1 is no limit.
+    MemoryLimit,
+    /// v2, bytes or `max`.
+    MemoryHigh,
+    /// v1, us per period; -1 is no quota.
+    CpuQuota,
+    /// v2, us per period or `max`.
+    CpuMax,
+    /// v1, `FROZEN` or `THAWED`.
+    FreezerState,
+    /// v2, 1 or 0.
+    CgroupFreeze,
+}
+
+impl CgroupFile {
+    pub const ALL: [Self; 6] =
+        [Self::MemoryLimit, Self::MemoryHigh, Self::CpuQuota, Self::CpuMax, Self::FreezerState, Self::CgroupFreeze];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MemoryLimit => "memory.limit_in_bytes",
+            Self::MemoryHigh => "memory.high",
+            Self::CpuQuota => "cpu.cfs_quota_us",
+            Self::CpuMax => "cpu.max",
+            Self::FreezerState => "freezer.state",
+            Self::CgroupFreeze => "cgroup.freeze",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|file| file.name() == name)
+    }
+
+    /// The controller of the v1 hierarchy that has the file; none: the unified hierarchy.
+    #[must_use]
+    pub const fn v1_controller(self) -> Option<&'static str> {
+        match self {
+            Self::MemoryLimit => Some("memory"),
+            Self::CpuQuota => Some("cpu"),
+            Self::FreezerState => Some("freezer"),
+            Self::MemoryHigh | Self::CpuMax | Self::CgroupFreeze => None,
+        }
+    }
+}
+
+/// Which way a command goes: an action adjusts; an undo puts back whatever was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    Forward,
+    Back,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("`{line}` is no command of the executor")]
+    Unknown { line: String },
+    #[error("{what} {given} is out of range: {range}")]
+    OutOfRange { what: &'static str, given: String, range: &'static str },
+}
+
+impl Command {
+    /// Reads an argument vector. What is read prints as the same line again.
+    pub fn parse(arguments: &[&str]) -> Result<Self, CommandError> {
+        let line = arguments.join(" ");
+        let command = read(arguments);
+        command
+            .filter(|command| command.to_string() == line)
+            .ok_or_else(|| CommandError::Unknown { line: line.escape_default().take(200).collect() })
+    }
+
+    /// Checks every number for the way it is meant to go.
+    pub fn check(&self, way: Way) -> Result<(), CommandError> {
+        let back = way == Way::Back;
+        let within = |what, given: i64, (low, high): (i64, i64), range| {
+            if (low..=high).contains(&given) {
+                Ok(())
+            } else {
+                Err(CommandError::OutOfRange { what, given: given.to_string(), range })
+            }
+        };
+        if let Some(pid) = self.pid() {
+            within("pid", pid.into(), (1, PID_MAX), "1 to 4194304")?;
+        }
+        match self {
+            Self::Renice { nice, .. } if back => within("nice", (*nice).into(), (-20, 19), "-20 to 19"),
+            Self::Renice { nice, .. } => within("nice", (*nice).into(), (1, 19), "1 to 19"),
+            Self::Ionice { class, level, .. } => {
+                let classes = if back { (0, 3) } else { (2, 3) };
+                within("I/O class", (*class).into(), classes, "2 (best effort) or 3 (idle)")?;
+                within("I/O priority", (*level).into(), (0, 7), "0 to 7")
+            }
+            Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
+            Self::Sysctl { key, value } => {
+                let value = i64::try_from(*value).unwrap_or(i64::MAX);
+                match key {
+                    SysctlKey::Swappiness if back => within("swappiness", value, (0, 200), "0 to 200"),
+                    SysctlKey::Swappiness => within("swappiness", value, (0, 100), "0 to 100"),
+                    SysctlKey::DropCaches => within("level", value, (1, 3), "1 to 3"),
+                    SysctlKey::Somaxconn if back => within("backlog", value, (1, i32::MAX.into()), "1 to 2147483647"),
+                    SysctlKey::Somaxconn => within("backlog", value, (128, 65536), "128 to 65536"),
+                    SysctlKey::FinTimeout if back => within("timeout", value, (0, i32::MAX.into()), "0 to 2147483647"),
+                    SysctlKey::FinTimeout => within("timeout", value, (10, 120), "10 to 120 s"),
+                }
+            }
+            Self::Cgset { file, value, .. } => check_cgroup_value(*file, value, way),
+            Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
+            Self::Taskset { .. } | Self::Kill { .. } | Self::Sync | Self::Cat { .. } | Self::Check { .. } => Ok(()),
+        }
+    }
+
+    /// The process that it acts on.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Renice { pid, .. }
+            | Self::Ionice { pid, .. }
+            | Self::Taskset { pid, .. }
+            | Self::Kill { pid, .. }
+            | Self::Cpulimit { pid, .. } => Some(*pid),
+            Self::Sysctl { .. }
+            | Self::Cgset { .. }
+            | Self::Sync
+            | Self::Top { .. }
+            | Self::Cat { .. }
+            | Self::Check { .. } => None,
+        }
+    }
+
+    /// The cgroup that it acts on.
+    #[must_use]
+    pub fn cgroup(&self) -> Option<&CgroupPath> {
+        match self {
+            Self::Cgset { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether it only looks.
+    #[must_use]
+    pub const fn only_looks(&self) -> bool {
+        matches!(self, Self::Top { .. } | Self::Cat { .. } | Self::Check { .. })
+    }
+
+    /// The argument vector.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        self.to_string().split(' ').map(str::to_owned).collect()
+    }
+}
+
+fn read(arguments: &[&str]) -> Option<Command> {
+    let (threads, rest) = match arguments {
+        [head @ .., "-t", list, "-p", pid] => (tids(list)?, [head, &["-p", pid]].concat()),
+        _ => (Vec::new(), arguments.to_vec()),
+    };
+    Some(match (rest.as_slice(), threads.is_empty()) {
+        (["renice", "-n", nice, "-p", pid], _) => {
+            Command::Renice { nice: signed(nice)?, plus: false, threads, pid: unsigned(pid)? }
+        }
+        (["renice", nice, "-p", pid], true) => {
+            Command::Renice { nice: unsigned(nice.strip_prefix('+')?)?, plus: true, threads, pid: unsigned(pid)? }
+        }
+        (["ionice", "-c", class @ ("1" | "2"), "-n", level, "-p", pid], _) => {
+            Command::Ionice { class: unsigned(class)?, level: unsigned(level)?, threads, pid: unsigned(pid)? }
+        }
+        (["ionice", "-c", class @ ("0" | "3"), "-p", pid], _) => {
+            Command::Ionice { class: unsigned(class)?, level: 0, threads, pid: unsigned(pid)? }
+        }
+        (["taskset", "-a", "-c", cpus, "-p", pid], _) => {
+            Command::Taskset { cpus: cpus.parse().ok()?, threads, pid: unsigned(pid)? }
+        }
+        (["kill", signal, pid], true) => Command::Kill { signal: read_signal(signal)?, pid: unsigned(pid)? },
+        (["cpulimit", "-p", pid, "-l", percent], true) => {
+            Command::Cpulimit { pid: unsigned(pid)?, percent: unsigned(percent)? }
+        }
+        (["sysctl", "-w", setting], true) => {
+            let (key, value) = setting.split_once('=')?;
+            Command::Sysctl { key: SysctlKey::from_name(key)?, value: unsigned(value)? }
+        }
+        (["cgset", "-r", setting, path], true) => {
+            let (file, value) = setting.split_once('=')?;
+            Command::Cgset { file: CgroupFile::from_name(file)?, value: value.to_owned(), path: path.parse().ok()? }
+        }
+        (["sync"], true) => Command::Sync,
+        (["top", "-o", by, "-n", count], true) => Command::Top {
+            by: match *by {
+                "rss" => TopBy::Rss,
+                "cpu" => TopBy::Cpu,
+                _ => return None,
+            },
+            count: unsigned(count)?,
+        },
+        (["cat", path], true) => Command::Cat { path: PROC_FILES.into_iter().find(|file| file == path)? },
+        (["check_io_activity"], true) => Command::Check { what: Check::IoActivity },
+        (["check_network_stats"], true) => Command::Check { what: Check::NetworkStats },
+        (["check_tcp_stats"], true) => Command::Check { what: Check::TcpStats },
+        (["monitor_swap"], true) => Command::Check { what: Check::Swap },
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Command {
+    /// The argument vector, joined by single spaces; no argument has a space.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let only = |threads: &[u32]| match threads {
+            [] => String::new(),
+            _ => format!(" -t {}", threads.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
+        };
+        match self {
+            Self::Renice { nice, plus: true, pid, .. } => write!(f, "renice +{nice} -p {pid}"),
+            Self::Renice { nice, threads, pid, .. } => write!(f, "renice -n {nice}{} -p {pid}", only(threads)),
+            Self::Ionice { class: class @ (0 | 3), threads, pid, .. } => {
+                write!(f, "ionice -c {class}{} -p {pid}", only(threads))
+            }
+            Self::Ionice { class, level, threads, pid } => {
+                write!(f, "ionice -c {class} -n {level}{} -p {pid}", only(threads))
+            }
+            Self::Taskset { cpus, threads, pid } => write!(f, "taskset -a -c {cpus}{} -p {pid}", only(threads)),
+            Self::Kill { signal, pid } => write!(f, "kill {} {pid}", signal_flag(*signal)),
+            Self::Cpulimit { pid, percent } => write!(f, "cpulimit -p {pid} -l {percent}"),
+            Self::Sysctl { key, value } => write!(f, "sysctl -w {}={value}", key.name()),
+            Self::Cgset { file, value, path } => write!(f, "cgset -r {}={value} {path}", file.name()),
+            Self::Sync => f.write_str("sync"),
+            Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
+            Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
+            Self::Cat { path } => write!(f, "cat {path}"),
+            Self::Check { what } => f.write_str(match what {
+                Check::IoActivity => "check_io_activity",
+                Check::NetworkStats => "check_network_stats",
+                Check::TcpStats => "check_tcp_stats",
+                Check::Swap => "monitor_swap",
+            }),
+        }
+    }
+}
+
+/// Decimal digits without a sign; leading zeros do not survive the printing.
+fn unsigned<T: TryFrom<u64>>(text: &str) -> Option<T> {
+    let plain = matches!(text.len(), 1..=19) && text.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse::<u64>().ok()).flatten().and_then(|value| T::try_from(value).ok())
+}
+
+fn signed(text: &str) -> Option<i32> {
+    match text.strip_prefix('-') {
+        Some(digits) => unsigned::<i32>(digits).map(|value| -value),
+        None => unsigned(text),
+    }
+}
+
+fn tids(list: &str) -> Option<Vec<u32>> {
+    let tids: Vec<u32> = list.split(',').map(unsigned).collect::<Option<_>>()?;
+    (tids.len() <= THREADS_MAX && tids.iter().all(|tid| (1..=PID_MAX).contains(&i64::from(*tid)))).then_some(tids)
+}
+
+const fn signal_flag(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Stop => "-STOP",
+        Signal::Continue => "-CONT",
+        Signal::Terminate => "-TERM",
+    }
+}
+
+fn read_signal(flag: &str) -> Option<Signal> {
+    [Signal::Stop, Signal::Continue, Signal::Terminate].into_iter().find(|signal| signal_flag(*signal) == flag)
+}
+
+fn check_cgroup_value(file: CgroupFile, value: &str, way: Way) -> Result<(), CommandError> {
+    let number = unsigned::<u64>(value);
+    let back = way == Way::Back;
+    let (sound, range) = match file {
+        CgroupFile::MemoryLimit | CgroupFile::MemoryHigh => (
+            number.is_some_and(|bytes| bytes >= 1 << 20 || back)
+                || back && value == if file == CgroupFile::MemoryHigh { "max" } else { "-1" },
+            "1048576 bytes or more",
+        ),
+        CgroupFile::CpuQuota | CgroupFile::CpuMax => (
+            number.is_some_and(|quota_us| quota_us >= 1000)
+                || back && value == if file == CgroupFile::CpuMax { "max" } else { "-1" },
+            "1000 us or more",
+        ),
+        CgroupFile::FreezerState => (value == "FROZEN" || back && value == "THAWED", "FROZEN"),
+        CgroupFile::CgroupFreeze => (value == "1" || back && value == "0", "1"),
+    };
+    if sound {
+        Ok(())
+    } else {
+        Err(CommandError::OutOfRange { what: file.name(), given: value.escape_default().take(40).collect(), range })
+    }
+}

@@ -1,0 +1,266 @@
+//! The policy: a proposal goes in, a permit or a refusal comes out, and nothing else makes a permit.
+//!
+//! In this order: the schema of the action, protected targets, whether it is milder than what stands, forbidden
+//! patterns, the allowlist, and last the autonomy level, so that nothing is offered for approval that may not be done.
+
+mod approval;
+mod autonomy;
+mod check;
+mod commands;
+mod permit;
+mod protected;
+
+use std::{fs, io, path::Path, time::Instant};
+
+pub use approval::{APPROVAL_LIFETIME_MS, Approval, NotApproved};
+pub use check::CommandVerdict;
+pub use commands::{Commands, NotAllowed};
+pub use permit::Permit;
+pub use protected::{IsProtected, NotATarget, Protected};
+
+use autonomy::{Leave, Levels};
+pub(super) use permit::Granted;
+
+use super::{
+    ActionRequest, Denial,
+    action::{self, Found, Refusal, Target},
+    command::{Command, Way},
+    process::{Process, ProcessError},
+};
+use crate::{live::Autonomy, observe::ProcessId, text::Text};
+
+const COMMANDS: &str = include_str!("../../../../policies/commands.toml");
+const PROTECTED: &str = include_str!("../../../../policies/protected.toml");
+const AUTONOMY: &str = include_str!("../../../../policies/autonomy.toml");
+
+/// The rules, proved.
+#[derive(Debug)]
+pub struct Policy {
+    commands: Commands,
+    protected: Protected,
+    levels: Levels,
+}
+
+/// Under which circumstances a request is judged.
+#[derive(Debug)]
+pub struct Judging<'a> {
+    /// Who proposed it: `rules`, a model's name, `operator`.
+    pub author: &'a str,
+    pub autonomy: Autonomy,
+    pub approval: Option<Approval>,
+    /// The process that the decision was about; whoever has its number now must be that process.
+    pub expected: Option<ProcessId>,
+    /// Actions of the last hour that no operator approved.
+    pub recent_actions: u32,
+    /// Unix time, ms.
+    pub now_ms: i64,
+}
+
+impl<'a> Judging<'a> {
+    /// No approval, no expectation, no action before.
+    #[must_use]
+    pub fn new(author: &'a str, autonomy: Autonomy, now_ms: i64) -> Self {
+        Self { author, autonomy, approval: None, expected: None, recent_actions: 0, now_ms }
+    }
+}
+
+/// Why a request is not permitted.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    #[error("`{action}` is not an action of this agent")]
+    Unknown { action: Text },
+    #[error("the parameters of {action} are not as its schema says: {reason}")]
+    Schema { action: &'static str, reason: Text },
+    #[error(transparent)]
+    Target(NotATarget),
+    #[error("pid {pid} is not the process that was judged: it started at {now} ticks, the one judged at {then}")]
+    Recycled { pid: u32, then: u64, now: u64 },
+    #[error("the decision was about process {expected}, the request names pid {asked}")]
+    AnotherProcess { expected: ProcessId, asked: u32 },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("{reason}: `{line}`")]
+    Command { line: String, reason: NotAllowed },
+    #[error("at level advisor nothing is done, only proposed")]
+    Advisor,
+    #[error("an operator has to approve it at level {}: {why}", level.name())]
+    NeedsApproval { level: Autonomy, why: String },
+    #[error(transparent)]
+    Approval(#[from] NotApproved),
+}
+
+impl Denied {
+    /// Whether an operator's approval is all that is missing.
+    #[must_use]
+    pub const fn needs_approval(&self) -> bool {
+        matches!(self, Self::NeedsApproval { .. })
+    }
+
+    /// For the record.
+    #[must_use]
+    pub fn denial(&self) -> Denial {
+        Denial { reason: self.to_string(), rule: self.rule() }
+    }
+
+    fn rule(&self) -> String {
+        match self {
+            Self::Unknown { .. } => "schema".to_owned(),
+            Self::Schema { action, .. } => format!("schema.{action}"),
+            Self::Target(NotATarget::Protected(protected)) => format!("protected.{}", protected.rule),
+            Self::Target(NotATarget::Process(_)) => "target.process".to_owned(),
+            Self::Target(NotATarget::Cgroup(_)) => "target.cgroup".to_owned(),
+            Self::Recycled { .. } | Self::AnotherProcess { .. } => "target.identity".to_owned(),
+            Self::Refused(_) => "milder".to_owned(),
+            Self::Command { reason, .. } => reason.rule(),
+            Self::Advisor => "autonomy.advisor".to_owned(),
+            Self::NeedsApproval { level, .. } => format!("autonomy.{}", level.name()),
+            Self::Approval(_) => "approval".to_owned(),
+        }
+    }
+}
+
+/// Rules that cannot be trusted are not used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    #[error("{path} cannot be read: {source}")]
+    Unreadable { path: String, source: io::Error },
+    #[error("{file} is not as it should be: {reason}")]
+    Syntax { file: &'static str, reason: String },
+    #[error("pattern `{rule}` of commands.toml does not compile: {reason}")]
+    Pattern { rule: String, reason: String },
+    #[error("two patterns of commands.toml are called `{rule}`")]
+    Twice { rule: String },
+    #[error("pattern `{rule}` of commands.toml has no line in `{what}`, so nothing proves it")]
+    NoProof { rule: String, what: &'static str },
+    #[error("pattern `{rule}` of commands.toml does not {what} `{line}`, as it says")]
+    Unproved { rule: String, line: String, what: &'static str },
+    #[error("pattern `{rule}` of commands.toml allows `{line}`, but: {reason}")]
+    Contradiction { rule: String, line: String, reason: String },
+    #[error("`{name}` of protected.toml is no name: a * may only be its last character, after others")]
+    Glob { name: String },
+    #[error("`{name}` of autonomy.toml is not an action of this agent")]
+    NoAction { name: String },
+    #[error("`{parameter}` of {action} in autonomy.toml is no number of that action")]
+    NoNumber { action: String, parameter: String },
+}
+
+impl PolicyError {
+    fn syntax(file: &'static str, error: &toml::de::Error) -> Self {
+        Self::Syntax { file, reason: error.to_string() }
+    }
+}
+
+impl Policy {
+    /// The rules that are built in.
+    pub fn embedded() -> Result<Self, PolicyError> {
+        Self::parse(COMMANDS, PROTECTED, AUTONOMY)
+    }
+
+    /// The rules of a directory; a file that is not there leaves the embedded one in force.
+    pub fn load(directory: Option<&Path>) -> Result<Self, PolicyError> {
+        let read = |name: &str, embedded: &str| match directory {
+            None => Ok(embedded.to_owned()),
+            Some(directory) => {
+                let path = directory.join(name);
+                match fs::read_to_string(&path) {
+                    Ok(text) => Ok(text),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(embedded.to_owned()),
+                    Err(source) => Err(PolicyError::Unreadable { path: path.display().to_string(), source }),
+                }
+            }
+        };
+        Self::parse(
+            &read("commands.toml", COMMANDS)?,
+            &read("protected.toml", PROTECTED)?,
+            &read("autonomy.toml", AUTONOMY)?,
+        )
+    }
+
+    /// Reads and proves the three files' text.
+    pub fn parse(commands: &str, protected: &str, autonomy: &str) -> Result<Self, PolicyError> {
+        Ok(Self {
+            commands: Commands::parse(commands)?,
+            protected: Protected::parse(protected)?,
+            levels: Levels::parse(autonomy)?,
+        })
+    }
+
+    /// Judges a request. A permit holds the target, pinned, and what will be run and taken back.
+    pub fn judge(&self, request: &ActionRequest, judging: Judging<'_>) -> Result<Permit, Denied> {
+        let action = action::find(&request.action_type)
+            .ok_or_else(|| Denied::Unknown { action: Text::from(request.action_type.as_str()) })?;
+        let step = action
+            .read(&request.params)
+            .map_err(|error| Denied::Schema { action: action.name, reason: Text::from(error.to_string().as_str()) })?;
+        let found = self.find(&step.target(), judging.expected)?;
+        let plan = step.plan(&found)?;
+        let line = plan.command.to_string();
+        let (judged, rule) = self
+            .commands
+            .judge(&line, Way::Forward)
+            .map_err(|reason| Denied::Command { line: line.clone(), reason })?;
+        if judged != plan.command {
+            return Err(Denied::Command { line, reason: NotAllowed::Unlisted });
+        }
+        let rule = rule.to_owned();
+        let approved_by = match (
+            self.levels.leave(judging.autonomy, action, &request.params, judging.recent_actions),
+            judging.approval,
+        ) {
+            (Leave::ByItself, None) => None,
+            (Leave::ByItself | Leave::Ask(_), Some(approval)) => {
+                Some(approval.spend(request, judging.author, judging.now_ms)?)
+            }
+            (Leave::Ask(why), None) => return Err(Denied::NeedsApproval { level: judging.autonomy, why }),
+            (Leave::Never, _) => return Err(Denied::Advisor),
+        };
+        Ok(Permit::new(Granted {
+            request: request.clone(),
+            action,
+            line,
+            rule,
+            plan,
+            found,
+            author: judging.author.to_owned(),
+            approved_by,
+            made: Instant::now(),
+        }))
+    }
+
+    /// Whether an undo's command may run: the same gate, by the patterns that put something back.
+    pub(super) fn judge_back(&self, command: &Command) -> Result<String, NotAllowed> {
+        let line = command.to_string();
+        let (judged, rule) = self.commands.judge(&line, Way::Back)?;
+        if judged == *command { Ok(rule.to_owned()) } else { Err(NotAllowed::Unlisted) }
+    }
+
+    /// Number of allow and of forbid patterns.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        self.commands.counts()
+    }
+
+    fn find(&self, target: &Target, expected: Option<ProcessId>) -> Result<Found, Denied> {
+        match target {
+            Target::Node => Ok(Found::Node),
+            Target::Cgroup(path) => {
+                self.protected.check_cgroup(path).map_err(Denied::Target)?;
+                Ok(Found::Cgroup(path.clone()))
+            }
+            Target::Process(pid) => {
+                let process: Process = self
+                    .protected
+                    .check_pid(*pid)
+                    .map_err(Denied::Target)?
+                    .ok_or(Denied::Target(NotATarget::Process(ProcessError::Gone { pid: *pid })))?;
+                match expected {
+                    Some(expected) if expected.pid != *pid => Err(Denied::AnotherProcess { expected, asked: *pid }),
+                    Some(expected) if expected.start_ticks != process.id.start_ticks => {
+                        Err(Denied::Recycled { pid: *pid, then: expected.start_ticks, now: process.id.start_ticks })
+                    }
+                    _ => Ok(Found::Process(process)),
+                }
+            }
+        }
+    }
+}

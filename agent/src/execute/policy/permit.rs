@@ -1,0 +1,77 @@
+//! Leave to do one thing, once.
+
+use std::time::Instant;
+
+use crate::execute::{
+    ActionRequest,
+    action::{ActionType, Found, Plan},
+};
+
+/// Leave to do one thing, once. Only [`super::Policy::judge`] makes one; running it consumes it.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit(Granted);
+
+/// What a permit holds. Its fields are read by the sandbox alone, when the permit is spent.
+#[derive(Debug)]
+pub(in crate::execute) struct Granted {
+    pub(in crate::execute) request: ActionRequest,
+    pub(in crate::execute) action: &'static ActionType,
+    /// The line that the allowlist judged.
+    pub(in crate::execute) line: String,
+    pub(in crate::execute) rule: String,
+    pub(in crate::execute) plan: Plan,
+    /// The target, pinned since it was judged.
+    pub(in crate::execute) found: Found,
+    pub(in crate::execute) author: String,
+    pub(in crate::execute) approved_by: Option<String>,
+    pub(in crate::execute) made: Instant,
+}
+
+impl Permit {
+    pub(super) fn new(granted: Granted) -> Self {
+        Self(granted)
+    }
+
+    pub(in crate::execute) fn spend(self) -> Granted {
+        self.0
+    }
+
+    /// The action and what it would change, in words: "nice 0 -> 10".
+    #[must_use]
+    pub fn change(&self) -> &str {
+        &self.0.plan.change
+    }
+
+    #[must_use]
+    pub fn command(&self) -> &str {
+        &self.0.line
+    }
+
+    /// The rule of the allowlist that permits it.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.0.rule
+    }
+
+    #[must_use]
+    pub fn approved_by(&self) -> Option<&str> {
+        self.0.approved_by.as_deref()
+    }
+
+    /// Time until its effect shows, s.
+    #[must_use]
+    pub fn settle_s(&self) -> u32 {
+        self.0.action.settle_s
+    }
+
+    #[must_use]
+    pub fn lease_s(&self) -> Option<u32> {
+        self.0.action.lease_s
+    }
+
+    #[must_use]
+    pub fn has_effect(&self) -> bool {
+        self.0.action.has_effect()
+    }
+}

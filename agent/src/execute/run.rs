@@ -1,0 +1,373 @@
+//! Running: the undo goes to disk, then the permit is spent, then the journal hears how it ended.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
+    action::{Found, Power},
+    command::Command,
+    policy::{Granted, Permit, Policy},
+    process::Process,
+    sandbox::{Confined, Finished, Launcher, Passed, Probe, SandboxError, Standing},
+    setting::SettingError,
+    undo::{Setting, TakenBack, Undo},
+};
+use crate::explain::IncidentUid;
+
+/// An executor that takes longer is ended.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+/// A permit is good for so long after it was judged.
+const PERMIT_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The one place with an effect. Its calls wait for the executor, up to [`TIMEOUT`]: not for an async thread.
+#[derive(Debug)]
+pub struct Executor {
+    policy: Arc<Policy>,
+    launcher: Launcher,
+    /// Executors that throttle, by the journal's row.
+    throttles: Mutex<HashMap<i64, Throttled>>,
+    boot_id: String,
+}
+
+#[derive(Debug)]
+struct Throttled {
+    pid: u32,
+    standing: Standing,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    #[error("the permit is older than {} s; the request has to be judged again", PERMIT_LIFETIME.as_secs())]
+    Stale,
+    #[error("{target} changed after it was judged: {reason}")]
+    Changed { target: String, reason: String },
+    #[error("process {pid} is throttled already")]
+    AlreadyThrottled { pid: u32 },
+    #[error("nothing was done, because its undo could not be written: {0}")]
+    NoJournal(JournalError),
+    #[error("it was done, but the journal could not be told: {error}; {taken_back}")]
+    JournalLost { error: JournalError, taken_back: String },
+    #[error("the journal could not be read or told: {0}")]
+    Journal(JournalError),
+    #[error("row {id} of the journal is {state}: nothing is left to take back")]
+    Over { id: i64, state: JournalState },
+    #[error("it cannot be taken back: {why}")]
+    Irreversible { why: String },
+    #[error("the boot id of the machine cannot be read: {source}")]
+    NoBootId { source: std::io::Error },
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Undo(#[from] super::undo::UndoError),
+}
+
+impl Executor {
+    /// The executor of this very program.
+    pub fn new(policy: Arc<Policy>) -> Result<Self, ExecuteError> {
+        Self::of(Path::new("/proc/self/exe"), policy, TIMEOUT)
+    }
+
+    /// The executor of another copy of the program, with another timeout: what tests use.
+    pub fn of(executable: &Path, policy: Arc<Policy>, timeout: Duration) -> Result<Self, ExecuteError> {
+        let boot_id = boot_id().map_err(|source| ExecuteError::NoBootId { source })?;
+        let launcher = Launcher::new(executable, timeout)?;
+        Ok(Self { policy, launcher, throttles: Mutex::default(), boot_id })
+    }
+
+    /// Spends the permit. For an action with an effect the intent and its undo are on disk first; if they cannot be,
+    /// nothing is done. What failed half-way is taken back at once.
+    pub fn run(
+        &self,
+        permit: Permit,
+        journal: &dyn Journal,
+        incident: Option<IncidentUid>,
+        now_ms: i64,
+    ) -> Result<Outcome, ExecuteError> {
+        let granted = permit.spend();
+        if granted.made.elapsed() > PERMIT_LIFETIME {
+            return Err(ExecuteError::Stale);
+        }
+        still_as_judged(&granted)?;
+        if !granted.action.has_effect() {
+            let finished = self.launch(&granted.plan.command, granted.action.power, Passed::default())?;
+            return Ok(outcome(None, &granted, finished, None));
+        }
+        if let Undo::Throttle { process } = &granted.plan.undo
+            && self.throttles().values().any(|throttled| throttled.pid == process.pid)
+        {
+            return Err(ExecuteError::AlreadyThrottled { pid: process.pid });
+        }
+        let lease_until_ms = granted.action.lease_s.map(|lease_s| now_ms + i64::from(lease_s) * 1000);
+        let intent = Intent {
+            incident,
+            author: granted.author.clone(),
+            approved_by: granted.approved_by.clone(),
+            rule: granted.rule.clone(),
+            action: granted.request.clone(),
+            command: granted.line.clone(),
+            target: granted.found.to_string(),
+            undo: granted.plan.undo.clone(),
+            boot_id: self.boot_id.clone(),
+            lease_until_ms,
+            made_at_ms: now_ms,
+        };
+        // The descriptor comes before the intent: what cannot be opened is never intended.
+        let file = match writes(&granted) {
+            Some(setting) => Some(setting.open_to_write()?),
+            None => None,
+        };
+        let id = journal.intend(&intent).map_err(ExecuteError::NoJournal)?;
+        let launched = self.effect(id, &granted, file);
+        match launched {
+            Ok(finished) if finished.success => {
+                if let Err(error) = journal.advance(id, JournalState::Done, &granted.plan.change, now_ms) {
+                    let taken_back = match self.take_back(id, &intent) {
+                        Ok(taken) => taken.note,
+                        Err(error) => format!("and it could not be taken back: {error}"),
+                    };
+                    return Err(ExecuteError::JournalLost { error, taken_back });
+                }
+                Ok(outcome(Some(id), &granted, finished, lease_until_ms))
+            }
+            Ok(finished) => {
+                let note = self.undo_half(id, &intent, &finished.output);
+                journal.advance(id, JournalState::Failed, &note, now_ms).map_err(ExecuteError::Journal)?;
+                Ok(outcome(Some(id), &granted, finished, None))
+            }
+            Err(error) => {
+                let note = self.undo_half(id, &intent, &error.to_string());
+                journal.advance(id, JournalState::Failed, &note, now_ms).map_err(ExecuteError::Journal)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes an action back: the exact previous value, unless somebody else changed it since.
+    pub fn undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
+        let row = journal.get(id).map_err(ExecuteError::Journal)?;
+        let row = row.ok_or(ExecuteError::Journal(JournalError::NoRow { id }))?;
+        if !matches!(row.state, JournalState::Intended | JournalState::Done | JournalState::Kept) {
+            return Err(ExecuteError::Over { id, state: row.state });
+        }
+        if let Undo::Nothing { why } = &row.intent.undo {
+            return Err(ExecuteError::Irreversible { why: why.clone() });
+        }
+        let started = std::time::Instant::now();
+        let taken = self.settle_row(&row, journal, now_ms)?;
+        Ok(Outcome {
+            action_id: Some(id),
+            action: row.intent.action,
+            command: taken.commands.join("; "),
+            status: if taken.state == JournalState::LeftAlone { OutcomeStatus::LeftAlone } else { OutcomeStatus::Done },
+            output: taken.output,
+            duration_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            change: taken.note,
+            lease_until_ms: None,
+        })
+    }
+
+    /// At start: settles what an earlier run left open, and says what was done about each. Effects that no verdict
+    /// confirmed are taken back, leases that ended meanwhile too; what an earlier boot left is void.
+    pub fn settle(&self, journal: &dyn Journal, now_ms: i64) -> Result<Vec<String>, ExecuteError> {
+        let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
+        let mut said = Vec::new();
+        for row in rows {
+            let lease = row.intent.lease_until_ms;
+            let holds = row.state == JournalState::Kept
+                && row.intent.boot_id == self.boot_id
+                && lease.is_some_and(|until_ms| until_ms > now_ms)
+                && !matches!(row.intent.undo, Undo::Throttle { .. });
+            if !holds {
+                let why = match row.state {
+                    JournalState::Intended => "was intended, and the agent ended before it knew of an effect",
+                    JournalState::Done => "was done, and the agent ended before a verdict",
+                    _ => "was kept under a lease that is over",
+                };
+                said.push(self.settle_and_say(&row, journal, now_ms, why));
+            }
+        }
+        Ok(said)
+    }
+
+    /// At each tick: takes back what has outlived its lease, and the records of throttling executors that ended.
+    pub fn expire_leases(&self, journal: &dyn Journal, now_ms: i64) -> Result<Vec<String>, ExecuteError> {
+        let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
+        let mut said = Vec::new();
+        for row in rows {
+            let throttle_ended = matches!(row.intent.undo, Undo::Throttle { .. })
+                && row.state != JournalState::Intended
+                && self.throttles().get(&row.id).is_none_or(|throttled| throttled.standing.has_ended());
+            if throttle_ended {
+                said.push(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
+            } else if row.intent.lease_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+                said.push(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
+            }
+        }
+        Ok(said)
+    }
+
+    /// Tries something from inside the sandbox of this power: whether it holds. For tests and for `doctor`.
+    pub fn probe(&self, power: Power, probe: Probe) -> Result<Confined, ExecuteError> {
+        Ok(self.launcher.probe(power, probe)?)
+    }
+
+    /// This boot of the machine.
+    #[must_use]
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// Runs one command that puts something back, by the patterns for that.
+    pub(super) fn put_back(
+        &self,
+        command: &Command,
+        process: Option<&Process>,
+        setting: Option<&Setting>,
+    ) -> Result<String, super::undo::UndoError> {
+        let line = command.to_string();
+        let refused = |reason: String| super::undo::UndoError::Refused { line: line.clone(), reason };
+        self.policy.judge_back(command).map_err(|reason| refused(reason.to_string()))?;
+        let power = match command {
+            Command::Kill { .. } => Power::Kill,
+            Command::Sysctl { .. } => Power::SysctlFile,
+            Command::Cgset { .. } => Power::CgroupFile,
+            _ => Power::SysNice,
+        };
+        let file = setting.map(Setting::open_to_write).transpose()?;
+        let finished =
+            self.launch(command, power, Passed { process, file }).map_err(|error| refused(error.to_string()))?;
+        if finished.success {
+            Ok(finished.output)
+        } else {
+            Err(super::undo::UndoError::Failed { line, output: finished.output })
+        }
+    }
+
+    /// Ends the throttling executor of a row, if this daemon has it.
+    pub(super) fn end_throttle(&self, id: i64) -> Option<String> {
+        let throttled = self.throttles().remove(&id)?;
+        Some(match throttled.standing.end() {
+            Ok(finished) => finished.output,
+            Err(error) => error.to_string(),
+        })
+    }
+
+    fn effect(&self, id: i64, granted: &Granted, file: Option<std::os::fd::OwnedFd>) -> Result<Finished, ExecuteError> {
+        let process = match &granted.found {
+            Found::Process(process) => Some(process),
+            Found::Cgroup(_) | Found::Node => None,
+        };
+        let passed = Passed { process, file };
+        let command = &granted.plan.command;
+        if let Command::Cpulimit { pid, .. } = command {
+            let started = std::time::Instant::now();
+            return Ok(match self.launcher.stand(&command.arguments(), granted.action.power, passed)? {
+                Ok(standing) => {
+                    self.throttles().insert(id, Throttled { pid: *pid, standing });
+                    Finished {
+                        success: true,
+                        timed_out: false,
+                        output: granted.plan.change.clone(),
+                        duration_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+                    }
+                }
+                Err(finished) => finished,
+            });
+        }
+        self.launch(command, granted.action.power, passed)
+    }
+
+    fn launch(&self, command: &Command, power: Power, passed: Passed<'_>) -> Result<Finished, ExecuteError> {
+        Ok(self.launcher.run(&command.arguments(), power, passed)?)
+    }
+
+    /// After a failure: whatever was changed before it is put back. The note says both.
+    fn undo_half(&self, id: i64, intent: &Intent, output: &str) -> String {
+        let output = output.trim_end();
+        if matches!(intent.undo, Undo::Nothing { .. }) {
+            return output.to_owned();
+        }
+        match self.take_back(id, intent) {
+            Ok(taken) => format!("{output}; {}", taken.note),
+            Err(error) => format!("{output}; and what it may have changed could not be put back: {error}"),
+        }
+    }
+
+    fn settle_and_say(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64, why: &str) -> String {
+        let what = format!("action {} ({} on {}) {why}", row.id, row.intent.action.action_type, row.intent.target);
+        match self.settle_row(row, journal, now_ms) {
+            Ok(taken) => format!("{what}: {}", taken.note),
+            Err(error) => format!("{what}, and could not be settled: {error}"),
+        }
+    }
+
+    fn settle_row(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
+        let taken = if row.intent.boot_id == self.boot_id {
+            self.take_back(row.id, &row.intent)?
+        } else {
+            TakenBack::void("the machine was started anew since, and nothing of it is left")
+        };
+        journal.advance(row.id, taken.state, &taken.note, now_ms).map_err(ExecuteError::Journal)?;
+        Ok(taken)
+    }
+
+    fn throttles(&self) -> MutexGuard<'_, HashMap<i64, Throttled>> {
+        self.throttles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `/proc/sys/kernel/random/boot_id`.
+pub fn boot_id() -> std::io::Result<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim_end().to_owned())
+}
+
+/// The target is alive, and what the undo would put back is still what stands there.
+fn still_as_judged(granted: &Granted) -> Result<(), ExecuteError> {
+    let changed = |reason: String| ExecuteError::Changed { target: granted.found.to_string(), reason };
+    if let Found::Process(process) = &granted.found
+        && process.has_ended()
+    {
+        return Err(changed("it has ended".to_owned()));
+    }
+    if let Undo::Setting { setting, before, .. } = &granted.plan.undo {
+        let now = setting.read()?;
+        if now != *before {
+            return Err(changed(format!("{} was {before} and is {now}", setting.name())));
+        }
+    }
+    Ok(())
+}
+
+/// The setting that the action's one descriptor is of.
+fn writes(granted: &Granted) -> Option<Setting> {
+    match (&granted.plan.undo, &granted.plan.command) {
+        (Undo::Setting { setting, .. }, _) => Some(setting.clone()),
+        (_, Command::Sysctl { key, .. }) => Some(Setting::sysctl(*key)),
+        _ => None,
+    }
+}
+
+fn outcome(id: Option<i64>, granted: &Granted, finished: Finished, lease_until_ms: Option<i64>) -> Outcome {
+    let status = match (finished.success, finished.timed_out) {
+        (true, _) => OutcomeStatus::Done,
+        (false, true) => OutcomeStatus::TimedOut,
+        (false, false) => OutcomeStatus::Failed,
+    };
+    Outcome {
+        action_id: id,
+        action: granted.request.clone(),
+        command: granted.line.clone(),
+        status,
+        output: finished.output,
+        duration_ms: finished.duration_ms,
+        change: if finished.success { granted.plan.change.clone() } else { "nothing".to_owned() },
+        lease_until_ms,
+    }
+}

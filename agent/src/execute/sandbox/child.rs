@@ -1,0 +1,275 @@
+//! The executor's side: it reads its order, shuts the door behind itself, and does the one thing.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, BufRead, Read, Write},
+    os::fd::{AsFd, OwnedFd},
+    process::ExitCode,
+};
+
+use nix::{
+    dir::Dir,
+    libc,
+    sched::{CpuSet, sched_setaffinity},
+    sys::{
+        prctl,
+        statfs::{FsType, fstatfs},
+    },
+    unistd::Pid,
+};
+
+use super::{
+    confine::{Role, confine},
+    duty, inform,
+    order::{ORDER_MAX, Order},
+    sys,
+};
+use crate::execute::{
+    command::{Command, Signal, Way},
+    process::{Stat, has_ended},
+};
+
+/// Passes over the threads of a process until no new one is found.
+const PASSES_MAX: usize = 16;
+
+/// The hidden role of the executable: `kernelsight executor COMMAND…`. It takes its order from standard input, and
+/// whatever it may do was decided by whoever spawned it.
+#[must_use]
+pub fn executor_main() -> ExitCode {
+    // Nobody may look into it or trace it.
+    let hidden = prctl::set_dumpable(false).and_then(|()| prctl::set_name(c"ks-executor"));
+    let done = hidden.map_err(|error| format!("the executor could not hide: {error}")).and_then(|()| obey());
+    match done {
+        Ok(said) => {
+            // Whoever asked may have gone.
+            let _ = writeln!(io::stdout(), "{said}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            let _ = writeln!(io::stderr(), "{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The target as the executor holds it: nothing here is opened by a number.
+pub(super) struct Held {
+    pub(super) pid: u32,
+    start_ticks: u64,
+    pub(super) pidfd: OwnedFd,
+    pub(super) stat: File,
+    task: OwnedFd,
+}
+
+fn obey() -> Result<String, String> {
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let command = Command::parse(&words).map_err(|error| error.to_string())?;
+    command.check(Way::Forward).or_else(|_| command.check(Way::Back)).map_err(|error| error.to_string())?;
+    let mut line = String::new();
+    io::stdin().lock().take(ORDER_MAX).read_line(&mut line).map_err(|error| format!("no order came: {error}"))?;
+    let order: Order =
+        serde_json::from_str(&line).map_err(|_| "the executor is the agent's own; nobody else calls it".to_owned())?;
+    let mut held = match &order.process {
+        Some(process) => {
+            let taken = |fd| sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"));
+            Some(Held {
+                pid: process.pid,
+                start_ticks: process.start_ticks,
+                pidfd: taken(process.pidfd)?,
+                stat: File::from(taken(process.stat)?),
+                task: taken(process.task)?,
+            })
+        }
+        None => None,
+    };
+    let file = match order.file {
+        Some(fd) => Some(sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"))?),
+        None => None,
+    };
+    if let Some(probe) = order.probe {
+        return probe_from_inside(&probe);
+    }
+    let role = role(&command);
+    confine(role)?;
+    if let Some(pid) = command.pid() {
+        let held = held.as_mut().filter(|held| held.pid == pid).ok_or("the target was not passed")?;
+        held.check()?;
+        act_on_process(&command, held)
+    } else {
+        act_on_node(&command, file)
+    }
+}
+
+fn role(command: &Command) -> Role {
+    match command {
+        Command::Renice { .. } => Role::Nice,
+        Command::Ionice { .. } => Role::IoPriority,
+        Command::Taskset { .. } => Role::Affinity,
+        Command::Kill { .. } => Role::Signal,
+        Command::Cpulimit { .. } => Role::Throttle,
+        Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
+        Command::Sync => Role::Sync,
+        Command::Top { .. } | Command::Cat { .. } | Command::Check { .. } => Role::ReadProc,
+    }
+}
+
+fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> {
+    let touched = match command {
+        Command::Renice { nice, threads, .. } => on_threads(held, threads, |tid| sys::set_nice(tid, *nice))?,
+        Command::Ionice { class, level, threads, .. } => {
+            on_threads(held, threads, |tid| sys::set_io_priority(tid, *class, *level))?
+        }
+        Command::Taskset { cpus, threads, .. } => {
+            let mut set = CpuSet::new();
+            for cpu in cpus.cpus() {
+                set.set(cpu.into()).map_err(|error| format!("CPU {cpu}: {error}"))?;
+            }
+            on_threads(held, threads, |tid| Ok(sched_setaffinity(Pid::from_raw(tid as i32), &set)?))?
+        }
+        Command::Kill { signal, .. } => {
+            let number = match signal {
+                Signal::Stop => libc::SIGSTOP,
+                Signal::Continue => libc::SIGCONT,
+                Signal::Terminate => libc::SIGTERM,
+            };
+            sys::pidfd_send_signal(held.pidfd.as_fd(), number)
+                .map_err(|error| format!("process {} could not be signalled: {error}", held.pid))?;
+            return Ok(format!("process {} was signalled", held.pid));
+        }
+        Command::Cpulimit { percent, .. } => return duty::throttle(held, *percent),
+        _ => return Err("the command acts on no process".to_owned()),
+    };
+    // A thread id may have gone to somebody else only if the process lost it; then the process is asked again.
+    held.check()?;
+    Ok(format!("{touched} threads of process {}", held.pid))
+}
+
+fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, String> {
+    match command {
+        Command::Sysctl { key, value } => write_setting(file, &value.to_string(), key.name()),
+        Command::Cgset { file: name, value, .. } => write_setting(file, value, name.name()),
+        Command::Sync => {
+            nix::unistd::sync();
+            Ok("dirty pages are on disk".to_owned())
+        }
+        Command::Top { by, count } => inform::top(*by, *count).map_err(|error| error.to_string()),
+        Command::Cat { path } => inform::cat(path).map_err(|error| error.to_string()),
+        Command::Check { what } => inform::check(*what).map_err(|error| error.to_string()),
+        _ => Err("the command acts on a process".to_owned()),
+    }
+}
+
+/// Writes the one value to the one descriptor, in one write.
+fn write_setting(file: Option<OwnedFd>, value: &str, name: &str) -> Result<String, String> {
+    const KERNEL: [FsType; 3] =
+        [FsType(libc::PROC_SUPER_MAGIC), FsType(libc::CGROUP_SUPER_MAGIC), FsType(libc::CGROUP2_SUPER_MAGIC)];
+    let file = file.ok_or("no descriptor was passed")?;
+    let kind = fstatfs(&file).map_err(|error| format!("{name}: {error}"))?.filesystem_type();
+    if !KERNEL.contains(&kind) {
+        return Err(format!("{name} is not a file of the kernel"));
+    }
+    let written = nix::unistd::write(&file, value.as_bytes()).map_err(|error| format!("{name} = {value}: {error}"))?;
+    if written == value.len() { Ok(format!("{name} = {value}")) } else { Err(format!("{name} took half of {value}")) }
+}
+
+/// Sets every thread, or those that are named and still the process's, until a pass finds no new one: a thread that is
+/// made meanwhile inherits from its maker, who may have been set or not.
+fn on_threads(held: &Held, named: &[u32], set: impl Fn(u32) -> io::Result<()>) -> Result<usize, String> {
+    let unreadable = |error: nix::Error| format!("the threads of process {} cannot be listed: {error}", held.pid);
+    let again = held.task.try_clone().map_err(|error| error.to_string())?;
+    let mut tasks = Dir::from_fd(again).map_err(unreadable)?;
+    let mut done = BTreeSet::new();
+    for _ in 0..PASSES_MAX {
+        let mut news = Vec::new();
+        for entry in tasks.iter() {
+            let entry = entry.map_err(unreadable)?;
+            let tid = entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok());
+            news.extend(tid.filter(|tid| !done.contains(tid) && (named.is_empty() || named.contains(tid))));
+        }
+        if news.is_empty() {
+            return if done.is_empty() { Err("none of its threads is left".to_owned()) } else { Ok(done.len()) };
+        }
+        for tid in news {
+            match set(tid) {
+                Ok(()) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                Err(error) => return Err(format!("thread {tid} of process {}: {error}", held.pid)),
+            }
+            done.insert(tid);
+        }
+    }
+    Err(format!("process {} makes threads faster than they can be set", held.pid))
+}
+
+impl Held {
+    /// Whether it is still the process that was judged, alive.
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        let stat = Stat::read_open(&mut self.stat);
+        match stat {
+            Ok(stat) if stat.start_ticks == self.start_ticks && !matches!(stat.state, 'Z' | 'X') => {}
+            Ok(stat) if stat.start_ticks == self.start_ticks => return Err(format!("process {} has ended", self.pid)),
+            Ok(_) => return Err(format!("pid {} is not the process that was judged", self.pid)),
+            Err(_) => return Err(format!("process {} has ended", self.pid)),
+        }
+        if has_ended(&self.pidfd) { Err(format!("process {} has ended", self.pid)) } else { Ok(()) }
+    }
+}
+
+/// Tries what must not work, or says what the kernel shows of this very process.
+fn probe_from_inside(probe: &str) -> Result<String, String> {
+    let failed = |what: &str, error: io::Error| format!("{what}: {error}");
+    match probe {
+        "status" => {
+            confine(Role::ReadProc)?;
+            let mut status = std::fs::read_to_string("/proc/self/status").map_err(|error| failed("status", error))?;
+            let mut open: Vec<i32> = std::fs::read_dir("/proc/self/fd")
+                .map_err(|error| failed("descriptors", error))?
+                .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+                .collect();
+            open.sort_unstable();
+            // The last one is the listing itself.
+            open.pop();
+            status.push_str(&format!("Open:\t{open:?}\nEnvironment:\t{}\n", std::env::vars_os().count()));
+            Ok(status)
+        }
+        "open" => {
+            confine(Role::ReadProc)?;
+            File::open("/etc/passwd").map(|_| "it opened a file".to_owned()).map_err(|error| failed("open", error))
+        }
+        "connect" => {
+            confine(Role::Sync)?;
+            std::net::TcpStream::connect("127.0.0.1:1")
+                .map(|_| "it connected".to_owned())
+                .map_err(|error| failed("connect", error))
+        }
+        "execute" => {
+            confine(Role::Sync)?;
+            std::process::Command::new("/bin/true")
+                .status()
+                .map(|_| "it executed".to_owned())
+                .map_err(|error| failed("execute", error))
+        }
+        "fork" => {
+            confine(Role::Sync)?;
+            std::thread::Builder::new()
+                .spawn(|| {})
+                .map(|_| "it forked".to_owned())
+                .map_err(|error| failed("fork", error))
+        }
+        "hang" => {
+            confine(Role::Sync)?;
+            loop {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+        }
+        "flood" => {
+            confine(Role::Sync)?;
+            loop {
+                writeln!(io::stdout(), "{}", "x".repeat(1000)).map_err(|error| failed("flood", error))?;
+            }
+        }
+        _ => Err("no such probe".to_owned()),
+    }
+}

@@ -1,0 +1,408 @@
+//! The daemon's side: what the child is stripped of between fork and exec, and how long and how much it may speak.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    path::Path,
+    process::{Child, ChildStdin, Command as Spawn, Stdio},
+    time::{Duration, Instant},
+};
+
+use capctl::{Cap, CapSet, CapState};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+        signal::Signal,
+    },
+    unistd::{Gid, Uid, pipe2, setgroups, setresgid, setresuid, setsid},
+};
+
+use super::{
+    order::{ORDER_MAX, Order, OrderedProcess, THROTTLING},
+    sys,
+};
+use crate::execute::{action::Power, process::Process};
+
+/// Most that an executor's output holds, bytes.
+const OUTPUT_MAX: usize = 16 << 10;
+/// The user and group that have nothing.
+const NOBODY: u32 = 65534;
+/// Lowest number of the kept descriptor of the executable, above what the standard streams and the passed ones take.
+const KEPT_FD_MIN: RawFd = 64;
+/// An executor that was told to end has so long to do it.
+const END_PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("the executable of the agent cannot be opened: {source}")]
+    NoExecutable { source: io::Error },
+    #[error("the executor needs {missing}, which this process does not have; run the agent as root")]
+    NoPrivilege { missing: String },
+    #[error("the executor could not be started: {source}")]
+    Spawn { source: io::Error },
+    #[error("the executor could not be spoken to: {source}")]
+    Talk { source: io::Error },
+}
+
+/// The agent's executable, held open so that what is spawned is what runs now, whatever lies at its path later.
+#[derive(Debug)]
+pub(in crate::execute) struct Launcher {
+    executable: OwnedFd,
+    timeout: Duration,
+}
+
+/// What an executor is given.
+#[derive(Debug, Default)]
+pub(in crate::execute) struct Passed<'a> {
+    pub(in crate::execute) process: Option<&'a Process>,
+    pub(in crate::execute) file: Option<OwnedFd>,
+}
+
+/// How an executor ended.
+#[derive(Debug)]
+pub(in crate::execute) struct Finished {
+    pub(in crate::execute) success: bool,
+    pub(in crate::execute) timed_out: bool,
+    pub(in crate::execute) output: String,
+    pub(in crate::execute) duration_ms: u64,
+}
+
+/// An executor that goes on until it is told to end: its standard input is its order.
+#[derive(Debug)]
+pub(in crate::execute) struct Standing {
+    running: Running,
+}
+
+/// What to try from inside the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Says its own user, capabilities, filters and descriptors, as the kernel shows them.
+    Status,
+    OpenFile,
+    OpenFileWhileReadingProc,
+    Connect,
+    Execute,
+    Fork,
+    /// Waits for ever.
+    Hang,
+    /// Prints without end.
+    Flood,
+}
+
+/// What came of a probe.
+#[derive(Debug)]
+pub struct Confined {
+    /// Whether the executor got as far as saying that it could.
+    pub succeeded: bool,
+    pub timed_out: bool,
+    pub output: String,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// None once it was waited for.
+    child: Option<Child>,
+    pidfd: OwnedFd,
+    order: Option<ChildStdin>,
+    output: File,
+    started: Instant,
+}
+
+impl Launcher {
+    /// Executors of this executable; one that takes longer than `timeout` is ended.
+    pub(in crate::execute) fn new(executable: &Path, timeout: Duration) -> Result<Self, SandboxError> {
+        let refused = |source| SandboxError::NoExecutable { source };
+        let file = File::open(executable).map_err(refused)?;
+        // Far above the numbers that are used between fork and exec.
+        let kept = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(KEPT_FD_MIN)).map_err(|error| refused(error.into()))?;
+        let executable = sys::own(kept).ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?;
+        Ok(Self { executable, timeout })
+    }
+
+    /// Runs one command to its end.
+    pub(in crate::execute) fn run(
+        &self,
+        arguments: &[String],
+        power: Power,
+        passed: Passed<'_>,
+    ) -> Result<Finished, SandboxError> {
+        let mut running = self.spawn(arguments, power, passed, None, true)?;
+        running.order = None;
+        running.finish(self.timeout)
+    }
+
+    /// Starts a command that stands until it is ended; `Err` in the answer is what it said instead of starting.
+    pub(in crate::execute) fn stand(
+        &self,
+        arguments: &[String],
+        power: Power,
+        passed: Passed<'_>,
+    ) -> Result<Result<Standing, Finished>, SandboxError> {
+        let mut running = self.spawn(arguments, power, passed, None, false)?;
+        let deadline = Instant::now() + self.timeout;
+        let mut said = Vec::new();
+        while !said.contains(&b'\n') && said.len() < OUTPUT_MAX {
+            if !running.read(&mut said, deadline)? {
+                break;
+            }
+        }
+        if said == format!("{THROTTLING}\n").as_bytes() {
+            return Ok(Ok(Standing { running }));
+        }
+        running.order = None;
+        let mut finished = running.finish(END_PATIENCE)?;
+        finished.output = format!("{}{}", String::from_utf8_lossy(&said), finished.output);
+        Ok(Err(finished))
+    }
+
+    /// Tries something from inside the sandbox of this power. For tests and for `doctor`.
+    pub(in crate::execute) fn probe(&self, power: Power, probe: Probe) -> Result<Confined, SandboxError> {
+        let name = match probe {
+            Probe::Status => "status",
+            Probe::OpenFile | Probe::OpenFileWhileReadingProc => "open",
+            Probe::Connect => "connect",
+            Probe::Execute => "execute",
+            Probe::Fork => "fork",
+            Probe::Hang => "hang",
+            Probe::Flood => "flood",
+        };
+        let mut running = self.spawn(&["sync".to_owned()], power, Passed::default(), Some(name), true)?;
+        running.order = None;
+        let finished = running.finish(self.timeout)?;
+        Ok(Confined { succeeded: finished.success, timed_out: finished.timed_out, output: finished.output })
+    }
+
+    fn spawn(
+        &self,
+        arguments: &[String],
+        power: Power,
+        passed: Passed<'_>,
+        probe: Option<&str>,
+        dies_with_the_daemon: bool,
+    ) -> Result<Running, SandboxError> {
+        let strip = Strip::for_power(power)?;
+        let talk = |source| SandboxError::Talk { source };
+        let opened = match passed.process {
+            Some(process) => Some((process, process.open_for_executor().map_err(talk)?)),
+            None => None,
+        };
+        let order = Order {
+            process: opened.as_ref().map(|(process, (stat, task))| OrderedProcess {
+                pid: process.id.pid,
+                start_ticks: process.id.start_ticks,
+                pidfd: process.pidfd().as_raw_fd(),
+                stat: stat.as_raw_fd(),
+                task: task.as_raw_fd(),
+            }),
+            file: passed.file.as_ref().map(AsRawFd::as_raw_fd),
+            probe: probe.map(str::to_owned),
+        };
+        let mut kept: Vec<RawFd> = order.file.into_iter().collect();
+        kept.extend(order.process.iter().flat_map(|process| [process.pidfd, process.stat, process.task]));
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| talk(error.into()))?;
+        let mut spawn = Spawn::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()));
+        spawn
+            .arg0("kernelsight")
+            .arg("executor")
+            .args(arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(writer.try_clone().map_err(talk)?)
+            .stderr(writer);
+        // SAFETY: the closure runs in the forked child, where only async-signal-safe calls are sound: it makes plain
+        // system calls on values that were made before the fork, takes no lock and allocates nothing.
+        unsafe {
+            spawn.pre_exec(move || strip.apply(&kept, dies_with_the_daemon));
+        }
+        let mut child = spawn.spawn().map_err(|source| SandboxError::Spawn { source })?;
+        drop(spawn);
+        let pidfd = sys::pidfd_open(child.id()).map_err(talk)?;
+        let mut line = serde_json::to_vec(&order).map_err(|error| talk(error.into()))?;
+        line.push(b'\n');
+        debug_assert!(line.len() < ORDER_MAX as usize);
+        let mut stdin = child.stdin.take();
+        // A child that is dead already says why in its output.
+        if let Some(stdin) = &mut stdin
+            && let Err(error) = stdin.write_all(&line)
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            return Err(talk(error));
+        }
+        Ok(Running { child: Some(child), pidfd, order: stdin, output: File::from(reader), started: Instant::now() })
+    }
+}
+
+impl Standing {
+    /// Whether it has ended by itself.
+    pub(in crate::execute) fn has_ended(&self) -> bool {
+        crate::execute::process::has_ended(&self.running.pidfd)
+    }
+
+    /// Tells it to end, waits for it, and ends it if it does not.
+    pub(in crate::execute) fn end(mut self) -> Result<Finished, SandboxError> {
+        self.running.order = None;
+        self.running.finish(END_PATIENCE)
+    }
+}
+
+impl Running {
+    /// Reads until the executor is silent for good, waits for its end, and ends it when the time is over.
+    fn finish(mut self, patience: Duration) -> Result<Finished, SandboxError> {
+        let deadline = Instant::now() + patience;
+        let mut output = Vec::new();
+        while self.read(&mut output, deadline)? {}
+        let timed_out = !self.ends_before(deadline)?;
+        if timed_out {
+            // It may have ended this very moment; then there is nobody to kill.
+            let _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+            if !self.ends_before(Instant::now() + END_PATIENCE)? {
+                // It is in the kernel, which lets it go when it is ready; somebody has to be there then.
+                if let Some(mut child) = self.child.take() {
+                    std::thread::spawn(move || child.wait());
+                }
+                return Ok(Finished {
+                    success: false,
+                    timed_out,
+                    output: "the executor was killed and is still in the kernel".to_owned(),
+                    duration_ms: milliseconds(self.started),
+                });
+            }
+        }
+        let mut child =
+            self.child.take().ok_or_else(|| SandboxError::Talk { source: io::ErrorKind::NotFound.into() })?;
+        let status = child.wait().map_err(|source| SandboxError::Talk { source })?;
+        let mut output = String::from_utf8_lossy(&output).into_owned();
+        match status.signal() {
+            Some(libc::SIGSYS) => output.push_str("the executor made a system call that it may not make and was ended"),
+            Some(signal) if !timed_out => output.push_str(&format!("the executor was ended by signal {signal}")),
+            _ => {}
+        }
+        Ok(Finished { success: status.success(), timed_out, output, duration_ms: milliseconds(self.started) })
+    }
+
+    /// Reads once; false at the end of the output or of the time. What is beyond the bound is read and dropped.
+    fn read(&mut self, output: &mut Vec<u8>, deadline: Instant) -> Result<bool, SandboxError> {
+        let talk = |source| SandboxError::Talk { source };
+        if !readable(self.output.as_fd(), deadline).map_err(talk)? {
+            return Ok(false);
+        }
+        let mut buffer = [0; 4096];
+        let read = self.output.read(&mut buffer).map_err(talk)?;
+        let room = OUTPUT_MAX - output.len();
+        output.extend_from_slice(&buffer[..read.min(room)]);
+        Ok(read > 0)
+    }
+
+    fn ends_before(&self, deadline: Instant) -> Result<bool, SandboxError> {
+        readable(self.pidfd.as_fd(), deadline).map_err(|source| SandboxError::Talk { source })
+    }
+}
+
+impl Drop for Running {
+    /// No executor outlives an error on the way, but for one that throttles: that one ends by itself when its order
+    /// does, and lets its target go.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take()
+            && self.order.is_none()
+        {
+            let _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+            std::thread::spawn(move || child.wait());
+        }
+    }
+}
+
+fn readable(fd: std::os::fd::BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut waiting = [PollFd::new(fd, PollFlags::POLLIN)];
+        match poll(&mut waiting, timeout) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// What is taken from the child between fork and exec. Made before the fork.
+#[derive(Clone, Copy, Debug)]
+struct Strip {
+    user: Option<u32>,
+    keep: Option<Cap>,
+    keeps_root: bool,
+}
+
+impl Strip {
+    fn for_power(power: Power) -> Result<Self, SandboxError> {
+        let keep = match power {
+            Power::SysNice => Some(Cap::SYS_NICE),
+            Power::Kill => Some(Cap::KILL),
+            Power::Nothing | Power::CgroupFile | Power::SysctlFile | Power::ReadProc => None,
+        };
+        let keeps_root = power == Power::SysctlFile;
+        let have = CapState::get_current().map_err(|error| SandboxError::Talk { source: error.into() })?.effective;
+        let harmless = matches!(power, Power::Nothing | Power::ReadProc);
+        if harmless && !Uid::effective().is_root() && !have.has(Cap::SETUID) {
+            // Somebody who is nobody much already; what the executor does needs no power.
+            return Ok(Self { user: None, keep: None, keeps_root: false });
+        }
+        let mut needs = vec![Cap::SETUID, Cap::SETGID, Cap::SETPCAP];
+        needs.extend(keep);
+        let mut missing: Vec<String> =
+            needs.into_iter().filter(|cap| !have.has(*cap)).map(|cap| cap.to_string()).collect();
+        if keeps_root && !Uid::effective().is_root() {
+            missing.push("user 0".to_owned());
+        }
+        if !missing.is_empty() {
+            return Err(SandboxError::NoPrivilege { missing: missing.join(", ") });
+        }
+        Ok(Self { user: Some(if keeps_root { 0 } else { NOBODY }), keep, keeps_root })
+    }
+
+    /// Runs between fork and exec: system calls only.
+    fn apply(&self, kept: &[RawFd], dies_with_the_daemon: bool) -> io::Result<()> {
+        setsid()?;
+        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        sys::close_on_exec_from(3)?;
+        for fd in kept {
+            sys::keep_on_exec(*fd)?;
+        }
+        if let Some(user) = self.user {
+            capctl::bounding::clear()?;
+            if self.keeps_root {
+                sys::root_is_nobody_special()?;
+            }
+            prctl::set_keepcaps(self.keep.is_some())?;
+            setgroups(&[])?;
+            let (user, group) = (Uid::from_raw(user), Gid::from_raw(NOBODY));
+            setresgid(group, group, group)?;
+            setresuid(user, user, user)?;
+            let mut left = CapSet::empty();
+            if let Some(cap) = self.keep {
+                left.add(cap);
+            }
+            CapState { effective: left, permitted: left, inheritable: left }.set_current()?;
+            if let Some(cap) = self.keep {
+                capctl::ambient::raise(cap)?;
+            }
+        }
+        prctl::set_no_new_privs()?;
+        if dies_with_the_daemon {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+        }
+        Ok(())
+    }
+}

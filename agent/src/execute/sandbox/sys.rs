@@ -1,0 +1,87 @@
+//! The few system calls that no crate of ours wraps, each with its safe face.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use nix::libc;
+
+/// `ioprio_set`'s and `ioprio_get`'s "one thread".
+const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+/// Bits of an I/O priority below its class.
+const IOPRIO_CLASS_SHIFT: u32 = 13;
+
+/// A descriptor that stands for the process itself, whatever becomes of its number.
+pub(in crate::execute) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two integers and touches no memory of ours.
+    let fd = answer(unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) })?;
+    // SAFETY: the kernel has just made this descriptor for us and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Sends `signal` to the very process that the descriptor stands for; 0 only asks whether it could.
+pub(in crate::execute) fn pidfd_send_signal(process: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: the descriptor is open for the length of the call, and a null siginfo is allowed.
+    answer(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
+    })
+    .map(drop)
+}
+
+/// Nice value of one thread.
+pub(super) fn set_nice(tid: u32, nice: i32) -> io::Result<()> {
+    // SAFETY: setpriority takes three integers and touches no memory of ours.
+    answer(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS as libc::c_long, tid, nice) }).map(drop)
+}
+
+/// Class (0 none, 1 real-time, 2 best effort, 3 idle) and level of one thread.
+pub(in crate::execute) fn io_priority(tid: u32) -> io::Result<(u8, u8)> {
+    // SAFETY: ioprio_get takes two integers and touches no memory of ours.
+    let raw = answer(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) })?;
+    Ok(((raw >> IOPRIO_CLASS_SHIFT) as u8, (raw & 0b111) as u8))
+}
+
+pub(super) fn set_io_priority(tid: u32, class: u8, level: u8) -> io::Result<()> {
+    let raw = (libc::c_int::from(class) << IOPRIO_CLASS_SHIFT) | libc::c_int::from(level);
+    // SAFETY: ioprio_set takes three integers and touches no memory of ours.
+    answer(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, raw) }).map(drop)
+}
+
+/// Marks every descriptor from `first` on to be closed by the next exec.
+pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
+    // SAFETY: close_range with CLOEXEC only sets flags; no descriptor that somebody owns is closed here.
+    answer(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) })
+        .map(drop)
+}
+
+/// Lets one descriptor outlive the next exec.
+pub(super) fn keep_on_exec(fd: RawFd) -> io::Result<()> {
+    // SAFETY: F_SETFD takes an integer and touches no memory of ours.
+    answer(libc::c_long::from(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) })).map(drop)
+}
+
+/// Locks the rule that user 0 has no capability by being user 0.
+pub(super) fn root_is_nobody_special() -> io::Result<()> {
+    let bits = libc::SECBIT_NOROOT | libc::SECBIT_NOROOT_LOCKED;
+    // SAFETY: PR_SET_SECUREBITS takes an integer and touches no memory of ours.
+    answer(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits as libc::c_ulong, 0, 0, 0) }))
+        .map(drop)
+}
+
+/// The descriptor that the daemon passed under this number.
+pub(super) fn passed(fd: RawFd) -> Option<OwnedFd> {
+    // SAFETY: F_GETFD takes no pointer; it only says whether the number is an open descriptor.
+    let open = fd > 2 && unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0;
+    // SAFETY: it is open, and only this executor's one reader of the order takes it, once.
+    open.then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes a descriptor that a call has just made and that nobody owns yet.
+pub(super) fn own(fd: RawFd) -> Option<OwnedFd> {
+    passed(fd)
+}
+
+fn answer(returned: libc::c_long) -> io::Result<libc::c_long> {
+    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+}

@@ -1,0 +1,257 @@
+//! Settings of the kernel: which file holds one, how it is read, and how it is opened so that it is that file.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    dir::Dir,
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    libc,
+    sys::{
+        stat::{Mode, fstat},
+        statfs::{FsType, fstatfs},
+    },
+};
+
+use super::{
+    command::{CgroupFile, SysctlKey},
+    undo::Setting,
+    value::CgroupPath,
+};
+
+const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
+const CGROUP_V1: FsType = FsType(libc::CGROUP_SUPER_MAGIC);
+const CGROUP_V2: FsType = FsType(libc::CGROUP2_SUPER_MAGIC);
+/// Processes of one cgroup that are looked at; more is refused.
+const MEMBERS_MAX: usize = 100_000;
+/// Depth of cgroups below a target.
+const DEPTH_MAX: usize = 32;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    #[error("there is no {what}")]
+    Gone { what: String },
+    #[error("{what} is not the one that was found before")]
+    Another { what: String },
+    #[error("{what} is not a file of the kernel")]
+    NotTheKernels { what: String },
+    #[error("{what} cannot be read or opened: {source}")]
+    Unreadable { what: String, source: io::Error },
+    #[error("cgroup {path} holds more than {MEMBERS_MAX} processes or is nested too deep")]
+    TooLarge { path: String },
+    #[error("`{name}` is no setting of this agent")]
+    Unknown { name: String },
+}
+
+impl Setting {
+    /// A sysctl.
+    #[must_use]
+    pub fn sysctl(key: SysctlKey) -> Self {
+        Self::Sysctl { key: key.name().to_owned() }
+    }
+
+    /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
+    pub fn cgroup(path: &CgroupPath, file: CgroupFile) -> Result<Option<Self>, SettingError> {
+        let directory = match open_cgroup(path, file) {
+            Ok(directory) => directory,
+            Err(SettingError::Gone { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let inode = inode(&directory, path)?;
+        let setting = Self::Cgroup { path: path.to_string(), file: file.name().to_owned(), inode };
+        match setting.read() {
+            Ok(_) => Ok(Some(setting)),
+            Err(SettingError::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// For eyes: `vm.swappiness`, `memory.high of /x`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sysctl { key } => key.clone(),
+            Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
+        }
+    }
+
+    /// What stands there now, without the line's end.
+    pub fn read(&self) -> Result<String, SettingError> {
+        let file = self.open(OFlag::O_RDONLY)?;
+        let mut text = String::new();
+        File::from(file)
+            .take(4096)
+            .read_to_string(&mut text)
+            .map_err(|source| SettingError::Unreadable { what: self.name(), source })?;
+        Ok(text.trim_end().to_owned())
+    }
+
+    /// The one descriptor that an executor may write to.
+    pub(super) fn open_to_write(&self) -> Result<OwnedFd, SettingError> {
+        self.open(OFlag::O_WRONLY)
+    }
+
+    fn open(&self, access: OFlag) -> Result<OwnedFd, SettingError> {
+        let (directory, relative, kinds) = match self {
+            Self::Sysctl { key } => {
+                let key = SysctlKey::from_name(key).ok_or_else(|| SettingError::Unknown { name: key.clone() })?;
+                let directory = open(Path::new("/proc/sys"), OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+                    .map_err(|error| self.failed(error))?;
+                (directory, key.name().replace('.', "/"), [PROC, PROC])
+            }
+            Self::Cgroup { path, file, inode: expected } => {
+                let unknown = || SettingError::Unknown { name: self.name() };
+                let path: CgroupPath = path.parse().map_err(|_| unknown())?;
+                let kind = CgroupFile::from_name(file).ok_or_else(unknown)?;
+                let directory = open_cgroup(&path, kind)?;
+                if inode(&directory, &path)? != *expected {
+                    return Err(SettingError::Another { what: format!("cgroup {path}") });
+                }
+                (directory, file.clone(), [CGROUP_V1, CGROUP_V2])
+            }
+        };
+        let how = OpenHow::new().flags(access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(beneath());
+        let file = openat2(&directory, relative.as_str(), how).map_err(|error| self.failed(error))?;
+        let kind = fstatfs(&file).map_err(|error| self.failed(error))?.filesystem_type();
+        if kinds.contains(&kind) { Ok(file) } else { Err(SettingError::NotTheKernels { what: self.name() }) }
+    }
+
+    fn failed(&self, error: nix::Error) -> SettingError {
+        failed(self.name(), error)
+    }
+}
+
+/// What has to be written so that the file then reads `text`: `cpu.max` reads `max 100000` and takes `max`.
+#[must_use]
+pub(super) fn value_to_write(setting: &Setting, text: &str) -> String {
+    match setting {
+        Setting::Cgroup { file, .. } if file == CgroupFile::CpuMax.name() => {
+            text.split(' ').next().unwrap_or_default().to_owned()
+        }
+        // What v1 shows for "no limit" depends on the page size; -1 is how it is asked for.
+        Setting::Cgroup { file, .. } if file == CgroupFile::MemoryLimit.name() && is_no_limit(text) => "-1".to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Whether a v1 memory limit is the largest that there is.
+#[must_use]
+fn is_no_limit(text: &str) -> bool {
+    text.parse::<u64>().is_ok_and(|bytes| bytes > i64::MAX as u64 - (1 << 20))
+}
+
+/// Processes in the cgroup and below it, in the hierarchy that has `file`.
+pub(super) fn members(path: &CgroupPath, file: CgroupFile) -> Result<Vec<u32>, SettingError> {
+    let mut pids = Vec::new();
+    gather(open_cgroup(path, file)?, path, DEPTH_MAX, &mut pids)?;
+    Ok(pids)
+}
+
+/// A number of another file of the same cgroup, such as `cpu.cfs_period_us`, or of a line of one (`memory.stat`).
+pub(super) fn cgroup_number(
+    path: &CgroupPath,
+    file: CgroupFile,
+    name: &str,
+    line: Option<&str>,
+) -> Result<u64, SettingError> {
+    let what = || format!("{name} of {path}");
+    let text = read_in(&open_cgroup(path, file)?, name, &what())?;
+    let number = match line {
+        None => text.trim().parse().ok(),
+        Some(key) => text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+            .and_then(|number| number.trim().parse().ok()),
+    };
+    number.ok_or_else(|| SettingError::Gone { what: what() })
+}
+
+fn gather(directory: OwnedFd, path: &CgroupPath, depth: usize, pids: &mut Vec<u32>) -> Result<(), SettingError> {
+    let too_large = || SettingError::TooLarge { path: path.to_string() };
+    let text = read_in(&directory, "cgroup.procs", &format!("cgroup.procs of {path}"))?;
+    pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+    if pids.len() > MEMBERS_MAX || depth == 0 {
+        return Err(too_large());
+    }
+    let failed = |error| failed(format!("cgroup {path}"), error);
+    let mut children = Vec::new();
+    let again = directory.try_clone().map_err(|error| failed(io_errno(&error)))?;
+    for entry in Dir::from_fd(again).map_err(failed)?.iter() {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_bytes();
+        if entry.file_type() == Some(nix::dir::Type::Directory) && name != b"." && name != b".." {
+            children.push(entry.file_name().to_owned());
+        }
+    }
+    for child in children {
+        let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(beneath());
+        match openat2(&directory, child.as_c_str(), how) {
+            Ok(child) => gather(child, path, depth - 1, pids)?,
+            Err(nix::Error::ENOENT) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
+}
+
+/// The cgroup's directory in the hierarchy that has `file`.
+fn open_cgroup(path: &CgroupPath, file: CgroupFile) -> Result<OwnedFd, SettingError> {
+    let what = || match file.v1_controller() {
+        Some(controller) => format!("cgroup {path} in the v1 hierarchy of {controller}"),
+        None => format!("cgroup {path} in the unified hierarchy"),
+    };
+    let mount = mount_of(file.v1_controller()).ok_or_else(|| SettingError::Gone { what: what() })?;
+    let root =
+        open(&mount, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| failed(what(), error))?;
+    let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(beneath());
+    openat2(&root, path.relative(), how).map_err(|error| failed(what(), error))
+}
+
+/// Where a hierarchy is mounted: the unified one, or the v1 one of a controller.
+fn mount_of(v1_controller: Option<&str>) -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    mounts.lines().find_map(|line| {
+        let (place, kind) = line.split_once(" - ")?;
+        let mut kind = kind.split(' ');
+        let (filesystem, options) = (kind.next()?, kind.nth(1)?);
+        let this = match v1_controller {
+            None => filesystem == "cgroup2",
+            Some(controller) => filesystem == "cgroup" && options.split(',').any(|option| option == controller),
+        };
+        this.then(|| place.split(' ').nth(4).map(PathBuf::from)).flatten()
+    })
+}
+
+fn read_in(directory: &OwnedFd, name: &str, what: &str) -> Result<String, SettingError> {
+    let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(beneath());
+    let file = openat2(directory, name, how).map_err(|error| failed(what.to_owned(), error))?;
+    let mut text = String::new();
+    File::from(file)
+        .take(4 << 20)
+        .read_to_string(&mut text)
+        .map_err(|source| SettingError::Unreadable { what: what.to_owned(), source })?;
+    Ok(text)
+}
+
+fn inode(directory: &OwnedFd, path: &CgroupPath) -> Result<u64, SettingError> {
+    fstat(directory).map(|stat| stat.st_ino).map_err(|error| failed(format!("cgroup {path}"), error))
+}
+
+fn beneath() -> ResolveFlag {
+    ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS
+}
+
+fn failed(what: String, error: nix::Error) -> SettingError {
+    match error {
+        nix::Error::ENOENT | nix::Error::ENODEV | nix::Error::ENOTDIR => SettingError::Gone { what },
+        other => SettingError::Unreadable { what, source: other.into() },
+    }
+}
+
+fn io_errno(error: &io::Error) -> nix::Error {
+    error.raw_os_error().map_or(nix::Error::EIO, nix::Error::from_raw)
+}

@@ -1,0 +1,237 @@
+//! The types of parameters: each knows its range, says it in its schema, and takes no value of another type.
+
+use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// Largest pid that Linux gives (`PID_MAX_LIMIT`).
+pub const PID_MAX: i64 = 4_194_304;
+/// CPUs that a mask can name here; the kernel's own bound is 8192.
+const CPUS_MAX: u16 = 1024;
+/// Longest path of a cgroup that is taken as a parameter.
+const CGROUP_PATH_MAX: usize = 255;
+
+pub type Pid = Bounded<1, PID_MAX>;
+
+/// An integer from `MIN` to `MAX`, both included. No boolean, no float, no digits in a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
+
+impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
+    /// A value that is known to be in range when the program is built, such as a default.
+    #[must_use]
+    pub const fn of(value: i64) -> Self {
+        assert!(MIN <= value && value <= MAX);
+        Self(value)
+    }
+
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Bounded<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Integer<const MIN: i64, const MAX: i64>;
+        impl<const MIN: i64, const MAX: i64> de::Visitor<'_> for Integer<MIN, MAX> {
+            type Value = i64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an integer from {MIN} to {MAX}")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<i64, E> {
+                if (MIN..=MAX).contains(&value) {
+                    Ok(value)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Signed(value), &self))
+                }
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<i64, E> {
+                match i64::try_from(value) {
+                    Ok(value) => self.visit_i64(value),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Unsigned(value), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Integer::<MIN, MAX>).map(Self)
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> JsonSchema for Bounded<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Integer{MIN}To{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+/// CPUs as the kernel lists them: `0-3,5`. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuList(BTreeSet<u16>);
+
+impl CpuList {
+    pub fn cpus(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Those of the CPUs that are also in `other`, if any is.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Option<Self> {
+        let both: BTreeSet<u16> = self.0.intersection(&other.0).copied().collect();
+        (!both.is_empty()).then_some(Self(both))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{given}` is no list of CPUs; one such as 0-3,5 is, with CPUs from 0 to {last}", last = CPUS_MAX - 1)]
+pub struct NoCpuList {
+    given: String,
+}
+
+impl FromStr for CpuList {
+    type Err = NoCpuList;
+
+    fn from_str(given: &str) -> Result<Self, NoCpuList> {
+        let refused = || NoCpuList { given: given.escape_default().take(80).collect() };
+        let number = |text: &str| {
+            let plain = matches!(text.len(), 1..=4) && text.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| text.parse::<u16>().ok()).flatten().filter(|cpu| *cpu < CPUS_MAX)
+        };
+        let mut cpus = BTreeSet::new();
+        for part in given.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = number(first).zip(number(last)).ok_or_else(refused)?;
+            if first > last {
+                return Err(refused());
+            }
+            cpus.extend(first..=last);
+        }
+        Ok(Self(cpus))
+    }
+}
+
+impl fmt::Display for CpuList {
+    /// In the kernel's own way, so that it compares with what `/proc` says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cpus = self.cpus().peekable();
+        let mut separator = "";
+        while let Some(first) = cpus.next() {
+            let mut last = first;
+            while cpus.peek() == Some(&(last + 1)) {
+                last += 1;
+                cpus.next();
+            }
+            if first == last {
+                write!(f, "{separator}{first}")?;
+            } else {
+                write!(f, "{separator}{first}-{last}")?;
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for CpuList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for CpuList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "CpuList".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$",
+            "examples": ["0-3,5"],
+        })
+    }
+}
+
+/// A cgroup by its path below the hierarchy's mount, such as `/system.slice/x.service`; never the root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CgroupPath(String);
+
+impl CgroupPath {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path below the mount, without the first slash.
+    #[must_use]
+    pub fn relative(&self) -> &str {
+        &self.0[1..]
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{given}` is no path of a cgroup; one such as /system.slice/x.service is, and the root is never one")]
+pub struct NoCgroupPath {
+    given: String,
+}
+
+impl FromStr for CgroupPath {
+    type Err = NoCgroupPath;
+
+    fn from_str(given: &str) -> Result<Self, NoCgroupPath> {
+        let plain = |part: &str| {
+            !matches!(part, "" | "." | "..")
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:@+=-\\".contains(&byte))
+        };
+        match given.strip_prefix('/') {
+            Some(rest) if given.len() <= CGROUP_PATH_MAX && rest.split('/').all(plain) => Ok(Self(given.to_owned())),
+            _ => Err(NoCgroupPath { given: given.escape_default().take(80).collect() }),
+        }
+    }
+}
+
+impl fmt::Display for CgroupPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for CgroupPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for CgroupPath {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "CgroupPath".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(/[A-Za-z0-9_.:@+=\\\\-]+)+$",
+            "maxLength": CGROUP_PATH_MAX,
+            "examples": ["/system.slice/x.service"],
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! What an action is measured by: the primary measure, unless that cannot show whether the action helped.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Explanation, attribution::Contested};
+use crate::observe::{Entity, History, Signal, SignalType};
+
+/// The measure of those who wait for a CPU and do not hog it, as the classifier names it.
+const OTHERS_WAIT: &str = "others_wait_percent";
+/// From here on their wait is medium, percent.
+const OTHERS_WAIT_MEDIUM: f64 = 20.0;
+
+/// One measure of one entity, with its value now and where it would be medium.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Yardstick {
+    pub signal_type: SignalType,
+    pub measure: String,
+    pub entity: Entity,
+    pub value: f64,
+    pub medium_at: f64,
+    /// Whether less of it is worse.
+    pub falling: bool,
+}
+
+impl Yardstick {
+    /// The primary measure. Where nobody said from which value on it is medium, its pressure implies it, which is 0.5
+    /// there.
+    pub(super) fn of_primary(explanation: &Explanation) -> Self {
+        let Signal { signal_type, measure, entity, value, pressure, .. } = &explanation.primary;
+        let falling = explanation.falling;
+        let times = 0.5 / pressure.clamp(0.5, 1.0);
+        let implied = if falling { value / times } else { value * times };
+        Self {
+            signal_type: *signal_type,
+            measure: measure.to_string(),
+            entity: entity.clone(),
+            value: *value,
+            medium_at: explanation.medium_at.unwrap_or(implied),
+            falling,
+        }
+    }
+
+    /// The wait of those who suffer, where the primary measure counts that of the hogs too: no nice value and no quota
+    /// lowers such a measure, though they help. None while it is not kept in the history.
+    pub(super) fn of_others(primary: &Signal, history: &History, now: Option<f64>) -> Option<Self> {
+        let is_kept = || history.latest(SignalType::LoadMismatch, OTHERS_WAIT, &Entity::Node).is_some();
+        let value = now.filter(|_| counts_own_wait(primary) && is_kept())?;
+        Some(Self {
+            signal_type: SignalType::LoadMismatch,
+            measure: OTHERS_WAIT.to_owned(),
+            entity: Entity::Node,
+            value,
+            medium_at: OTHERS_WAIT_MEDIUM,
+            falling: false,
+        })
+    }
+
+    /// Whether a value is no worse than low.
+    #[must_use]
+    pub fn is_calm(&self, value: f64) -> bool {
+        if self.falling { value > self.medium_at } else { value < self.medium_at }
+    }
+
+    /// Whether the measure counts the wait of those who cause it as well as of those who suffer.
+    #[must_use]
+    pub fn counts_own_wait(&self) -> bool {
+        is_own_wait(self.signal_type, &self.measure)
+    }
+}
+
+fn counts_own_wait(signal: &Signal) -> bool {
+    Contested::is_about_cpu(signal) && is_own_wait(signal.signal_type, &signal.measure)
+}
+
+fn is_own_wait(signal_type: SignalType, measure: &str) -> bool {
+    matches!(signal_type, SignalType::LoadMismatch | SignalType::Scheduler)
+        && ["some", "psi", "pressure", "load", "runnable", "run_queue"].iter().any(|word| measure.contains(word))
+}

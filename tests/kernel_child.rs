@@ -1,0 +1,239 @@
+//! Loads that the kernel tests watch: this binary once more, running one of the functions below in a process of its own.
+
+use std::{
+    ffi::CString,
+    fs::{self, File, OpenOptions},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    process::{Child, Command, Stdio},
+    sync::{Condvar, Mutex},
+    time::Duration,
+};
+
+use kernelsight::observe::{
+    ProcessId,
+    kernel::{Kernel, Settings, obstacles},
+};
+use nix::{libc, sys::prctl, unistd};
+
+const LOAD: &str = "KERNELSIGHT_TEST_LOAD";
+const PAGE: usize = 4096;
+
+/// The kernel, loaded; none where the machine has no eBPF, which fails where CI=true.
+pub(crate) fn kernel(settings: &Settings) -> Option<Kernel> {
+    let obstacles = obstacles();
+    if obstacles.is_empty() {
+        return Some(Kernel::load(settings));
+    }
+    let reasons = obstacles.join("; ");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "no eBPF here: {reasons}");
+    eprintln!("skipped: {reasons}");
+    None
+}
+
+/// A child that waits for `go`, does its load, says `done`, and lives until it is dropped.
+pub(crate) struct Load {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Load {
+    /// `load` is a line of words: the name of a function below and its arguments.
+    pub(crate) fn prepare(load: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "--test-threads=1", "kernel_child::load"])
+            .env(LOAD, load)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut load = Self { child, output };
+        load.expect("ready");
+        load
+    }
+
+    pub(crate) fn run(load: &str) -> Self {
+        let mut load = Self::prepare(load);
+        load.go();
+        load.finish();
+        load
+    }
+
+    pub(crate) fn go(&mut self) {
+        self.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.expect("done");
+    }
+
+    /// Waits for its end, however it ends.
+    pub(crate) fn reap(&mut self) {
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// As `/proc` tells it.
+    pub(crate) fn id(&self) -> ProcessId {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
+        ProcessId { pid: self.pid(), start_ticks: start.parse().unwrap() }
+    }
+
+    fn expect(&mut self, word: &str) {
+        let mut line = String::new();
+        while line.trim() != word {
+            line.clear();
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the load ended before `{word}`");
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Not a test: the other half of [`Load`].
+#[test]
+#[ignore = "a load that other tests start"]
+fn load() {
+    let Ok(line) = std::env::var(LOAD) else { return };
+    prctl::set_thp_disable(true).unwrap();
+    prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
+    say("ready");
+    std::io::stdin().lines().next().unwrap().unwrap();
+    let words: Vec<&str> = line.split(' ').collect();
+    let kept = run(&words);
+    say("done");
+    // Until the parent is through with it.
+    _ = std::io::stdin().read(&mut [0]);
+    drop(kept);
+}
+
+fn say(word: &str) {
+    println!("\n{word}");
+    std::io::stdout().flush().unwrap();
+}
+
+fn run(words: &[&str]) -> Vec<u8> {
+    let number = |n: usize| words[n].parse::<usize>().unwrap();
+    match words[0] {
+        "nothing" => {}
+        "getsid" => (0..number(1)).for_each(|_| _ = unistd::getsid(None)),
+        "close_bad" => (0..number(1)).for_each(|_| _ = unistd::close(987_654)),
+        "fsync" => {
+            let mut file = tempfile::tempfile().unwrap();
+            for _ in 0..number(1) {
+                file.write_all(b"x").unwrap();
+                file.sync_all().unwrap();
+            }
+        }
+        "grow" => return touched(number(1) << 20),
+        "spin" => {
+            let until = std::time::Instant::now() + Duration::from_millis(number(1) as u64);
+            while std::time::Instant::now() < until {}
+        }
+        "fork" => {
+            for _ in 0..number(1) {
+                Command::new("/bin/true").status().unwrap();
+            }
+        }
+        "open_files" => {
+            let files: Vec<File> = (0..number(1)).map(|_| File::open("/dev/null").unwrap()).collect();
+            say("done");
+            _ = std::io::stdin().read(&mut [0]);
+            drop(files);
+        }
+        "threads" => threads(number(1), Duration::from_millis(number(2) as u64)),
+        "wait" => wait_in_all_ways(Duration::from_millis(number(1) as u64)),
+        "read_fifo" => drop(File::open(words[1]).unwrap()),
+        "write_direct" => write_direct(words[1], number(2), number(3)),
+        "write_file" => {
+            let mut file = File::create(words[1]).unwrap();
+            let block = vec![1; 1 << 20];
+            for _ in 0..number(2) {
+                file.write_all(&block).unwrap();
+            }
+        }
+        other => panic!("no load `{other}`"),
+    }
+    Vec::new()
+}
+
+fn touched(bytes: usize) -> Vec<u8> {
+    let mut memory = vec![0; bytes];
+    memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    memory
+}
+
+/// Threads that all live at once, each spinning for a while, and end.
+fn threads(count: usize, spin: Duration) {
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(|| {
+                let until = std::time::Instant::now() + spin;
+                while std::time::Instant::now() < until {}
+            });
+        }
+    });
+}
+
+/// Waits as idle services do: on a futex, a pipe, epoll, poll and the clock.
+fn wait_in_all_ways(time: Duration) {
+    use nix::{
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (other_reader, other_writer) = std::io::pipe().unwrap();
+    let milliseconds = u16::try_from(time.as_millis()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::thread::sleep(time));
+        scope.spawn(|| {
+            let (lock, condition) = (Mutex::new(()), Condvar::new());
+            drop(condition.wait_timeout(lock.lock().unwrap(), time).unwrap());
+        });
+        scope.spawn(|| assert_eq!((&reader).read(&mut [0]).unwrap(), 0));
+        scope.spawn(|| {
+            let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
+            epoll.add(&other_reader, EpollEvent::new(EpollFlags::EPOLLIN, 0)).unwrap();
+            epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::from(milliseconds)).unwrap();
+        });
+        scope.spawn(|| {
+            let mut polled = [PollFd::new(std::os::fd::AsFd::as_fd(&other_reader), PollFlags::POLLIN)];
+            poll(&mut polled, PollTimeout::from(milliseconds)).unwrap();
+        });
+        std::thread::sleep(time);
+        drop(writer);
+    });
+    drop(other_writer);
+}
+
+fn write_direct(path: &str, blocks: usize, block_bytes: usize) {
+    let file = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path).unwrap();
+    let memory = vec![7; block_bytes + PAGE];
+    let from = memory.as_ptr().align_offset(PAGE);
+    for block in 0..blocks {
+        std::os::unix::fs::FileExt::write_all_at(
+            &file,
+            &memory[from..from + block_bytes],
+            (block * block_bytes) as u64,
+        )
+        .unwrap();
+    }
+}
+
+/// A pipe with a name.
+pub(crate) fn fifo(path: &std::path::Path) {
+    let path = CString::new(path.to_str().unwrap()).unwrap();
+    unistd::mkfifo(path.as_c_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+}

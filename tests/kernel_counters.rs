@@ -1,0 +1,167 @@
+//! What each tracer counts, against a load whose size is known. Others use the kernel too, so a count may be more.
+
+use std::{fs, path::Path, process::Command};
+
+use kernelsight::observe::{
+    event::BlockOperation,
+    kernel::Settings,
+    sample::{BlockCounters, KernelSample},
+};
+use nix::{libc, unistd};
+
+use crate::kernel_child::{Load, kernel};
+
+/// What was counted while `load` ran.
+fn counted(settings: &Settings, load: &str) -> Option<(Load, KernelSample)> {
+    let mut load = Load::prepare(load);
+    let mut kernel = kernel(settings)?;
+    let before = kernel.sample().unwrap();
+    load.go();
+    load.finish();
+    Some((load, kernel.sample().unwrap().since(&before)))
+}
+
+fn calls(sample: &KernelSample, syscall: libc::c_long) -> u64 {
+    let calls = &sample.syscalls.as_ref().unwrap().calls;
+    calls.iter().find(|(number, _)| i64::from(*number) == syscall).map_or(0, |(_, calls)| *calls)
+}
+
+#[test]
+fn system_calls_are_counted_by_number_and_sampled_by_process() {
+    let Some((load, sample)) = counted(&Settings::default(), "getsid 10000") else { return };
+    let count = calls(&sample, libc::SYS_getsid);
+    assert!((10_000..10_100).contains(&count), "{count} calls");
+    let syscalls = sample.syscalls.unwrap();
+    let of_load = |row: &&_| {
+        matches!(row, kernelsight::observe::sample::SyscallsOfProcess { pid, syscall, .. }
+        if *pid == load.pid() && i64::from(*syscall) == libc::SYS_getsid)
+    };
+    let estimate = syscalls.by_process.iter().find(of_load).unwrap().calls;
+    // One sample more or less on each CPU that it ran on.
+    let slack = u64::from(syscalls.sampled_one_in) * std::thread::available_parallelism().unwrap().get() as u64;
+    assert!(estimate.abs_diff(10_000) <= slack, "{estimate} calls of {slack} near 10000");
+}
+
+#[test]
+fn calls_of_the_agent_itself_are_not_counted() {
+    let Some(mut kernel) = kernel(&Settings::default()) else { return };
+    let before = kernel.sample().unwrap();
+    for _ in 0..10_000 {
+        unistd::getpgid(None).unwrap();
+    }
+    let count = calls(&kernel.sample().unwrap().since(&before), libc::SYS_getpgid);
+    assert!(count < 1_000, "{count} calls");
+}
+
+#[test]
+fn errors_are_counted_with_their_cgroup_and_the_process_that_most_came_from() {
+    let Some((load, sample)) = counted(&Settings::default(), "close_bad 500") else { return };
+    let errors = sample.syscalls.unwrap().errors;
+    let error = errors
+        .iter()
+        .find(|error| {
+            i64::from(error.syscall) == libc::SYS_close && error.errno == libc::EBADF as u32 && error.pid == load.pid()
+        })
+        .unwrap();
+    assert!((500..520).contains(&error.count), "{error:?}");
+    assert_eq!(error.cgroup_id, unified_cgroup_id(load.pid()));
+}
+
+#[test]
+fn only_calls_that_do_not_wait_by_nature_are_timed() {
+    let Some((_load, sample)) = counted(&Settings::default(), "fsync 20") else { return };
+    let latency = sample.syscalls.unwrap().latency;
+    let fsync = latency.iter().find(|(number, _)| i64::from(*number) == libc::SYS_fsync).unwrap();
+    assert!(fsync.1.count() >= 20, "{fsync:?}");
+    for waits in [libc::SYS_futex, libc::SYS_read, libc::SYS_epoll_wait, libc::SYS_nanosleep, libc::SYS_wait4] {
+        assert!(!latency.iter().any(|(number, _)| i64::from(*number) == waits), "call {waits} is timed");
+    }
+}
+
+#[test]
+fn page_faults_of_users_are_counted() {
+    let Some((_load, sample)) = counted(&Settings::default(), "grow 64") else { return };
+    let faults = sample.page_faults.unwrap();
+    assert!(faults.user >= 64 << 8, "{faults:?}");
+}
+
+#[test]
+fn forks_are_counted_for_the_parent() {
+    let Some((load, sample)) = counted(&Settings::default(), "fork 100") else { return };
+    let lifecycle = sample.lifecycle.unwrap();
+    let of_load = lifecycle.forks_by_parent.iter().find(|(pid, _)| *pid == load.pid());
+    assert_eq!(of_load.map(|(_, forks)| *forks), Some(100), "{lifecycle:?}");
+    assert!(lifecycle.forks >= 100 && lifecycle.execs >= 100 && lifecycle.exits >= 100, "{lifecycle:?}");
+    assert_eq!(lifecycle.forks_untold, 0);
+}
+
+#[test]
+fn tasks_that_wait_for_a_cpu_are_seen_in_the_run_queue() {
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let Some((_load, sample)) = counted(&Settings::default(), &format!("threads {} 300", cpus + 1)) else { return };
+    let run_queue = sample.run_queue.unwrap();
+    // Three threads on two CPUs wait for each other for at least a tick of a millisecond.
+    assert!(run_queue.slots[20..].iter().sum::<u64>() > 5, "{run_queue:?}");
+}
+
+#[test]
+fn the_page_cache_is_counted_in_pages() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = directory.path().join("file");
+    let Some((_load, sample)) = counted(&Settings::default(), &format!("write_file {} 16", path.display())) else {
+        return;
+    };
+    let memory = sample.memory.unwrap();
+    assert!(memory.page_cache_added >= 16 << 8, "{memory:?}");
+}
+
+#[test]
+fn block_requests_are_counted_by_device_and_operation() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let Some(device) = LoopDevice::of(&directory.path().join("disk"), 32 << 20) else { return };
+    let Some((_load, sample)) = counted(&Settings::default(), &format!("write_direct {} 64 65536", device.path)) else {
+        return;
+    };
+    let name = device.path.trim_start_matches("/dev/");
+    let is_write = |row: &&BlockCounters| row.device.as_str() == name && row.operation == BlockOperation::Write;
+    let block = sample.block.unwrap();
+    let writes = block.iter().find(is_write).unwrap();
+    assert_eq!((writes.bytes, writes.latency.count(), writes.errors, writes.in_flight), (4 << 20, 64, 0, 0));
+}
+
+/// A block device of its own over a file.
+struct LoopDevice {
+    path: String,
+}
+
+impl LoopDevice {
+    /// None, with a word why, where the machine grants none.
+    fn of(file: &Path, bytes: u64) -> Option<Self> {
+        fs::File::create(file).unwrap().set_len(bytes).unwrap();
+        let output = Command::new("losetup").args(["--find", "--show"]).arg(file).output().unwrap();
+        if !output.status.success() {
+            let reason = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "no loop device: {reason}");
+            eprintln!("skipped: no loop device: {reason}");
+            return None;
+        }
+        Some(Self { path: String::from_utf8(output.stdout).unwrap().trim().to_owned() })
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        _ = Command::new("losetup").args(["--detach", &self.path]).status();
+    }
+}
+
+/// Inode of the process's directory in the unified hierarchy.
+pub(crate) fn unified_cgroup_id(pid: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).unwrap();
+    let mount = mount.split(' ').nth(4).unwrap();
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let path = cgroups.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    fs::metadata(format!("{mount}{path}")).unwrap().ino()
+}

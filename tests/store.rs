@@ -1,0 +1,745 @@
+//! What is kept is found again, by the questions that the rest of the house asks.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use expect_test::expect;
+use kernelsight::{
+    decide::{Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal},
+    execute::{
+        ActionRequest, Denial, Outcome, OutcomeStatus, Undo,
+        journal::{Intent, Journal, JournalError, JournalState},
+    },
+    explain::{Incident, IncidentStatus, IncidentUid},
+    numbers,
+    observe::{
+        Entity, ProcessId, Severity, Signal, SignalType,
+        event::BlockOperation,
+        sample::{BlockCounters, Disk, Interface, KernelSample, Load, Log2Histogram, Memory, NodeSample},
+        window::Tick,
+    },
+    reflect::{Phase, Trace, TraceStep},
+    store::{
+        ALL_ENTITIES, ActionFilter, AuditFilter, DenialRow, Family, IncidentFilter, Limits, MetricFilter, PermitRow,
+        ProposalRow, ProposalStatus, SignalFilter, Store, StoreError, TraceFilter,
+    },
+    text::Text,
+    verify::{Verdict, Verification},
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
+
+pub(crate) fn store() -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
+    assert_eq!(opening.set_aside, None);
+    assert_eq!(opening.notes, Vec::<String>::new());
+    (dir, store)
+}
+
+pub(crate) fn process(pid: u32, comm: &str) -> Entity {
+    Entity::Process { id: ProcessId { pid, start_ticks: 53_412 }, comm: Text::from(comm) }
+}
+
+pub(crate) fn signal(id: i64) -> Signal {
+    Signal {
+        id,
+        signal_type: SignalType::MemoryPressure,
+        measure: "psi_some_percent".into(),
+        entity: process(812, "python3"),
+        severity: Severity::Medium,
+        peak_severity: Severity::High,
+        pressure: 0.625,
+        value: 31.5,
+        numbers: numbers! { rss_bytes: 5_368_709_120.0, growth_bytes_per_s: 1_048_576.5 },
+        sentence: "python3 (pid 812) holds 5.0 GiB and grows by 1.0 MiB/s".to_owned(),
+        first_seen_ms: NOW_MS + id,
+        last_seen_ms: NOW_MS + id + 12_000,
+        count: 12,
+        closed_ms: None,
+        lost_events: 3,
+    }
+}
+
+pub(crate) fn incident(uid: &str, opened_ms: i64) -> Incident {
+    Incident {
+        uid: IncidentUid(uid.to_owned()),
+        opened_ms,
+        closed_ms: None,
+        status: IncidentStatus::AwaitingApproval,
+        severity: Severity::High,
+        title: "python3 leaks memory".to_owned(),
+        primary: signal(1),
+        symptoms: vec![signal(2)],
+        fingerprint: "memory_pressure/psi_some_percent/process:python3".to_owned(),
+    }
+}
+
+pub(crate) fn renice() -> ActionRequest {
+    let serde_json::Value::Object(params) = json!({ "pid": 812, "priority": 10 }) else { unreachable!() };
+    ActionRequest { action_type: "lower_process_priority".to_owned(), params }
+}
+
+fn proposal(incident: &str) -> Proposal {
+    Proposal {
+        incident: IncidentUid(incident.to_owned()),
+        author: "rules".to_owned(),
+        hypotheses: vec![Hypothesis {
+            failure_mode: FailureMode::CpuHog,
+            statement: "python3 takes a CPU".to_owned(),
+            evidence_for: vec!["98 % of one CPU".to_owned()],
+            evidence_against: Vec::new(),
+            confidence: 0.75,
+        }],
+        decision: Decision::Act {
+            action: renice(),
+            prediction: Prediction {
+                signal_type: SignalType::LoadMismatch,
+                measure: "run_queue_p99_ms".to_owned(),
+                entity: Entity::Node,
+                before: 40.0,
+                after: 30.0,
+                lower_is_better: true,
+                within_s: 10,
+                statement: "the wait falls to 30 ms".to_owned(),
+            },
+        },
+        justification: "the mildest that suffices".to_owned(),
+        confidence: Confidence::of(vec![ConfidencePart { name: "evidence".to_owned(), factor: 0.75 }]),
+    }
+}
+
+pub(crate) fn trace(incident: &str, after: f64, verdict: Verdict) -> Trace {
+    Trace {
+        trace_id: 0,
+        incident: IncidentUid(incident.to_owned()),
+        timestamp: NOW_MS,
+        observation: "run queue p99 is 40 ms".to_owned(),
+        hypothesis: "python3 takes a CPU".to_owned(),
+        evidence: "98 % of one CPU".to_owned(),
+        predicted_outcome: "the wait falls to 30 ms".to_owned(),
+        recommended_action: "lower_process_priority".to_owned(),
+        confidence: 0.75,
+        actual_outcome: Some("it fell".to_owned()),
+        prediction_accurate: Some(true),
+        accuracy: Some(0.5),
+        lessons_learned: Some("expect half".to_owned()),
+        autonomy: "guardian".to_owned(),
+        closed_ms: Some(NOW_MS + 30_000),
+        steps: vec![TraceStep { phase: Phase::Observe, at_ms: NOW_MS, text: "run queue p99 is 40 ms".to_owned() }],
+        explanation: None,
+        forecast: None,
+        proposal: Some(proposal(incident)),
+        denial: Some(Denial { reason: "protected".to_owned(), rule: "protected.comm".to_owned() }),
+        outcome: Some(Outcome {
+            action_id: Some(1),
+            action: renice(),
+            command: "renice -n 10 -p 812".to_owned(),
+            status: OutcomeStatus::Done,
+            output: String::new(),
+            duration_ms: 3,
+            change: "nice 0 -> 10".to_owned(),
+            lease_until_ms: None,
+        }),
+        verification: Some(Verification {
+            verdict,
+            before: 40.0,
+            after: Some(after),
+            severity_before: Severity::High,
+            severity_after: Severity::Low,
+            samples: 5,
+            settled_s: 10.0,
+            statement: "40 ms -> less".to_owned(),
+        }),
+        undo: None,
+    }
+}
+
+pub(crate) fn intent(made_at_ms: i64) -> Intent {
+    Intent {
+        incident: Some(IncidentUid("0190-a".to_owned())),
+        author: "rules".to_owned(),
+        approved_by: None,
+        rule: "commands.renice".to_owned(),
+        action: renice(),
+        command: "renice -n 10 -p 812".to_owned(),
+        target: "python3 (pid 812)".to_owned(),
+        undo: Undo::Continue { process: ProcessId { pid: 812, start_ticks: 53_412 } },
+        boot_id: "b".to_owned(),
+        lease_until_ms: None,
+        made_at_ms,
+    }
+}
+
+pub(crate) fn tick(wall_ms: i64) -> Tick {
+    let mut latency = Log2Histogram::default();
+    latency.slots[20] = 7;
+    Tick {
+        at_ns: 1,
+        wall_ms,
+        seconds: Some(1.0),
+        node: NodeSample {
+            memory: Some(Memory { total_bytes: 8 << 30, available_bytes: 3 << 30, ..Memory::default() }),
+            load: Some(Load { one: 1.5, five: 1.25, fifteen: 1.0, runnable: 2, tasks: 300 }),
+            disks: vec![
+                Disk { name: Text::from("sda"), reads: 10, read_bytes: 40_960, ..Disk::default() },
+                Disk { name: Text::from("loop7"), ..Disk::default() },
+            ],
+            interfaces: vec![Interface {
+                name: Text::from("eth0"),
+                up: true,
+                received_packets: 5,
+                ..Interface::default()
+            }],
+            ..NodeSample::default()
+        },
+        processes: Vec::new(),
+        cgroups: Vec::new(),
+        kernel: KernelSample {
+            block: Some(vec![BlockCounters {
+                device: Text::from("sda"),
+                operation: BlockOperation::Read,
+                latency,
+                bytes: 28_672,
+                errors: 0,
+                in_flight: -1,
+            }]),
+            ..KernelSample::default()
+        },
+        events: Vec::new(),
+        events_seen: 0,
+        lost: 0,
+    }
+}
+
+#[test]
+fn a_signal_is_one_row_from_its_first_sight_to_its_end() {
+    let (_dir, store) = store();
+    let mut kept = signal(7);
+    store.keep_signal(&kept);
+    store.flush().unwrap();
+    kept.severity = Severity::Low;
+    kept.last_seen_ms += 60_000;
+    kept.closed_ms = Some(kept.last_seen_ms + 1);
+    kept.sentence = "python3 (pid 812) is calm".to_owned();
+    kept.numbers = numbers! { rss_bytes: 1.5, swap_bytes: -0.25, share: 1.0 };
+    kept.lost_events = u64::MAX;
+    store.keep_signal(&kept);
+    store.flush().unwrap();
+    kept.lost_events = i64::MAX as u64;
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.signals(&SignalFilter::default()).unwrap(), vec![kept]);
+    assert_eq!(reader.next_signal_id().unwrap(), 8);
+}
+
+#[test]
+fn every_kind_of_entity_and_every_type_comes_back_as_it_was() {
+    let (_dir, store) = store();
+    let name = Text::from_bytes(b"\xff\x1b[31m';DROP TABLE signal_metadata;--\n");
+    let entities = [
+        Entity::Node,
+        process(1, "\"}],$(rm -rf /)"),
+        Entity::Cgroup { path: name.clone() },
+        Entity::Device { name: name.clone() },
+        Entity::Interface { name: name.clone() },
+        Entity::Port { port: 65_535 },
+        Entity::Mount { path: name },
+    ];
+    let mut kept = Vec::new();
+    for (at, entity) in entities.iter().cycle().take(10).enumerate() {
+        let mut signal = signal(at as i64 + 1);
+        signal.entity = entity.clone();
+        signal.signal_type = SignalType::ALL[at];
+        store.keep_signal(&signal);
+        kept.push(signal);
+    }
+    store.flush().unwrap();
+    kept.reverse();
+    assert_eq!(store.reader().unwrap().signals(&SignalFilter::default()).unwrap(), kept);
+}
+
+#[test]
+fn a_number_that_is_none_comes_back_as_none_and_a_long_sentence_cut() {
+    let (_dir, store) = store();
+    let mut kept = signal(1);
+    kept.value = f64::NAN;
+    kept.numbers = numbers! { ratio: f64::NAN, next: 2.0 };
+    kept.sentence = "é".repeat(100_000);
+    store.keep_signal(&kept);
+    store.flush().unwrap();
+    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap().remove(0);
+    assert!(found.value.is_nan());
+    assert!(found.numbers.get("ratio").unwrap().is_nan());
+    assert_eq!(found.numbers.get("next"), Some(2.0));
+    assert_eq!(found.sentence.chars().count(), 513);
+    assert!(found.sentence.ends_with('…'));
+}
+
+#[test]
+fn signals_are_found_by_severity_time_type_entity_and_state() {
+    let (_dir, store) = store();
+    let mut calm = signal(1);
+    calm.severity = Severity::Low;
+    let mut past = signal(2);
+    past.closed_ms = Some(past.last_seen_ms);
+    past.severity = Severity::None;
+    let mut other = signal(3);
+    other.signal_type = SignalType::Scheduler;
+    other.entity = Entity::Device { name: Text::from("sda") };
+    for signal in [&calm, &past, &other] {
+        store.keep_signal(signal);
+    }
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    let ids = |filter: SignalFilter| -> Vec<i64> {
+        reader.signals(&filter).unwrap().iter().map(|signal| signal.id).collect()
+    };
+    assert_eq!(ids(SignalFilter::default()), [3, 2, 1]);
+    // An open signal as it is now, a closed one at its worst.
+    assert_eq!(ids(SignalFilter { severity_min: Some(Severity::Medium), ..SignalFilter::default() }), [3, 2]);
+    assert_eq!(ids(SignalFilter { open_only: true, ..SignalFilter::default() }), [3, 1]);
+    assert_eq!(ids(SignalFilter { types: vec![SignalType::Scheduler], ..SignalFilter::default() }), [3]);
+    assert_eq!(ids(SignalFilter { types: SignalType::ALL.to_vec(), ..SignalFilter::default() }), [3, 2, 1]);
+    assert_eq!(ids(SignalFilter { entity_key: Some("device:sda".to_owned()), ..SignalFilter::default() }), [3]);
+    assert_eq!(
+        ids(SignalFilter { entity_key: Some("device:sdb".to_owned()), ..SignalFilter::default() }),
+        Vec::<i64>::new()
+    );
+    assert_eq!(ids(SignalFilter { since_ms: Some(other.last_seen_ms), ..SignalFilter::default() }), [3]);
+    assert_eq!(ids(SignalFilter { until_ms: Some(calm.first_seen_ms), ..SignalFilter::default() }), [1]);
+    assert_eq!(ids(SignalFilter { limit: Some(1), ..SignalFilter::default() }), [3]);
+}
+
+#[test]
+fn the_metric_families_are_the_tables_of_the_schema_column_by_column() {
+    let (_dir, store) = store();
+    let connection = rusqlite::Connection::open(store.path()).unwrap();
+    for family in Family::ALL {
+        let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid").unwrap();
+        let columns: Vec<String> =
+            statement.query_map([family.table], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        let keys: &[&str] = if family.named { &["at_ms", "name"] } else { &["at_ms"] };
+        assert_eq!(columns, [keys, family.columns].concat(), "{}", family.table);
+    }
+}
+
+#[test]
+fn a_tick_is_a_row_in_each_family_whose_source_is_on() {
+    let (_dir, store) = store();
+    store.keep_tick(&tick(NOW_MS));
+    store.keep_tick(&tick(NOW_MS + 1000));
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    let mut shown = String::new();
+    for family in Family::ALL {
+        let until = MetricFilter { until_ms: Some(NOW_MS), ..MetricFilter::default() };
+        for row in reader.metrics(family, &until).unwrap() {
+            let known = family.columns.iter().zip(&row.values).filter_map(|(name, value)| Some((name, (*value)?)));
+            let known: Vec<String> =
+                known.filter(|(_, value)| *value != 0.0).map(|(name, value)| format!("{name}={value}")).collect();
+            shown += &format!("{} {}: {}\n", family.table, row.name.unwrap_or_default(), known.join(" "));
+        }
+    }
+    expect![[r#"
+        memory_metrics : total_bytes=8589934592 available_bytes=3221225472
+        load_metrics : one=1.5 five=1.25 fifteen=1 runnable=2 tasks=300
+        io_stats sda: reads=10 read_bytes=40960
+        network_metrics eth0: up=1 received_packets=5
+        swap_metrics : 
+        block_metrics sda read: requests=7 bytes=28672 in_flight=-1 latency_p50_ns=1572864 latency_p99_ns=2086666.24
+    "#]]
+    .assert_eq(&shown);
+    assert_eq!(reader.metrics(Family::named("memory_metrics").unwrap(), &MetricFilter::default()).unwrap().len(), 2);
+}
+
+#[test]
+fn percentiles_of_an_hour_and_a_baseline_come_from_the_same_readings() {
+    let (_dir, store) = store();
+    let hour = NOW_MS - NOW_MS % 3_600_000;
+    for at in 0..3600 {
+        let value = f64::from(at % 100 + 1);
+        store.keep_reading(hour + i64::from(at) * 1000, SignalType::Scheduler, "wait_ms", &Entity::Node, value);
+    }
+    store.keep_reading(hour, SignalType::Scheduler, "wait_ms", &process(1, "cc1"), 1000.0);
+    store.flush().unwrap();
+    let reader = store.reader().unwrap();
+    let whole = reader.percentiles(SignalType::Scheduler, "wait_ms", hour, hour + 3_599_999).unwrap().unwrap();
+    assert_eq!(whole.samples, 3601);
+    let near = |found: f64, exact: f64| (found - exact).abs() <= exact / 64.0;
+    assert!(
+        near(whole.p50, 51.0) && near(whole.p75, 76.0) && near(whole.p95, 96.0) && near(whole.p99, 100.0),
+        "{whole:?}"
+    );
+    let minute = reader.percentiles(SignalType::Scheduler, "wait_ms", hour + 60_000, hour + 119_999).unwrap().unwrap();
+    assert_eq!(minute.samples, 60);
+    assert_eq!(reader.percentiles(SignalType::Scheduler, "wait_ms", 0, 1).unwrap(), None);
+    assert_eq!(reader.percentiles(SignalType::Syscall, "wait_ms", hour, hour + 1).unwrap(), None);
+
+    let node = reader.baseline(SignalType::Scheduler, "wait_ms", "node").unwrap().unwrap();
+    assert_eq!(node.samples, 3600);
+    // Standard deviation (n - 1) of 1 to 100, 36 times each.
+    assert!((node.volatility - 28.870_1).abs() < 1e-3, "{node:?}");
+    assert_eq!(reader.baseline(SignalType::Scheduler, "wait_ms", ALL_ENTITIES).unwrap().unwrap().samples, 3601);
+    let classes: Vec<String> = reader.baselines().unwrap().into_iter().map(|(_, _, class, _)| class).collect();
+    assert_eq!(classes.len(), 3);
+    for class in ["", "node", "process:cc1"] {
+        assert!(classes.iter().any(|found| found == class), "{class} in {classes:?}");
+    }
+}
+
+#[test]
+fn a_baseline_forgets_what_is_older_than_its_hours() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), Limits { baseline_hours: 2, ..Limits::default() }).unwrap();
+    store.keep_reading(NOW_MS, SignalType::Syscall, "errors_per_s", &Entity::Node, 500.0);
+    store.flush().unwrap();
+    store.keep_reading(NOW_MS + 4 * 3_600_000, SignalType::Syscall, "errors_per_s", &Entity::Node, 5.0);
+    store.flush().unwrap();
+    let baseline = store.reader().unwrap().baseline(SignalType::Syscall, "errors_per_s", "node").unwrap().unwrap();
+    assert_eq!((baseline.samples, baseline.p99), (1, 5.0));
+}
+
+#[test]
+fn readings_of_one_minute_add_up_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let minute = NOW_MS - NOW_MS % 60_000;
+    for value in [1.0, 2.0, 6.0] {
+        let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
+        store.keep_reading(minute + 5, SignalType::PageFault, "faults_per_s", &process(9, "x"), value);
+        store.close().unwrap();
+    }
+    let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
+    let reader = store.reader().unwrap();
+    let key = process(9, "x").key();
+    let points = reader.points(SignalType::PageFault, "faults_per_s", &key, minute).unwrap();
+    assert_eq!(points.len(), 1);
+    assert_eq!((points[0].at_ms, points[0].value), (minute + 30_000, 3.0));
+    let whole = reader.percentiles(SignalType::PageFault, "faults_per_s", minute, minute).unwrap().unwrap();
+    assert_eq!(whole.samples, 3);
+}
+
+#[test]
+fn a_reading_that_is_no_number_is_counted_not_kept() {
+    let (_dir, store) = store();
+    for value in [f64::NAN, f64::INFINITY, 1e200] {
+        store.keep_reading(NOW_MS, SignalType::PageFault, "faults_per_s", &Entity::Node, value);
+    }
+    store.flush().unwrap();
+    assert_eq!(store.reader().unwrap().baselines().unwrap(), vec![]);
+    assert_eq!(store.health().lost.get("readings"), Some(&3));
+}
+
+#[test]
+fn an_incident_is_found_by_the_beginning_of_its_uid() {
+    let (_dir, store) = store();
+    let mut first = incident("0190aaaa-1", NOW_MS);
+    let second = incident("0190aaab-2", NOW_MS + 1);
+    store.keep_incident(&first).unwrap();
+    store.keep_incident(&second).unwrap();
+    first.status = IncidentStatus::Resolved;
+    first.closed_ms = Some(NOW_MS + 9);
+    store.keep_incident(&first).unwrap();
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.incident("0190aaaa").unwrap(), Some(first.clone()));
+    assert_eq!(reader.incident("0190aaab-2").unwrap(), Some(second.clone()));
+    assert_eq!(reader.incident("%").unwrap(), None);
+    assert_eq!(reader.incident("0190aaac").unwrap(), None);
+    assert!(matches!(reader.incident("0190"), Err(StoreError::Ambiguous { .. })));
+    assert_eq!(reader.incidents(&IncidentFilter::default()).unwrap(), vec![second.clone(), first]);
+    let open = IncidentFilter { open_only: true, ..IncidentFilter::default() };
+    assert_eq!(reader.incidents(&open).unwrap(), vec![second.clone()]);
+    let alike = IncidentFilter {
+        fingerprint: Some(second.fingerprint.clone()),
+        since_ms: Some(NOW_MS + 1),
+        ..IncidentFilter::default()
+    };
+    assert_eq!(reader.incidents(&alike).unwrap(), vec![second]);
+}
+
+#[test]
+fn an_incident_that_would_not_read_back_is_refused() {
+    let (_dir, store) = store();
+    let mut odd = incident("0190", NOW_MS);
+    odd.primary.pressure = f64::NAN;
+    let error = store.keep_incident(&odd).unwrap_err().to_string();
+    expect!["a row for incidents cannot be stored: invalid type: null, expected f64"].assert_eq(&error);
+}
+
+#[test]
+fn a_trace_has_the_columns_that_an_auditor_asks_for_and_comes_back_whole() {
+    let (_dir, store) = store();
+    let mut kept = trace("0190-a", 35.0, Verdict::Improved);
+    kept.verification = None;
+    kept.closed_ms = None;
+    let id = store.keep_trace(&mut kept).unwrap();
+    assert_eq!((id, kept.trace_id), (1, 1));
+    let mut whole = Trace { trace_id: id, ..trace("0190-a", 35.0, Verdict::Improved) };
+    store.keep_trace(&mut whole).unwrap();
+    let mut other = trace("0190-b", 40.0, Verdict::Unchanged);
+    store.keep_trace(&mut other).unwrap();
+    assert_eq!(other.trace_id, 2);
+
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.trace(1).unwrap(), Some(whole.clone()));
+    assert_eq!(reader.trace(3).unwrap(), None);
+    let of = TraceFilter { incident: Some("0190-a".to_owned()), ..TraceFilter::default() };
+    assert_eq!(reader.traces(&of).unwrap(), vec![whole.clone()]);
+    assert_eq!(reader.traces(&TraceFilter::default()).unwrap().len(), 2);
+    let similar = reader.similar_traces("lower_process_priority", Some("cpu_hog"), 10).unwrap();
+    assert_eq!(similar, vec![other, whole]);
+    assert_eq!(reader.similar_traces("lower_process_priority", None, 1).unwrap().len(), 1);
+    assert_eq!(reader.similar_traces("lower_process_priority", Some("fork_storm"), 10).unwrap(), vec![]);
+
+    let connection = rusqlite::Connection::open(store.path()).unwrap();
+    connection
+        .query_row(
+            "SELECT trace_id, timestamp, observation, hypothesis, evidence, predicted_outcome, recommended_action,
+                 confidence, actual_outcome, prediction_accurate, lessons_learned FROM reasoning_traces LIMIT 1",
+            [],
+            |_| Ok(()),
+        )
+        .unwrap();
+}
+
+#[test]
+fn beliefs_are_what_the_verified_traces_teach() {
+    let (_dir, store) = store();
+    // Predicted 40 -> 30; seen 40 -> 35 (half of it), 40 -> 30 (all), 40 -> 40 (none).
+    for (after, verdict) in [(35.0, Verdict::Improved), (30.0, Verdict::Resolved), (40.0, Verdict::Unchanged)] {
+        store.keep_trace(&mut trace("0190-a", after, verdict)).unwrap();
+    }
+    let mut unverified = trace("0190-a", 0.0, Verdict::Resolved);
+    unverified.verification = None;
+    store.keep_trace(&mut unverified).unwrap();
+    let beliefs = store.reader().unwrap().beliefs().unwrap();
+    assert_eq!(beliefs.len(), 1);
+    let belief = &beliefs[0];
+    assert_eq!((belief.action_type.as_str(), belief.failure_mode.as_str()), ("lower_process_priority", "cpu_hog"));
+    assert_eq!((belief.attempts, belief.successes), (3, 2));
+    assert!((belief.mean_effect - -0.125).abs() < 1e-12, "{belief:?}");
+    assert!((belief.effect_factor - 0.5).abs() < 1e-12, "{belief:?}");
+}
+
+#[test]
+fn a_proposal_is_settled_once() {
+    let (_dir, store) = store();
+    let row = ProposalRow {
+        id: 0,
+        incident: IncidentUid("0190-a".to_owned()),
+        trace_id: Some(4),
+        proposal: proposal("0190-a"),
+        status: ProposalStatus::Pending,
+        made_at_ms: NOW_MS,
+        expires_ms: NOW_MS + 600_000,
+        settled_ms: None,
+        by: None,
+        reason: None,
+    };
+    let id = store.keep_proposal(&row).unwrap();
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.proposals(true).unwrap(), vec![ProposalRow { id, ..row.clone() }]);
+    let settle = |status| store.settle_proposal(id, status, "root", "seen", NOW_MS + 5);
+    assert!(matches!(settle(ProposalStatus::Executed), Err(StoreError::Settled { .. })), "it is not approved");
+    settle(ProposalStatus::Approved).unwrap();
+    let late = settle(ProposalStatus::Denied).unwrap_err().to_string();
+    expect!["proposal 1 is approved already; only one that is pending can become denied"].assert_eq(&late);
+    assert_eq!(reader.proposals(true).unwrap(), vec![]);
+    settle(ProposalStatus::Executed).unwrap();
+    let found = reader.proposal(id).unwrap().unwrap();
+    assert_eq!(found.status, ProposalStatus::Executed);
+    assert_eq!((found.by.as_deref(), found.settled_ms), (Some("root"), Some(NOW_MS + 5)));
+    let absent = store.settle_proposal(99, ProposalStatus::Denied, "root", "", NOW_MS).unwrap_err();
+    assert!(matches!(absent, StoreError::Absent { .. }));
+}
+
+#[test]
+fn permits_and_denials_say_who_what_and_by_which_rule() {
+    let (_dir, store) = store();
+    let denial = DenialRow {
+        id: 0,
+        at_ms: NOW_MS,
+        incident: Some(IncidentUid("0190-a".to_owned())),
+        trace_id: None,
+        who: "gemini".to_owned(),
+        action: renice(),
+        rule: "protected.comm".to_owned(),
+        reason: "sshd is protected".to_owned(),
+    };
+    let permit = PermitRow {
+        id: 0,
+        at_ms: NOW_MS,
+        incident: None,
+        trace_id: Some(3),
+        who: "root".to_owned(),
+        action: renice(),
+        command: "renice -n 10 -p 812".to_owned(),
+        rule: "commands.renice".to_owned(),
+        reason: "approved".to_owned(),
+    };
+    let (denied, permitted) = (store.keep_denial(&denial).unwrap(), store.keep_permit(&permit).unwrap());
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.denials(&AuditFilter::default()).unwrap(), vec![DenialRow { id: denied, ..denial }]);
+    assert_eq!(reader.permits(&AuditFilter::default()).unwrap(), vec![PermitRow { id: permitted, ..permit }]);
+    let of = AuditFilter { incident: Some("0190-a".to_owned()), ..AuditFilter::default() };
+    assert_eq!(reader.denials(&of).unwrap().len(), 1);
+    assert_eq!(reader.permits(&of).unwrap().len(), 0);
+}
+
+#[test]
+fn the_journal_holds_an_intent_whole_and_every_state_it_was_in() {
+    let (_dir, store) = store();
+    let (first, mut second) = (intent(NOW_MS), intent(NOW_MS + 1));
+    second.lease_until_ms = Some(NOW_MS + 60_000);
+    // An undo is never cut, however long it is.
+    second.undo = Undo::Nice {
+        process: ProcessId { pid: 812, start_ticks: 53_412 },
+        wrote: "10".to_owned(),
+        before: (0..5000)
+            .map(|tid| kernelsight::execute::undo::ThreadBefore { tid, start_ticks: 1, value: "0".to_owned() })
+            .collect(),
+    };
+    let (a, b) = (store.intend(&first).unwrap(), store.intend(&second).unwrap());
+    let unsettled = |store: &Store| -> Vec<i64> { store.unsettled().unwrap().iter().map(|row| row.id).collect() };
+    assert_eq!(unsettled(&store), [a, b]);
+    for id in [a, b] {
+        store.advance(id, JournalState::Done, "nice 0 -> 10", NOW_MS + 2).unwrap();
+    }
+    assert_eq!(unsettled(&store), [a, b]);
+    for id in [a, b] {
+        store.advance(id, JournalState::Kept, "resolved", NOW_MS + 3).unwrap();
+    }
+    assert_eq!(unsettled(&store), [b], "it is kept under a lease");
+    store.advance(b, JournalState::Undone, "nice 10 -> 0", NOW_MS + 4).unwrap();
+    assert_eq!(unsettled(&store), Vec::<i64>::new());
+    let row = store.get(b).unwrap().unwrap();
+    assert_eq!(row.intent, second);
+    assert_eq!((row.state, row.note.as_str(), row.changed_at_ms), (JournalState::Undone, "nice 10 -> 0", NOW_MS + 4));
+    let reader = store.reader().unwrap();
+    let states: Vec<JournalState> = reader.action_steps(b).unwrap().into_iter().map(|(state, ..)| state).collect();
+    assert_eq!(states, [JournalState::Intended, JournalState::Done, JournalState::Kept, JournalState::Undone]);
+    assert!(matches!(store.advance(99, JournalState::Done, "", 0), Err(JournalError::NoRow { id: 99 })));
+    assert_eq!(store.get(99).unwrap(), None);
+    let of = ActionFilter { incident: Some("0190-a".to_owned()), limit: Some(1), ..ActionFilter::default() };
+    assert_eq!(reader.actions(&of).unwrap()[0].id, b);
+}
+
+#[test]
+fn what_the_store_calls_unsettled_is_what_the_journal_does() {
+    let (_dir, store) = store();
+    for lease_until_ms in [None, Some(NOW_MS)] {
+        for state in JournalState::ALL {
+            let id = store.intend(&Intent { lease_until_ms, ..intent(NOW_MS) }).unwrap();
+            store.advance(id, state, "", NOW_MS).unwrap();
+            let row = store.get(id).unwrap().unwrap();
+            let listed = store.unsettled().unwrap().iter().any(|row| row.id == id);
+            assert_eq!(listed, row.is_unsettled(), "{state} with lease {lease_until_ms:?}");
+        }
+    }
+}
+
+#[test]
+fn a_setting_is_what_was_said_last_and_notes_stay() {
+    let (_dir, store) = store();
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.setting("autonomy").unwrap(), None);
+    store.keep_setting("autonomy", "copilot", "root", NOW_MS).unwrap();
+    store.keep_setting("autonomy", "guardian", "uid 1000", NOW_MS + 1).unwrap();
+    let setting = reader.setting("autonomy").unwrap().unwrap();
+    assert_eq!((setting.value.as_str(), setting.changed_by.as_str()), ("guardian", "uid 1000"));
+    store.keep_note("a crash was settled", NOW_MS).unwrap();
+    store.keep_note("another", NOW_MS).unwrap();
+    let notes: Vec<String> = reader.notes(10).unwrap().into_iter().map(|note| note.note).collect();
+    assert_eq!(notes, ["another", "a crash was settled"]);
+}
+
+#[test]
+fn a_reader_cannot_write() {
+    let (_dir, store) = store();
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = rusqlite::Connection::open_with_flags(store.path(), flags).unwrap();
+    assert!(connection.execute("DELETE FROM settings", []).is_err());
+    // What a reader sees is what was committed: it never waits for the writer, nor the writer for it.
+    let reader = store.reader().unwrap();
+    store.keep_signal(&signal(1));
+    store.flush().unwrap();
+    assert_eq!(reader.signals(&SignalFilter::default()).unwrap().len(), 1);
+}
+
+#[test]
+fn nobody_else_reads_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("a/state");
+    let (store, _) = Store::open(&state, Limits::default()).unwrap();
+    store.keep_note("x", NOW_MS).unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    let mut files: Vec<String> = fs::read_dir(&state)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| format!("{} {:o}", entry.file_name().to_string_lossy(), mode(&entry.path())))
+        .collect();
+    files.sort();
+    expect![[r#"
+        kernelsight.db 600
+        kernelsight.db-shm 600
+        kernelsight.db-wal 600
+        kernelsight.lock 600"#]]
+    .assert_eq(&files.join("\n"));
+    store.close().unwrap();
+}
+
+#[test]
+fn the_questions_asked_often_are_answered_from_an_index() {
+    let (_dir, store) = store();
+    let mut shown = String::new();
+    for (question, plan) in store.reader().unwrap().plans().unwrap() {
+        for step in &plan {
+            assert!(!step.starts_with("SCAN") || step.contains("USING"), "{question} reads a whole table: {step}");
+        }
+        shown += &format!("{question}: {}\n", plan.join("; "));
+    }
+    expect![[r#"
+        signals since: SEARCH s USING INDEX signals_by_time (last_seen_ms>?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH n USING INTEGER PRIMARY KEY (rowid=?)
+        signals open: SEARCH s USING INDEX signals_open (last_seen_ms>?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH n USING INTEGER PRIMARY KEY (rowid=?)
+        signals of types: SEARCH s USING INDEX signals_by_measure (measure_id=? AND last_seen_ms>?); LIST SUBQUERY 1; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH n USING INTEGER PRIMARY KEY (rowid=?); USE TEMP B-TREE FOR ORDER BY
+        signals of an entity: SEARCH s USING INDEX signals_by_entity (entity_id=? AND last_seen_ms>?); SCALAR SUBQUERY 1; SEARCH entities USING COVERING INDEX sqlite_autoindex_entities_1 (key=?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); REUSE SUBQUERY 1; SEARCH n USING INTEGER PRIMARY KEY (rowid=?)
+        incidents since: SEARCH incidents USING INDEX incidents_by_time (opened_ms>?)
+        incidents open: SEARCH incidents USING INDEX incidents_open (opened_ms>?)
+        incidents alike: SEARCH incidents USING INDEX incidents_by_fingerprint (fingerprint=? AND opened_ms>?)
+        incident by prefix: SEARCH incidents USING INDEX sqlite_autoindex_incidents_1 (uid>? AND uid<?)
+        traces since: SEARCH reasoning_traces USING INDEX traces_by_time (timestamp>?)
+        traces of an incident: SEARCH reasoning_traces USING INDEX traces_by_incident (incident=?)
+        traces alike: SEARCH reasoning_traces USING INDEX traces_by_action (action_type=? AND failure_mode=?)
+        actions since: SEARCH actions USING INDEX actions_by_time (made_at_ms>?)
+        actions of an incident: SEARCH actions USING INDEX actions_by_incident (incident=?)
+        actions unsettled: SCAN actions USING INDEX actions_unsettled
+        proposals pending: SCAN proposals USING INDEX proposals_pending
+        proposals: SCAN proposals USING INDEX proposals_by_time
+        denials: SEARCH denials USING INDEX denials_by_time (at_ms>?)
+        permits: SEARCH permits USING INDEX permits_by_time (at_ms>?)
+        percentiles: SEARCH minute_histograms USING PRIMARY KEY (measure_id=? AND class_id=? AND minute>? AND minute<?); SCALAR SUBQUERY 1; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=? AND measure=?); SCALAR SUBQUERY 2; SEARCH classes USING COVERING INDEX sqlite_autoindex_classes_1 (class=?)
+        baseline: SEARCH baselines USING PRIMARY KEY (measure_id=? AND class_id=?); SCALAR SUBQUERY 1; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=? AND measure=?); SCALAR SUBQUERY 2; SEARCH classes USING COVERING INDEX sqlite_autoindex_classes_1 (class=?)
+        points: SEARCH points USING PRIMARY KEY (entity_id=? AND measure_id=? AND minute>?); SCALAR SUBQUERY 1; SEARCH entities USING COVERING INDEX sqlite_autoindex_entities_1 (key=?); SCALAR SUBQUERY 2; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=? AND measure=?)
+        memory_metrics: SEARCH memory_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
+        load_metrics: SEARCH load_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
+        io_stats: SEARCH io_stats USING PRIMARY KEY (at_ms>? AND at_ms<?)
+        network_metrics: SEARCH network_metrics USING PRIMARY KEY (at_ms>? AND at_ms<?)
+        tcp_metrics: SEARCH tcp_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
+        swap_metrics: SEARCH swap_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
+        block_metrics: SEARCH block_metrics USING PRIMARY KEY (at_ms>? AND at_ms<?)
+        scheduler_metrics: SEARCH scheduler_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
+        syscall_metrics: SEARCH syscall_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
+        page_fault_metrics: SEARCH page_fault_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
+    "#]].assert_eq(&shown);
+}
+
+#[test]
+fn what_is_asked_of_a_closed_store_is_refused_at_once() {
+    let (_dir, store) = store();
+    let other = store.clone();
+    store.close().unwrap();
+    assert!(matches!(other.keep_note("x", NOW_MS), Err(StoreError::Closed)));
+    other.keep_signal(&signal(1));
+    assert_eq!(other.health().lost.get("signal_metadata"), Some(&1));
+}
