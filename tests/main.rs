@@ -4,13 +4,13 @@
 mod cli;
 mod cli_eyes;
 mod docket;
+mod door;
+mod door_guard;
+mod door_support;
 mod kernel_child;
 mod kernel_counters;
 mod kernel_decode;
 mod kernel_events;
-mod door;
-mod door_guard;
-mod door_support;
 mod kernel_load;
 mod kernel_tasks;
 mod store;

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod deny;
 pub mod doctor;
 pub mod incidents;
+pub mod policy;
 pub mod predict;
 pub mod proposals;
 pub mod signals;
@@ -53,13 +54,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run the agent in the foreground.
     /// Is all well: what works, what does not and why, what the agent costs.
     Status(status::Status),
     /// What is abnormal, now and lately.
     Signals(signals::Signals),
-    /// How each measure moves.
-    /// What happens if nobody acts.
     /// How each measure moves.
     Trends(trends::Trends),
     /// What happens if nobody acts.
@@ -81,6 +79,7 @@ pub enum Verb {
     /// What was done, and what it replaced.
     Actions(actions::Actions),
     /// Ask the policy what it would say; needs no daemon.
+    Policy(policy::Policy),
     /// What this machine has and lacks for the agent; needs no daemon.
     Doctor(doctor::Doctor),
     /// Time each program beside an empty one.
@@ -131,6 +130,9 @@ pub struct Context {
 /// Does what the command line says; the process exits with the answer.
 #[must_use]
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|role| role == "executor") {
+        return crate::execute::sandbox::executor_main();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -168,6 +170,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Undo(verb) => done(verb.run(&context)),
         Verb::Autonomy(verb) => done(verb.run(&context)),
         Verb::Actions(verb) => done(verb.run(&context)),
+        Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
         Verb::BenchProbes(verb) => done(verb.run(&context)),
         Verb::BenchStore(verb) => done(verb.run(&context)),
