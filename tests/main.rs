@@ -6,6 +6,8 @@ mod classify_faults;
 mod classify_gate;
 mod classify_machine;
 mod classify_thresholds;
+mod cli;
+mod cli_eyes;
 mod docket;
 mod door;
 mod door_guard;

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod deny;
 pub mod doctor;
 pub mod incidents;
+pub mod policy;
 pub mod predict;
 pub mod proposals;
 pub mod run;
@@ -80,6 +81,8 @@ pub enum Verb {
     Autonomy(autonomy::Autonomy),
     /// What was done, and what it replaced.
     Actions(actions::Actions),
+    /// Ask the policy what it would say; needs no daemon.
+    Policy(policy::Policy),
     /// What this machine has and lacks for the agent; needs no daemon.
     Doctor(doctor::Doctor),
     /// Time each program beside an empty one.
@@ -171,6 +174,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Undo(verb) => done(verb.run(&context)),
         Verb::Autonomy(verb) => done(verb.run(&context)),
         Verb::Actions(verb) => done(verb.run(&context)),
+        Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
         Verb::BenchProbes(verb) => done(verb.run(&context)),
         Verb::BenchStore(verb) => done(verb.run(&context)),
