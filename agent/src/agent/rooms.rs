@@ -35,13 +35,7 @@ impl Rooms {
     }
 
     pub(super) fn explain(&self, incident: &Incident, usual: Option<Baseline>) -> Explanation {
-        let threshold = self.threshold(incident.primary.signal_type, &incident.primary.measure);
-        let known = Known {
-            own_pid: std::process::id(),
-            baseline: usual,
-            medium_at: threshold.and_then(|threshold| threshold.levels[1]),
-            falling: threshold.is_some_and(|threshold| threshold.falling),
-        };
+        let known = Known { own_pid: std::process::id(), baseline: usual, thresholds: Some(&self.thresholds) };
         explain(incident, &self.daemon.look().view(), known)
     }
 
