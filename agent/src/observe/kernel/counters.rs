@@ -128,7 +128,9 @@ impl Counters {
         for (_, silent) in self.by_process.values_mut() {
             *silent += 1;
         }
-        let fresh: Vec<(wire::SampleKey, u64)> = self.samples.iter().filter_map(Result::ok).collect();
+        // The kernel evicts while this walks: a key may come twice, and the walk may begin anew.
+        let fresh: HashMap<wire::SampleKey, u64> =
+            self.samples.iter().take(2 * PROCESSES).filter_map(Result::ok).collect();
         for (key, count) in fresh {
             match self.samples.remove(&key) {
                 // Evicted meanwhile, and told already.
