@@ -25,3 +25,5 @@ mod store_bounds;
 mod store_crash;
 mod store_histogram;
 mod store_opening;
+mod store_rows;
+mod store_story;
