@@ -38,10 +38,9 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
         let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
         total.add(stage("lints", &mut place::cargo(&clippy), &log)?);
     }
-    let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
-    if let Some(filter) = &test.filter {
-        cargo.args(["--", filter]);
-    }
+    // Shown in the log only; a test that was skipped says so there, and is told below.
+    let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    cargo.args(&test.filter);
     total.add(stage("tests", &mut cargo, &log)?);
     if !test.no_faults && test.filter.is_none() {
         let (passed, failed) = faults::stage()?;
@@ -63,7 +62,7 @@ fn stage(name: &str, command: &mut Command, log: &Path) -> Result<Count> {
             count.passed = 1;
         }
         step.done(&format!("{name}: {} passed{}", count.passed, count.ignored_words()));
-        for skip in said.lines().filter(|line| line.trim_start().starts_with("skipped")) {
+        for skip in said.lines().filter(|line| line.trim_start().starts_with("skipped:")) {
             say::note(skip.trim());
         }
     } else {

@@ -14,6 +14,7 @@ pub mod incidents;
 pub mod policy;
 pub mod predict;
 pub mod proposals;
+pub mod run;
 pub mod signals;
 pub mod status;
 pub mod trace;
@@ -54,6 +55,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Run the agent in the foreground.
+    Run(run::Run),
     /// Is all well: what works, what does not and why, what the agent costs.
     Status(status::Status),
     /// What is abnormal, now and lately.
@@ -158,6 +161,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     let context = Context { socket: socket.clone().unwrap_or_else(default_socket), json, eyes: Eyes::of_terminal() };
     let done = |result: Result<(), CliError>| result.map(|()| ExitCode::SUCCESS);
     match verb {
+        Verb::Run(verb) => done(verb.run(&context, socket)),
         Verb::Status(verb) => done(verb.run(&context)),
         Verb::Signals(verb) => done(verb.run(&context)),
         Verb::Trends(verb) => done(verb.run(&context)),

@@ -107,7 +107,11 @@ fn group(claims: &[Claim], total: f64, contested: Contested, window: &Window, ti
         let most = claims.iter().map(|claim| claim.amount).fold(0.0, f64::max);
         let heavy: Vec<&ProcessTick> =
             claims.iter().filter(|claim| claim.amount >= most * MEMBER).map(|claim| claim.process).collect();
-        if heavy.len() > 1 && family::strangers(cgroup, &heavy, tick) == Some(0) {
+        let apart = family::strangers(cgroup, &heavy, tick).is_some_and(|strangers| match contested {
+            Contested::Cpu | Contested::Switches | Contested::MinorFaults | Contested::Syscalls => strangers.busy == 0,
+            _ => strangers.all == 0,
+        });
+        if heavy.len() > 1 && apart {
             let amount = claims.iter().map(|claim| claim.amount).sum();
             suspects.push((amount, of_group(cgroup, &heavy, amount, total, contested, window, tick)));
             claims.clear();
@@ -191,7 +195,8 @@ fn suspect(
         facts::of_cgroup(&mut numbers, cgroup);
     }
     if let Some(strangers) = family::strangers(path, members, tick) {
-        numbers.0.push(("cgroup_strangers".into(), strangers as f64));
+        numbers.0.push(("cgroup_strangers".into(), strangers.all as f64));
+        numbers.0.push(("cgroup_busy_strangers".into(), strangers.busy as f64));
     }
     let share = if total > 0.0 { (amount / total).clamp(0.0, 1.0) } else { 0.0 };
     let who = match &entity {

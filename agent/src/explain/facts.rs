@@ -29,38 +29,13 @@ pub(super) fn node(window: &Window) -> NodeFacts {
         load_one: node.load.as_ref().map(|load| load.one),
         cpu_busy_percent: busy,
         cpu_unseen_percent: busy.filter(|_| online > 0).map(|busy| (busy - seen / f64::from(online)).max(0.0)),
-        others_wait_percent: others_wait_percent(window),
+        others_wait_percent: window.others_wait_percent(),
         cpu_pressure_percent: pressure.map(|pressure| pressure.cpu.some_avg10_percent),
         memory_pressure_percent: pressure.map(|pressure| pressure.memory.some_avg10_percent),
         io_pressure_percent: pressure.map(|pressure| pressure.io.some_avg10_percent),
         forks_per_s: forks_per_s(window, tick),
         execs_per_s: tick.kernel.lifecycle.as_ref().and_then(|counted| Some(counted.execs as f64 / tick.seconds?)),
     }
-}
-
-/// Who uses this much of a CPU is none of those who wait for others.
-const OTHERS_BELOW_PERCENT: f64 = 50.0;
-/// Below this much of a CPU wanted by all of them, percent, their wait says nothing.
-const OTHERS_WANT_PERCENT: f64 = 1.0;
-
-/// How much those suffer who do not hog the CPU: 100 × wait / (wait + use) over processes that use less than half of
-/// one. Unlike CPU pressure and run-queue percentiles it does not count the wait of the hogs themselves, and so it
-/// falls when these are reniced or limited. None before the second sample, or where run delays are not told.
-#[must_use]
-pub fn others_wait_percent(window: &Window) -> Option<f64> {
-    let tick = window.now()?;
-    let (mut wait, mut used, mut told) = (0.0, 0.0, false);
-    for process in tick.processes.iter().filter(|process| !process.sample.kernel_thread) {
-        if let (Some(delay), Some(cpu)) = (process.run_delay_percent, process.cpu_percent) {
-            told = true;
-            if cpu < OTHERS_BELOW_PERCENT {
-                wait += delay;
-                used += cpu;
-            }
-        }
-    }
-    let wanted = wait + used;
-    told.then(|| if wanted < OTHERS_WANT_PERCENT { 0.0 } else { 100.0 * wait / wanted })
 }
 
 /// All that is known of one process.

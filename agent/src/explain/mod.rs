@@ -13,7 +13,6 @@ mod yardstick;
 
 pub use account::{Known, explain};
 pub use correlate::{Correlator, IncidentChange};
-pub use facts::others_wait_percent;
 pub use yardstick::Yardstick;
 
 use std::fmt;
@@ -180,6 +179,12 @@ impl Suspect {
     #[must_use]
     pub fn own_cgroup(&self) -> Option<&Text> {
         self.cgroup.as_ref().filter(|_| self.number("cgroup_strangers") == Some(0.0))
+    }
+
+    /// The cgroup in which it alone wants the CPU: a quota on it is felt by no one else.
+    #[must_use]
+    pub fn cgroup_it_keeps_busy(&self) -> Option<&Text> {
+        self.cgroup.as_ref().filter(|_| self.number("cgroup_busy_strangers") == Some(0.0))
     }
 }
 

@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Explanation, attribution::Contested};
-use crate::observe::{Entity, History, Signal, SignalType};
+use crate::observe::{Entity, History, Signal, SignalType, classify::Thresholds};
 
 /// The measure of those who wait for a CPU and do not hog it, as the classifier names it.
 const OTHERS_WAIT: &str = "others_wait_percent";
-/// From here on their wait is medium, percent.
-const OTHERS_WAIT_MEDIUM: f64 = 20.0;
+/// One tick of it says little.
+const LAST_VALUES: usize = 5;
 
 /// One measure of one entity, with its value now and where it would be medium.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,16 +42,24 @@ impl Yardstick {
     }
 
     /// The wait of those who suffer, where the primary measure counts that of the hogs too: no nice value and no quota
-    /// lowers such a measure, though they help. None while it is not kept in the history.
-    pub(super) fn of_others(primary: &Signal, history: &History, now: Option<f64>) -> Option<Self> {
-        let is_kept = || history.latest(SignalType::LoadMismatch, OTHERS_WAIT, &Entity::Node).is_some();
-        let value = now.filter(|_| counts_own_wait(primary) && is_kept())?;
+    /// lowers such a measure, though they help. Its value is the median of its last ones. None while nobody reads it.
+    pub(super) fn of_others(primary: &Signal, history: &History, thresholds: Option<&Thresholds>) -> Option<Self> {
+        if !counts_own_wait(primary) {
+            return None;
+        }
+        let signal_type = SignalType::LoadMismatch;
+        let medium_at = thresholds?.get(signal_type, OTHERS_WAIT)?.levels[1]?;
+        let mut last: Vec<f64> =
+            history.points(signal_type, OTHERS_WAIT, &Entity::Node).map(|point| point.value).collect();
+        let last = &mut last.split_off(last.len().saturating_sub(LAST_VALUES))[..];
+        last.sort_unstable_by(f64::total_cmp);
+        let value = *last.get(last.len() / 2)?;
         Some(Self {
-            signal_type: SignalType::LoadMismatch,
+            signal_type,
             measure: OTHERS_WAIT.to_owned(),
             entity: Entity::Node,
             value,
-            medium_at: OTHERS_WAIT_MEDIUM,
+            medium_at,
             falling: false,
         })
     }

@@ -60,7 +60,7 @@ pub(super) fn lower_priority(suspect: &Suspect) -> Option<Remedy> {
 /// A quota on the suspect's own cgroup, tight enough for the primary measure to be calm.
 pub(super) fn limit_cpu(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
     let used = suspect.number("cgroup_cpu_percent")?;
-    let cgroup = own_cgroup_of(suspect)?;
+    let cgroup = suspect.cgroup_it_keeps_busy().filter(|path| path.is_plain())?.as_str();
     let percent = quota(explanation, suspect, used);
     let action = action("limit_cgroup_cpu", [("cgroup", cgroup.into()), ("percent", percent.into())]);
     Some(Remedy { rung: Rung::Limit, action })

@@ -23,7 +23,7 @@ pub const SOURCE: Source = Source { name: "cgroups", start: || Box::new(CgroupsS
 /// Cgroups that moved and are read in full in one tick; more take turns.
 const MOVED_PER_TICK: usize = 64;
 /// Idle ones.
-const IDLE_PER_TICK: usize = 8;
+const IDLE_PER_TICK: usize = 2;
 /// Files that a reader keeps open.
 const KEPT_FILES: usize = 2;
 
@@ -55,7 +55,8 @@ impl Scrape for CgroupsSource {
         for (read_whole, same, at) in turns {
             let count = if same { &mut idle } else { &mut moved };
             let most = if same { IDLE_PER_TICK } else { MOVED_PER_TICK };
-            if read_whole.is_none() || *count < most {
+            let watched = context.watch_cgroups.contains(&self.readers[at].node.path);
+            if read_whole.is_none() || watched || *count < most {
                 *count += 1;
                 self.readers[at].read_whole(tree, tick, buffer)?;
             }
