@@ -249,17 +249,19 @@ fn trends_show_what_moves_beside_what_is_usual() {
     check(
         &trends::text(std::slice::from_ref(&answer), false, &eyes()),
         expect![[r#"
-        TYPE             MEASURE    OF                 NOW    A MINUTE    R²     USUAL (P50 TO P95)
-        memory_pressure  rss_bytes  process:812@53412  1 GiB  ↑ +100 MiB  0.992  191 MiB to 286 MiB
-        memory_pressure: 2 signals in 5 min, 1 open, high at the worst; some stood for 1 min 35 s in all; about process:python3 (2)."#]],
+            TYPE             MEASURE    OF                 NOW    A MINUTE    R²     USUAL (P50 TO P95)
+            memory_pressure  rss_bytes  python3 (pid 812)  1 GiB  ↑ +100 MiB  0.992  191 MiB to 286 MiB
+
+            memory_pressure: 2 signals in 5 min, 1 open, high at the worst; some stood for 1 min 35 s in all; about process:python3 (2)."#]],
     );
     check(
         &trends::text(&[answer], true, &eyes()),
         expect![[r#"
-        TYPE             MEASURE    OF                 NOW                      A MINUTE    R²     USUAL (P50 TO P95)
-        memory_pressure  rss_bytes  process:812@53412  1 GiB                    ↑ +100 MiB  0.992  191 MiB to 286 MiB
-        memory_pressure  rss_bytes  process:9@1        3 points, 10 are needed                     not known yet
-        memory_pressure: 2 signals in 5 min, 1 open, high at the worst; some stood for 1 min 35 s in all; about process:python3 (2)."#]],
+            TYPE             MEASURE    OF                 NOW                      A MINUTE    R²     USUAL (P50 TO P95)
+            memory_pressure  rss_bytes  python3 (pid 812)  1 GiB                    ↑ +100 MiB  0.992  191 MiB to 286 MiB
+            memory_pressure  rss_bytes  process 9@1        3 points, 10 are needed                     not known yet
+
+            memory_pressure: 2 signals in 5 min, 1 open, high at the worst; some stood for 1 min 35 s in all; about process:python3 (2)."#]],
     );
 }
 
@@ -300,14 +302,14 @@ fn a_prediction_shows_its_arithmetic() {
     check(
         &predict::text(&[answer], &eyes()),
         expect![[r#"
-        019a9b1c-2d3e  python3 (pid 812) eats the memory
-          OOM in 21 min if nothing is done
-          node memory: 35.2 % + 1.18 %/min reaches 60 % in 21.0 min, r² 0.92, 30 points
-          not known: what is usual is not known yet
+            019a9b1c-2d3e  python3 (pid 812) eats the memory
+              OOM in 21 min if nothing is done
+              node memory: 35.2 % + 1.18 %/min reaches 60 % in 21.0 min, r² 0.92, 30 points
+              not known: what is usual is not known yet
 
-        If every line goes on as it does:
-        TYPE             MEASURE                         NOW    A MINUTE  IN 30 MIN  HOW SURE
-        memory_pressure  rss_bytes of process:812@53412  1 GiB  +100 MiB  3.91 GiB   r² 0.992, 60 points"#]],
+            If every line goes on as it does:
+            TYPE             MEASURE                         NOW    A MINUTE  IN 30 MIN  HOW SURE
+            memory_pressure  rss_bytes of python3 (pid 812)  1 GiB  +100 MiB  3.91 GiB   r² 0.992, 60 points"#]],
     );
     let calm = simulate_scenario::Answer {
         signal_type: SignalType::Scheduler,
@@ -361,6 +363,16 @@ fn news_are_one_line_each() {
         10:00:00  note      an action of the run before was taken back
         10:00:00  event     {"at_ns":5,"process":{"pid":812,"start_ticks":53412},"comm":"python3","cgroup_id":1,"event":"rss_step","rss_bytes":1073741824}"#]],
     );
+}
+
+#[test]
+fn a_line_of_news_is_no_wider_than_the_terminal() {
+    let long = News::Note { text: "word ".repeat(100) };
+    for (width, columns) in [(None, 240), (Some(60), 60)] {
+        let line = strip_str(&watch::line(&long, &Eyes { width, ..eyes() })).to_string();
+        assert_eq!(line.chars().count(), columns, "{line}");
+        assert!(line.ends_with('…'));
+    }
 }
 
 #[test]

@@ -287,3 +287,12 @@ fn a_follower_that_is_too_slow_is_told_how_much_it_lost() {
 fn nix_name() -> String {
     kernelsight::serve::peer::name(nix::unistd::getuid())
 }
+
+#[test]
+fn root_is_admin_and_a_user_without_the_groups_is_nobody() {
+    use kernelsight::serve::peer::role;
+    use nix::unistd::{Gid, Uid};
+    assert_eq!(role(Uid::from_raw(0), Gid::from_raw(0)), Role::Admin);
+    // An id that no user database has, in no group of ours.
+    assert_eq!(role(Uid::from_raw(3_999_999_999), Gid::from_raw(3_999_999_999)), Role::Nobody);
+}
