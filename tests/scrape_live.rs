@@ -519,6 +519,39 @@ fn a_v2_hierarchy_is_read_by_its_files() {
 }
 
 #[test]
+fn a_cgroup_in_trouble_is_read_in_full_every_tick_and_idle_ones_in_turns() {
+    let root = tempfile::tempdir().unwrap();
+    let put = |cgroup: &str, file: &str, text: &str| fs::write(root.path().join(cgroup).join(file), text).unwrap();
+    for at in 0..10 {
+        let name = format!("idle{at}");
+        fs::create_dir(root.path().join(&name)).unwrap();
+        put(&name, "pids.current", "1\n");
+        put(&name, "pids.max", "max\n");
+        put(&name, "pids.events", "max 0\n");
+    }
+    let mountinfo = format!("31 23 0:28 / {} rw - cgroup2 cgroup2 rw\n", root.path().display());
+    let mounts = CgroupMounts::parse(Document::new("mountinfo", mountinfo.as_bytes())).unwrap();
+    let mut scraper = Scraper::of(&[cgroups::SOURCE]).with_cgroup_mounts(mounts);
+    let refused = |sample: &Sample, path: &str| {
+        let cgroup = sample.cgroups.iter().find(|cgroup| cgroup.path.as_str() == path).unwrap();
+        cgroup.pids.as_ref().unwrap().refused
+    };
+    scraper.sample(None);
+    // Every one is looked at within as many ticks as its turn takes: eleven cgroups, two a tick.
+    put("idle7", "pids.events", "max 1\n");
+    let found = (0..6).position(|_| refused(&scraper.sample(None), "/idle7") == 1);
+    assert!(found.is_some());
+    // And from then on at once, as long as it goes on.
+    for hits in 2..6 {
+        put("idle7", "pids.events", &format!("max {hits}\n"));
+        assert_eq!(refused(&scraper.sample(None), "/idle7"), hits);
+    }
+    scraper.context.watch_cgroups.insert(Text::from("/idle3"));
+    put("idle3", "pids.events", "max 9\n");
+    assert_eq!(refused(&scraper.sample(None), "/idle3"), 9, "so is one that is watched");
+}
+
+#[test]
 fn cgroups_beyond_the_most_are_counted_and_the_deepest_left_out() {
     let root = tempfile::tempdir().unwrap();
     for at in 0..CGROUPS_PER_SAMPLE {
