@@ -10,23 +10,23 @@ use kernelsight::{
         eyes::{self, Eyes},
         incidents, predict, proposals, signals, status, trace, trends, watch,
     },
-    decide::{Confidence, ConfidencePart, Decision, Prediction, Proposal},
-    execute::{ActionRequest, Intent, JournalRow, JournalState, Undo},
-    explain::{Baseline, Direction, IncidentStatus, Trend},
+    explain::IncidentStatus,
     live::{Autonomy, News, PartState},
-    observe::{Entity, Event, ProcessId, Severity, SignalType, event::What},
+    observe::{Event, ProcessId, Severity, SignalType, event::What},
     reflect::{Phase, TraceStep},
     simulate::{Forecast, Projection},
-    store::{ProposalRow, ProposalStatus},
+    store::ProposalStatus,
     tools::{
         get_incident, list_actions, list_incidents, list_proposals, list_traces, query_signals, set_autonomy,
         simulate_scenario, summarize_trends,
     },
     verify::Verdict,
 };
-use serde_json::json;
 
-use crate::door_support::{NOW_MS, incident, outcome, signal, status as daemon_status};
+use crate::{
+    cli_values::{action, head, proposal, rising, usual},
+    door_support::{NOW_MS, incident, outcome, signal, status as daemon_status},
+};
 
 fn eyes() -> Eyes {
     Eyes { now_ms: NOW_MS, zone: TimeZone::UTC, width: None }
@@ -457,106 +457,4 @@ fn numbers_are_said_as_people_say_them() {
     assert_eq!(times, ["250 ms", "12 s", "1 min", "3 min 5 s", "2 h 10 min", "3 d 4 h"]);
     assert_eq!(eyes().when(NOW_MS - 86_400_000), "2026-11-20 10:00:00 (1 d ago)");
     assert_eq!(eyes().ago(NOW_MS + 90_000), "in 1 min 30 s");
-}
-
-fn head() -> list_traces::Head {
-    list_traces::Head {
-        trace_id: 12,
-        incident: incident().uid,
-        timestamp: NOW_MS - 9000,
-        observation: "memory grows".to_owned(),
-        hypothesis: "memory_leak by python3 (pid 812)".to_owned(),
-        recommended_action: "limit_cgroup_memory cgroup=/x bytes=1073741824".to_owned(),
-        confidence: 0.87,
-        verdict: Some(Verdict::Resolved),
-        denied: None,
-        undone: false,
-        closed_ms: Some(NOW_MS),
-    }
-}
-
-fn request() -> ActionRequest {
-    ActionRequest {
-        action_type: "lower_process_priority".to_owned(),
-        params: json!({ "pid": 812, "priority": 10 }).as_object().unwrap().clone(),
-    }
-}
-
-fn process() -> Entity {
-    Entity::Process { id: ProcessId { pid: 812, start_ticks: 53_412 }, comm: "python3".into() }
-}
-
-fn proposal() -> ProposalRow {
-    ProposalRow {
-        id: 7,
-        incident: incident().uid,
-        trace_id: Some(12),
-        proposal: Proposal {
-            incident: incident().uid,
-            author: "rules".to_owned(),
-            hypotheses: Vec::new(),
-            decision: Decision::Act {
-                action: request(),
-                prediction: Prediction {
-                    signal_type: SignalType::LoadMismatch,
-                    measure: "run_queue_p99_ns".to_owned(),
-                    entity: process(),
-                    before: 9e6,
-                    after: 1e6,
-                    lower_is_better: true,
-                    within_s: 15,
-                    statement: "run-queue p99 falls from 9 ms to 1 ms within 15 s".to_owned(),
-                },
-            },
-            justification: "python3 takes 97 % of a CPU that others wait for".to_owned(),
-            confidence: Confidence::of(vec![
-                ConfidencePart { name: "evidence".to_owned(), factor: 0.9 },
-                ConfidencePart { name: "past success".to_owned(), factor: 0.95 },
-            ]),
-        },
-        status: ProposalStatus::Pending,
-        made_at_ms: NOW_MS - 30_000,
-        expires_ms: NOW_MS + 570_000,
-        settled_ms: None,
-        by: None,
-        reason: None,
-    }
-}
-
-fn action() -> JournalRow {
-    JournalRow {
-        id: 3,
-        intent: Intent {
-            incident: Some(incident().uid),
-            author: "rules".to_owned(),
-            approved_by: Some("ann".to_owned()),
-            rule: "renice".to_owned(),
-            action: request(),
-            command: "renice -n 10 -p 812".to_owned(),
-            target: "python3 (pid 812)".to_owned(),
-            undo: Undo::Nothing { why: "a test".to_owned() },
-            boot_id: String::new(),
-            lease_until_ms: Some(NOW_MS + 600_000),
-            made_at_ms: NOW_MS - 20_000,
-        },
-        state: JournalState::Kept,
-        note: "resolved".to_owned(),
-        changed_at_ms: NOW_MS,
-    }
-}
-
-fn rising() -> Trend {
-    Trend {
-        measure: "rss_bytes".to_owned(),
-        current: 1_073_741_824.0,
-        slope_per_min: 104_857_600.0,
-        r_squared: 0.992,
-        direction: Direction::Rising,
-        points: 60,
-        span_s: 60.0,
-    }
-}
-
-fn usual() -> Baseline {
-    Baseline { samples: 300, p50: 2e8, p75: 2.5e8, p95: 3e8, p99: 4e8, volatility: 1e7 }
 }
