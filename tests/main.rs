@@ -8,6 +8,7 @@ mod classify_machine;
 mod classify_thresholds;
 mod cli;
 mod cli_eyes;
+mod cli_values;
 mod docket;
 mod door;
 mod door_guard;
