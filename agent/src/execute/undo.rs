@@ -102,7 +102,7 @@ impl Executor {
             Undo::Throttle { process } => {
                 let said = self.end_throttle(id);
                 let mut taken = self.signal_back(*process, Signal::Continue)?;
-                if taken.state == JournalState::LeftAlone {
+                if find(*process)?.is_some() {
                     taken.state = JournalState::Undone;
                     taken.note = "the throttling ended, and the process runs".to_owned();
                 }
@@ -190,7 +190,7 @@ impl Executor {
         };
         if process.is_stopped() == wanted {
             let state = if wanted { "is stopped" } else { "runs" };
-            return Ok(TakenBack::nothing(JournalState::LeftAlone, format!("the process {state} already: left alone")));
+            return Ok(TakenBack::void(&format!("the process {state} as before")));
         }
         let command = Command::Kill { signal, pid: id.pid };
         let output = self.put_back(&command, Some(&process), None)?;

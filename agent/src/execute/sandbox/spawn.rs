@@ -87,7 +87,6 @@ pub enum Probe {
     /// Says its own user, capabilities, filters and descriptors, as the kernel shows them.
     Status,
     OpenFile,
-    OpenFileWhileReadingProc,
     Connect,
     Execute,
     Fork,
@@ -167,7 +166,7 @@ impl Launcher {
     pub(in crate::execute) fn probe(&self, power: Power, probe: Probe) -> Result<Confined, SandboxError> {
         let name = match probe {
             Probe::Status => "status",
-            Probe::OpenFile | Probe::OpenFileWhileReadingProc => "open",
+            Probe::OpenFile => "open",
             Probe::Connect => "connect",
             Probe::Execute => "execute",
             Probe::Fork => "fork",
