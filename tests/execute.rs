@@ -7,7 +7,7 @@ use kernelsight::live::Autonomy;
 use serde_json::json;
 
 use crate::{
-    execute_support::{Bench, Cgroup, Target, is_root, request, sysctl},
+    execute_support::{Bench, Cgroup, Target, is_root, request, sysctl, until},
     store::NOW_MS,
 };
 
@@ -102,16 +102,16 @@ fn a_process_is_paused_and_resumed() {
     }
     let (bench, target) = (Bench::new(), Target::idle());
     let paused = bench.act("pause_process", json!({ "pid": target.pid() }));
-    assert_eq!(target.state(), 'T');
+    target.comes_to_stand();
     assert_eq!(paused.lease_until_ms, Some(NOW_MS + 300_000));
     let denied = bench.judge("pause_process", json!({ "pid": target.pid() })).unwrap_err();
     assert_eq!(denied.to_string(), format!("process {} is stopped already", target.pid()));
     let resumed = bench.act("resume_process", json!({ "pid": target.pid() }));
-    assert_eq!(target.state(), 'S');
+    target.comes_to_run();
     bench.undo(&resumed).unwrap();
-    assert_eq!(target.state(), 'T');
+    target.comes_to_stand();
     bench.undo(&paused).unwrap();
-    assert_eq!(target.state(), 'S');
+    target.comes_to_run();
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_throttling_executor_that_is_killed_leaves_nobody_stopped() {
     }
     let (bench, target) = (Bench::new(), Target::spinning());
     let outcome = bench.act("throttle_cpu", json!({ "pid": target.pid(), "limit": 1 }));
-    until(|| target.state() == 'T');
+    target.comes_to_stand();
     let executor = child_of_this_test(&format!("cpulimit -p {} -l 1", target.pid()));
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(executor), nix::sys::signal::Signal::SIGKILL).unwrap();
     until(|| !bench.executor.expire_leases(&bench.store, NOW_MS).unwrap().is_empty());
@@ -171,7 +171,7 @@ fn a_throttled_process_is_let_go_when_the_daemon_is_gone() {
     }
     let (bench, target) = (Bench::new(), Target::spinning());
     bench.act("throttle_cpu", json!({ "pid": target.pid(), "limit": 1 }));
-    until(|| target.state() == 'T');
+    target.comes_to_stand();
     drop(bench);
     until(|| target.state() != 'T');
     std::thread::sleep(std::time::Duration::from_millis(300));
@@ -348,7 +348,7 @@ fn without_a_journal_nothing_is_done() {
         refused.to_string(),
         "nothing was done, because its undo could not be written: the journal could not keep the intent: the disk is full"
     );
-    assert_eq!(target.state(), 'S');
+    target.comes_to_run();
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn what_the_journal_could_not_be_told_is_taken_back() {
         refused.to_string(),
         "it was done, but the journal could not be told: the journal has no row 1; stopped -> running"
     );
-    assert_eq!(target.state(), 'S');
+    target.comes_to_run();
 }
 
 #[test]
@@ -440,14 +440,4 @@ fn child_of_this_test(ends_with: &str) -> i32 {
             String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ").ends_with(ends_with)
         })
         .unwrap()
-}
-
-fn until(holds: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    panic!("it did not come to hold in 10 s");
 }

@@ -137,6 +137,16 @@ impl Target {
         stat(self.pid(), self.pid())[0].chars().next().unwrap()
     }
 
+    /// Waits until it stands stopped.
+    pub(crate) fn comes_to_stand(&self) {
+        until(|| self.state() == 'T');
+    }
+
+    /// Waits until it is not stopped.
+    pub(crate) fn comes_to_run(&self) {
+        until(|| matches!(self.state(), 'S' | 'R'));
+    }
+
     pub(crate) fn start_ticks(&self) -> u64 {
         stat(self.pid(), self.pid())[19].parse().unwrap()
     }
@@ -266,6 +276,17 @@ impl Drop for Cgroup {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Waits for what the kernel does in its own time.
+pub(crate) fn until(holds: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it did not come to hold in 10 s");
 }
 
 pub(crate) fn sysctl(path: &str) -> String {
