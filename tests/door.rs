@@ -203,7 +203,7 @@ fn signals_are_found_open_and_past_by_severity_and_type() {
     let house = House::open(Role::Viewer);
     let open = signal();
     let mut past = signal();
-    let now = kernelsight::tools::ask::now_ms();
+    let now = kernelsight::clock::now_ms();
     (past.id, past.first_seen_ms, past.last_seen_ms, past.closed_ms) =
         (2, now - 90_000, now - 60_000, Some(now - 60_000));
     house.daemon.change().signals = vec![open];

@@ -1,6 +1,13 @@
 //! Every test of the agent: one binary, one module a part.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod classify;
+mod classify_faults;
+mod classify_gate;
+mod classify_machine;
+mod classify_thresholds;
+mod cli;
+mod cli_eyes;
 mod docket;
 mod door;
 mod door_guard;
@@ -16,6 +23,8 @@ mod kernel_events;
 mod kernel_load;
 mod kernel_tasks;
 mod policy;
+mod scrape_live;
+mod scrape_parsers;
 mod store;
 mod store_bounds;
 mod store_crash;

@@ -1,14 +1,307 @@
-//! spine
+//! The spine: all that happens, in the order of the loop. It alone knows every room.
+
 pub mod docket;
 mod eyes;
+mod orders;
+mod remedy;
+mod rooms;
 mod standing;
-use crate::{observe::classify::ThresholdsError, store::StoreError};
+
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{broadcast, mpsc, oneshot},
+    task::{self, JoinHandle, JoinSet},
+    time::{Interval, MissedTickBehavior, interval, timeout},
+};
+
+use self::{
+    docket::{Docket, Ending},
+    eyes::Eyes,
+    remedy::Pass,
+    rooms::Rooms,
+    standing::Standing,
+};
+use crate::{
+    clock::now_ms,
+    config::{Settings, StoreSettings},
+    decide::rules::Rules,
+    execute::{ExecuteError, Executor, Policy, PolicyError},
+    explain::{Correlator, IncidentChange, IncidentStatus, IncidentUid},
+    live::{Daemon, News, Order},
+    observe::{
+        Event,
+        classify::{Change, Thresholds, ThresholdsError},
+    },
+    serve::{self, SocketError},
+    store::{Limits, Store, StoreError},
+    verify::Verdict,
+};
+
+/// How often the ordinary ring is drained.
+const DRAIN_EVERY: Duration = Duration::from_millis(100);
+/// How often leases and proposals are looked at, baselines read anew, and the standing of every part told.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+/// How long passes that are at work are waited for when the daemon stops; what is unverified then is taken back.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// News that a follower may be behind.
+const NEWS: usize = 4096;
+/// Orders that may wait.
+const ORDERS: usize = 64;
+
+/// Why the daemon could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error(transparent)]
     Thresholds(#[from] ThresholdsError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("signals of the system cannot be received: {source}")]
+    Signals { source: io::Error },
     #[error("the urgent ring cannot be watched: {source}")]
-    Ring { source: std::io::Error },
+    Ring { source: io::Error },
+}
+
+/// Runs the agent until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the policies are wrong, or the database or the socket cannot be had; nothing later ends it.
+pub async fn run(settings: Settings) -> Result<(), AgentError> {
+    let agent = Agent::start(&settings)?;
+    let (close_door, closed) = oneshot::channel::<()>();
+    let daemon = agent.rooms.daemon.clone();
+    let door = tokio::spawn(async move {
+        let closed = async { drop(closed.await) };
+        serve::serve(daemon, &settings, closed).await
+    });
+    let ended = agent.turn(door).await;
+    drop(close_door);
+    ended
+}
+
+struct Agent {
+    rooms: Arc<Rooms>,
+    eyes: Eyes,
+    correlator: Correlator,
+    docket: Docket,
+    standing: Standing,
+    orders: mpsc::Receiver<Order>,
+    passes: JoinSet<Pass>,
+    /// The incident of each pass, in case it does not come back.
+    at_work: HashMap<task::Id, IncidentUid>,
+    tick_every: Duration,
+    /// Whether a pass died, so that the journal has to be settled once no other is at work.
+    died: bool,
+}
+
+impl Agent {
+    fn start(settings: &Settings) -> Result<Self, AgentError> {
+        let thresholds =
+            Thresholds::load(settings.policies.as_ref().map(|dir| dir.join("thresholds.toml")).as_deref())?;
+        let policy = Policy::load(settings.policies.as_deref())?;
+        let (store, opening) = Store::open(&settings.state_dir, limits(settings))?;
+        let mut notes = opening.notes;
+        let policy = Arc::new(policy);
+        let executor = Executor::new(Arc::clone(&policy))?;
+        notes.extend(executor.settle(&store, now_ms())?);
+        for note in &notes {
+            store.keep_note(note, now_ms())?;
+        }
+        let (orders_in, orders) = mpsc::channel(ORDERS);
+        let daemon = Daemon { live: Arc::default(), store, orders: orders_in, news: broadcast::channel(NEWS).0 };
+        let eyes = Eyes::open(thresholds.clone(), &daemon.store)?;
+        standing::begin(&daemon, settings, &eyes, notes)?;
+        Ok(Self {
+            rooms: Arc::new(Rooms { daemon, reasoner: Arc::new(Rules), policy, executor, thresholds }),
+            eyes,
+            correlator: Correlator::new(std::process::id()),
+            docket: Docket::default(),
+            standing: Standing::default(),
+            orders,
+            passes: JoinSet::new(),
+            at_work: HashMap::new(),
+            tick_every: Duration::from_millis(settings.tick_ms),
+            died: false,
+        })
+    }
+
+    /// One turn after the other: whatever comes next.
+    async fn turn(mut self, mut door: JoinHandle<Result<(), SocketError>>) -> Result<(), AgentError> {
+        let listen = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
+        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let (mut tick, mut drain, mut housekeeping) =
+            (every(self.tick_every), every(DRAIN_EVERY), every(HOUSEKEEPING_EVERY));
+        loop {
+            tokio::select! {
+                events = self.eyes.urgent() => self.react(events),
+                _ = tick.tick() => self.tick(),
+                _ = drain.tick() => self.eyes.drain(&self.rooms.daemon),
+                Some(order) = self.orders.recv() => self.obey(order),
+                Some(pass) = self.passes.join_next_with_id() => self.close(pass),
+                _ = housekeeping.tick() => self.keep_house(),
+                closed = &mut door => return closed.unwrap_or(Ok(())).map_err(AgentError::from),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        self.stop().await
+    }
+
+    /// Observe: a second has passed.
+    fn tick(&mut self) {
+        let daemon = self.rooms.daemon.clone();
+        let mut live = daemon.change();
+        let changes = self.eyes.tick(&mut live);
+        let incidents = self.correlator.apply(changes.iter().map(Change::signal), &live.view());
+        live.incidents = self.correlator.open().to_vec();
+        self.standing.tick(&mut live, &self.eyes);
+        if let Some(tick) = live.window.now() {
+            daemon.store.keep_tick(tick);
+        }
+        for (signal_type, measure, entity, value) in self.eyes.readings() {
+            daemon.store.keep_reading(live.status.now_ms, *signal_type, measure, entity, *value);
+        }
+        drop(live);
+        self.tell(changes, incidents);
+        self.take_up();
+    }
+
+    /// Observe: something urgent happened just now.
+    fn react(&mut self, events: Vec<Event>) {
+        let daemon = self.rooms.daemon.clone();
+        let mut live = daemon.change();
+        let mut changes = Vec::new();
+        for event in events {
+            changes.extend(self.eyes.react(event, &mut live, &daemon));
+        }
+        let incidents = self.correlator.apply(changes.iter().map(Change::signal), &live.view());
+        live.incidents = self.correlator.open().to_vec();
+        drop(live);
+        self.tell(changes, incidents);
+        self.take_up();
+    }
+
+    /// Keeps what changed and tells those who follow.
+    fn tell(&mut self, changes: Vec<Change>, incidents: Vec<IncidentChange>) {
+        let daemon = &self.rooms.daemon;
+        for change in changes {
+            daemon.store.keep_signal(change.signal());
+            daemon.tell(match change {
+                Change::Opened(signal) => News::SignalOpened { signal },
+                Change::Changed(signal) => News::SignalChanged { signal },
+                Change::Closed(signal) => News::SignalClosed { signal },
+            });
+        }
+        for change in incidents {
+            let (incident, opened) = match change {
+                IncidentChange::Opened(incident) => (incident, true),
+                IncidentChange::Changed(incident) | IncidentChange::Closed(incident) => (incident, false),
+            };
+            self.rooms.keep_incident(&incident);
+            daemon.tell(if opened { News::IncidentOpened { incident } } else { News::IncidentChanged { incident } });
+        }
+    }
+
+    /// Sends the incidents that are due through the other six steps, each in a pass of its own.
+    fn take_up(&mut self) {
+        for (incident, tried) in self.docket.due(self.correlator.open(), now_ms()) {
+            let baseline = self.eyes.baseline(&incident.primary);
+            self.set_status(&incident.uid, IncidentStatus::Working);
+            let (rooms, uid) = (Arc::clone(&self.rooms), incident.uid.clone());
+            let pass = async move { rooms.remedy(incident, tried, baseline).await };
+            self.at_work.insert(self.passes.spawn(pass).id(), uid);
+        }
+    }
+
+    /// A pass came back, or died.
+    fn close(&mut self, joined: Result<(task::Id, Pass), task::JoinError>) {
+        let id = joined.as_ref().map_or_else(task::JoinError::id, |(id, _)| *id);
+        let Some(uid) = self.at_work.remove(&id) else { return };
+        let ending = match joined {
+            Ok((_, mut pass)) => {
+                if pass.ending != Ending::LeftAlone || self.docket.is_new(&uid, pass.conclusion()) {
+                    self.rooms.keep_trace(&mut pass.trace);
+                }
+                pass.ending
+            }
+            Err(error) => {
+                tracing::error!(%error, incident = %uid, "a pass of the loop died; the journal settles what it did");
+                self.died = true;
+                Ending::LeftAlone
+            }
+        };
+        self.set_status(&uid, status_after(&ending));
+        self.docket.close(&uid, ending, now_ms());
+    }
+
+    fn set_status(&mut self, uid: &IncidentUid, status: IncidentStatus) {
+        if !self.correlator.set_status(uid, status) {
+            return;
+        }
+        let open = self.correlator.open();
+        let Some(incident) = open.iter().find(|incident| incident.uid == *uid).cloned() else { return };
+        self.rooms.daemon.change().incidents = open.to_vec();
+        self.rooms.keep_incident(&incident);
+        self.rooms.daemon.tell(News::IncidentChanged { incident });
+    }
+
+    /// What need not be done at once: leases, proposals that waited too long, baselines, the standing of every part.
+    fn keep_house(&mut self) {
+        let daemon = self.rooms.daemon.clone();
+        if let Err(error) = self.eyes.recall(&daemon.store) {
+            tracing::warn!(%error, "baselines could not be read; the last ones serve on");
+        }
+        standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store);
+        self.expire_proposals();
+        let settle = self.died && self.passes.is_empty();
+        self.died &= !settle;
+        let rooms = Arc::clone(&self.rooms);
+        task::spawn_blocking(move || {
+            rooms.expire_leases();
+            if settle {
+                rooms.settle_journal();
+            }
+        });
+    }
+
+    /// Ends what runs, takes back what nobody will verify, and writes all that waits.
+    async fn stop(mut self) -> Result<(), AgentError> {
+        let all = async { while self.passes.join_next().await.is_some() {} };
+        if timeout(STOP_WITHIN, all).await.is_err() {
+            self.passes.shutdown().await;
+        }
+        let rooms = Arc::clone(&self.rooms);
+        if let Err(error) = task::spawn_blocking(move || rooms.settle_journal()).await {
+            tracing::error!(%error, "the journal is settled by the next start");
+        }
+        self.rooms.daemon.store.flush()?;
+        Ok(())
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let StoreSettings { max_bytes, metrics_hours, signals_days, traces_days } = settings.store;
+    Limits { max_bytes, metrics_hours, signals_days, traces_days, ..Limits::default() }
+}
+
+fn status_after(ending: &Ending) -> IncidentStatus {
+    match ending {
+        Ending::Acted { verdict: Verdict::Resolved, .. } => IncidentStatus::Resolved,
+        Ending::Acted { .. } => IncidentStatus::Open,
+        Ending::AwaitsApproval => IncidentStatus::AwaitingApproval,
+        Ending::Refused { .. } | Ending::LeftAlone => IncidentStatus::NeedsHuman,
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

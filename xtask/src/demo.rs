@@ -25,6 +25,8 @@ const TIME: Duration = Duration::from_secs(85);
 const WARM_UP: Duration = Duration::from_secs(5);
 /// The second onset comes after the first, so that each story can be told apart.
 const APART: Duration = Duration::from_secs(8);
+/// After both verdicts, for the service beside them to show that it is served again.
+const RELIEF: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(250);
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -102,6 +104,10 @@ fn show(client: &Client, json: bool, begun: Instant) -> Result<(Vec<Act>, Runnin
             sampled = Instant::now();
             victim.sample();
         }
+        thread::sleep(POLL);
+    }
+    let relieved = Instant::now();
+    while relieved.elapsed() < RELIEF && begun.elapsed() < TIME {
         thread::sleep(POLL);
     }
     victim.sample();

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::AgentError;
 use crate::{
     clock::now_ms,
-    config::Settings,
     explain::Baseline,
     live::{Daemon, Live, News, Part, PartState},
     observe::{
@@ -39,10 +38,8 @@ pub(super) struct Eyes {
 }
 
 impl Eyes {
-    /// Loads the programs, begins the sources and reads the thresholds. Within a tokio runtime.
-    pub(super) fn open(settings: &Settings, store: &Store) -> Result<Self, AgentError> {
-        let thresholds =
-            Thresholds::load(settings.policies.as_ref().map(|dir| dir.join("thresholds.toml")).as_deref())?;
+    /// Loads the programs and begins the sources. Within a tokio runtime.
+    pub(super) fn open(thresholds: Thresholds, store: &Store) -> Result<Self, AgentError> {
         let mut kernel = Kernel::load(&kernel::Settings::default());
         let events = kernel.events().map_err(|source| AgentError::Ring { source })?;
         let first_id = store.reader()?.next_signal_id()?;

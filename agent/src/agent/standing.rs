@@ -2,15 +2,39 @@
 
 use std::collections::VecDeque;
 
+use clap::ValueEnum as _;
+
 use super::eyes::Eyes;
 use crate::{
     clock::now_ms,
-    live::{Live, Part, PartState, Status},
-    store::Store,
+    config::Settings,
+    live::{Autonomy, Daemon, Live, Part, PartState, Status},
+    store::{Store, StoreError},
 };
 
+/// The setting under which the autonomy level is kept over restarts.
+pub(super) const AUTONOMY: &str = "autonomy";
 /// The agent's own CPU share is told over so many ticks.
 const OWN_TICKS: usize = 60;
+
+/// The status before the first tick: who it is, at what level, what was found at start.
+pub(super) fn begin(daemon: &Daemon, settings: &Settings, eyes: &Eyes, notes: Vec<String>) -> Result<(), StoreError> {
+    let now_ms = now_ms();
+    let kept = daemon.store.reader()?.setting(AUTONOMY)?;
+    let kept = kept.and_then(|setting| Autonomy::from_str(&setting.value, false).ok());
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started_ms: now_ms,
+        now_ms,
+        autonomy: settings.autonomy.or(kept).unwrap_or_default(),
+        notes,
+        ..Status::default()
+    };
+    parts(&mut status, eyes, &daemon.store);
+    daemon.change().status = status;
+    Ok(())
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Standing {

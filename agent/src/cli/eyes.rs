@@ -1,12 +1,12 @@
 //! Text for eyes: tables as wide as the terminal, times as local and relative, bytes and durations as people say them.
 
-use std::{io::IsTerminal, time::SystemTime};
+use std::io::IsTerminal;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::observe::Severity;
+use crate::{clock::now_ms, observe::Severity};
 
 /// What the text is made for: when, where on earth, and how wide.
 #[derive(Clone, Debug)]
@@ -92,14 +92,6 @@ impl Eyes {
             s => format!("{} ago", duration(s)),
         }
     }
-}
-
-/// Unix time, ms.
-#[must_use]
-pub fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// `850 ms`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`.

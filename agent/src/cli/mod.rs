@@ -11,8 +11,10 @@ pub mod bench;
 pub mod deny;
 pub mod doctor;
 pub mod incidents;
+pub mod policy;
 pub mod predict;
 pub mod proposals;
+pub mod run;
 pub mod signals;
 pub mod status;
 pub mod trace;
@@ -54,12 +56,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run the agent in the foreground.
+    Run(run::Run),
     /// Is all well: what works, what does not and why, what the agent costs.
     Status(status::Status),
     /// What is abnormal, now and lately.
     Signals(signals::Signals),
-    /// How each measure moves.
-    /// What happens if nobody acts.
     /// How each measure moves.
     Trends(trends::Trends),
     /// What happens if nobody acts.
@@ -81,6 +82,7 @@ pub enum Verb {
     /// What was done, and what it replaced.
     Actions(actions::Actions),
     /// Ask the policy what it would say; needs no daemon.
+    Policy(policy::Policy),
     /// What this machine has and lacks for the agent; needs no daemon.
     Doctor(doctor::Doctor),
     /// Time each program beside an empty one.
@@ -131,6 +133,9 @@ pub struct Context {
 /// Does what the command line says; the process exits with the answer.
 #[must_use]
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|role| role == "executor") {
+        return crate::execute::sandbox::executor_main();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -156,6 +161,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     let context = Context { socket: socket.clone().unwrap_or_else(default_socket), json, eyes: Eyes::of_terminal() };
     let done = |result: Result<(), CliError>| result.map(|()| ExitCode::SUCCESS);
     match verb {
+        Verb::Run(verb) => done(verb.run(&context, socket)),
         Verb::Status(verb) => done(verb.run(&context)),
         Verb::Signals(verb) => done(verb.run(&context)),
         Verb::Trends(verb) => done(verb.run(&context)),
@@ -168,6 +174,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Undo(verb) => done(verb.run(&context)),
         Verb::Autonomy(verb) => done(verb.run(&context)),
         Verb::Actions(verb) => done(verb.run(&context)),
+        Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
         Verb::BenchProbes(verb) => done(verb.run(&context)),
         Verb::BenchStore(verb) => done(verb.run(&context)),

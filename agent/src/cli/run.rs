@@ -5,12 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use tokio::time::sleep;
 
-use super::{
-    CliError, Context,
-    client::Client,
-    eyes::Eyes,
-    status, watch,
-};
+use super::{CliError, Context, client::Client, eyes::Eyes, status, watch};
 use crate::{
     agent,
     config::Settings,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     explain::Incident,
-    reflect,
+    reflect::{self, story},
     tools::{
         get_incident::{self, GetIncident},
         get_trace::{self, GetTrace},
@@ -45,7 +45,7 @@ impl Trace {
         };
         let id = id.into_string();
         match id.parse() {
-            Ok(trace) => context.show::<GetTrace>(&get_trace::Params { trace }, story),
+            Ok(trace) => context.show::<GetTrace>(&get_trace::Params { trace }, |trace, _| story(trace)),
             Err(_) => context.print(&passes(context, id)?, stories),
         }
     }
@@ -68,22 +68,11 @@ fn passes(context: &Context, id: String) -> Result<Passes, CliError> {
 
 /// Every pass over one incident for eyes.
 #[must_use]
-pub fn stories(passes: &Passes, eyes: &Eyes) -> String {
+pub fn stories(passes: &Passes, _: &Eyes) -> String {
     if passes.traces.is_empty() {
         return format!("{}: the loop has not taken it up yet.", passes.incident.title);
     }
-    passes.traces.iter().map(|trace| story(trace, eyes)).collect::<Vec<_>>().join("\n\n")
-}
-
-/// One trace for eyes: its steps in their order.
-#[must_use]
-pub fn story(trace: &reflect::Trace, eyes: &Eyes) -> String {
-    let mut lines =
-        vec![format!("trace {}, incident {}, {}", trace.trace_id, trace.incident, eyes.when(trace.timestamp))];
-    for step in &trace.steps {
-        lines.push(format!("{}  {:?}: {}", eyes.clock(step.at_ms), step.phase, step.text));
-    }
-    lines.join("\n")
+    passes.traces.iter().map(story).collect::<Vec<_>>().join("\n")
 }
 
 /// The traces for eyes.

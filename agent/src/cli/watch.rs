@@ -9,6 +9,7 @@ use super::{
     incidents::short,
 };
 use crate::{
+    clock::now_ms,
     live::News,
     observe::Signal,
     reflect::Phase,
@@ -39,7 +40,7 @@ pub(super) async fn follow(client: &Client, context: &Context, raw: bool) -> Res
     let params = Params { raw, ..Params::default() };
     loop {
         let answer = client.ask::<Follow>(&params).await?;
-        let eyes = Eyes { now_ms: eyes::now_ms(), ..context.eyes.clone() };
+        let eyes = Eyes { now_ms: now_ms(), ..context.eyes.clone() };
         for news in &answer.news {
             match news {
                 News::Raw { event } if raw => super::print(&super::json(event, false)?)?,

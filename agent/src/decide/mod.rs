@@ -2,6 +2,10 @@
 //!
 //! A proposal is untrusted whoever made it: only the policy of [`crate::execute`] turns it into a permit.
 
+pub mod rules;
+
+pub use rules::Rules;
+
 use std::{fmt::Debug, future::Future, pin::Pin};
 
 use schemars::JsonSchema;
@@ -67,6 +71,36 @@ pub enum FailureMode {
     CloseWaitLeak,
     NetworkLoss,
     Unknown,
+}
+
+impl FailureMode {
+    /// The name as it is stored: that of the rule's file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MemoryLeak => "memory_leak",
+            Self::MemoryHog => "memory_hog",
+            Self::CgroupMemoryLimit => "cgroup_memory_limit",
+            Self::SwapThrash => "swap_thrash",
+            Self::CpuHog => "cpu_hog",
+            Self::CpuQuota => "cpu_quota",
+            Self::ForkStorm => "fork_storm",
+            Self::SwitchStorm => "switch_storm",
+            Self::MinorFaultChurn => "minor_fault_churn",
+            Self::MajorFaultStorm => "major_fault_storm",
+            Self::FdExhaustion => "fd_exhaustion",
+            Self::SyscallStorm => "syscall_storm",
+            Self::SyscallErrors => "syscall_errors",
+            Self::PidsLimit => "pids_limit",
+            Self::DeviceSaturation => "device_saturation",
+            Self::WritebackCongestion => "writeback_congestion",
+            Self::PortExhaustion => "port_exhaustion",
+            Self::ListenOverflow => "listen_overflow",
+            Self::CloseWaitLeak => "close_wait_leak",
+            Self::NetworkLoss => "network_loss",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// What somebody wants done about an incident, and why. Untrusted.

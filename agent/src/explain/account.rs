@@ -1,24 +1,27 @@
 //! The account of one incident: all that is known of it now, put together.
 
 use super::{
-    Deviation, Direction, Explanation, Incident, NodeFacts, Suspect, Trend,
+    Baseline, Deviation, Direction, Explanation, Incident, NodeFacts, Suspect, Trend, Yardstick,
     attribution::{Contested, attribute},
     baseline::deviation,
     facts,
     figures::{figure, scale_of},
     trend::trend,
 };
-use crate::observe::{Entity, ProcessId, Signal, View};
+use crate::observe::{
+    Entity, ProcessId, Signal, View,
+    classify::{Thresholds, measure},
+};
 
 /// What others know that an explanation needs: looked up by the caller, so that explaining stays pure.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
+#[derive(Clone, Debug, Default)]
+pub struct Known<'a> {
     /// The agent itself, which is never a suspect.
     pub own_pid: u32,
     /// What is usual for the primary measure, where enough was seen.
-    pub baseline: Option<super::Baseline>,
-    /// The value below which the primary measure is no worse than low (its `medium` threshold).
-    pub calm_below: Option<f64>,
+    pub baseline: Option<Baseline>,
+    /// From which value on a measure is how bad.
+    pub thresholds: Option<&'a Thresholds>,
 }
 
 /// Explains an incident from what is seen now.
@@ -30,9 +33,9 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
     unknown.extend(attribution.unknown);
     let mut suspects = attribution.suspects;
     if suspects.is_empty() {
-        let of_symptom =
+        let of_symptoms =
             incident.symptoms.iter().map(|symptom| attribute(symptom, view.window, known.own_pid).suspects);
-        suspects = of_symptom.into_iter().find(|suspects| !suspects.is_empty()).unwrap_or_default();
+        suspects = of_symptoms.into_iter().find(|suspects| !suspects.is_empty()).unwrap_or_default();
     }
     let deviation = known.baseline.map(|baseline| deviation(primary.value, baseline));
     if deviation.is_none() {
@@ -48,6 +51,8 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
     if let Some(unseen) = node.cpu_unseen_percent.filter(|percent| *percent >= 10.0) {
         unknown.push(format!("{unseen:.0} % of the CPU time went to processes too short-lived to be seen"));
     }
+    let measure = measure(primary.signal_type, &primary.measure);
+    let threshold = measure.and_then(|measure| known.thresholds?.get(primary.signal_type, measure.name));
     Explanation {
         incident: incident.uid.clone(),
         summary: summary(incident, &suspects, deviation.as_ref(), trend.as_ref().or(growth.as_ref()), &node),
@@ -58,7 +63,9 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
         deviation,
         trend,
         growth,
-        calm_below: known.calm_below,
+        medium_at: threshold.and_then(|threshold| threshold.levels[1]),
+        falling: measure.is_some_and(|measure| measure.falling),
+        measured_by: Yardstick::of_others(primary, view.history, known.thresholds),
         node,
         unknown,
     }
@@ -124,8 +131,8 @@ fn summary(
             trend.points
         ));
     }
-    if let (Some(pressure), true) = (node.cpu_pressure_percent, Contested::is_about_cpu(primary)) {
-        said.push(format!("Tasks waited for a CPU {pressure:.0} % of the time"));
+    if let (Some(wait), true) = (node.others_wait_percent, Contested::is_about_cpu(primary)) {
+        said.push(format!("Who uses little CPU waits for it {wait:.0} % of the time that it wants one"));
     }
     if !incident.symptoms.is_empty() {
         said.push(format!("{} more signals have the same cause", incident.symptoms.len()));

@@ -107,7 +107,11 @@ fn group(claims: &[Claim], total: f64, contested: Contested, window: &Window, ti
         let most = claims.iter().map(|claim| claim.amount).fold(0.0, f64::max);
         let heavy: Vec<&ProcessTick> =
             claims.iter().filter(|claim| claim.amount >= most * MEMBER).map(|claim| claim.process).collect();
-        if heavy.len() > 1 && family::strangers(cgroup, &heavy, tick) == Some(0) {
+        let apart = family::strangers(cgroup, &heavy, tick).is_some_and(|strangers| match contested {
+            Contested::Cpu | Contested::Switches | Contested::MinorFaults | Contested::Syscalls => strangers.busy == 0,
+            _ => strangers.all == 0,
+        });
+        if heavy.len() > 1 && apart {
             let amount = claims.iter().map(|claim| claim.amount).sum();
             suspects.push((amount, of_group(cgroup, &heavy, amount, total, contested, window, tick)));
             claims.clear();
@@ -191,7 +195,8 @@ fn suspect(
         facts::of_cgroup(&mut numbers, cgroup);
     }
     if let Some(strangers) = family::strangers(path, members, tick) {
-        numbers.0.push(("cgroup_strangers".into(), strangers as f64));
+        numbers.0.push(("cgroup_strangers".into(), strangers.all as f64));
+        numbers.0.push(("cgroup_busy_strangers".into(), strangers.busy as f64));
     }
     let share = if total > 0.0 { (amount / total).clamp(0.0, 1.0) } else { 0.0 };
     let who = match &entity {
@@ -222,7 +227,7 @@ impl Contested {
         let measure = signal.measure.as_ref();
         let says = |words: &[&str]| words.iter().any(|word| measure.contains(word));
         match signal.signal_type {
-            SignalType::MemoryPressure if says(&["growth", "leak", "slope"]) => Self::MemoryGrowth,
+            SignalType::MemoryPressure if says(&["growth", "seconds_to_limit"]) => Self::MemoryGrowth,
             SignalType::MemoryPressure => {
                 let eats = |process: &ProcessTick| {
                     concerns(&signal.entity, process) && grows_at(process).is_some_and(|rate| rate >= GROWTH_FROM)
@@ -230,14 +235,18 @@ impl Contested {
                 if tick.processes.iter().any(eats) { Self::MemoryGrowth } else { Self::Memory }
             }
             SignalType::SwapThrashing => Self::Swap,
+            SignalType::LoadMismatch if says(&["blocked"]) => Self::Io,
+            SignalType::LoadMismatch if says(&["steal"]) => Self::Nothing,
             SignalType::LoadMismatch => Self::Cpu,
-            SignalType::Scheduler if says(&["fork", "process_churn"]) => Self::Forks,
-            SignalType::Scheduler if says(&["switch"]) => Self::Switches,
+            SignalType::Scheduler if says(&["forks"]) => Self::Forks,
+            SignalType::Scheduler if says(&["switches"]) => Self::Switches,
             SignalType::Scheduler => Self::Cpu,
-            SignalType::PageFault if says(&["minor"]) => Self::MinorFaults,
-            SignalType::PageFault => Self::MajorFaults,
-            SignalType::Syscall if says(&["open_files", "descriptor", "fd_"]) => Self::OpenFiles,
-            SignalType::Syscall if says(&["calls", "rate"]) && !says(&["err"]) => Self::Syscalls,
+            SignalType::PageFault if says(&["major"]) => Self::MajorFaults,
+            SignalType::PageFault => Self::MinorFaults,
+            SignalType::Syscall if says(&["open_files"]) => Self::OpenFiles,
+            SignalType::Syscall if says(&["process_calls"]) => Self::Syscalls,
+            SignalType::Syscall if says(&["fork", "pids"]) => Self::Forks,
+            SignalType::Syscall if says(&["call_p99"]) => Self::Nothing,
             SignalType::Syscall => Self::SyscallErrors,
             SignalType::IoCongestion | SignalType::BlockDeviceSaturation => Self::Io,
             SignalType::NetworkDegradation | SignalType::TcpExhaustion => Self::Nothing,

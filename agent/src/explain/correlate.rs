@@ -18,14 +18,6 @@ const TOGETHER_MS: i64 = 120_000;
 /// The part of a contested resource from which its taker is the cause of the node's symptom.
 const TAKES_MUCH: f64 = 0.3;
 
-/// What became of a signal in a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    Opened,
-    Changed,
-    Closed,
-}
-
 /// What became of an incident.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IncidentChange {
@@ -49,13 +41,13 @@ impl Correlator {
         Self { own_pid, open: Vec::new(), overflowed: 0 }
     }
 
-    /// Takes what became of signals since the last call, and says what that makes of incidents. A signal opens an
-    /// incident from medium; a low one may join. An incident closes with the last of its signals that was medium or
-    /// worse.
-    pub fn apply(&mut self, changes: &[(Signal, Change)], view: &View) -> Vec<IncidentChange> {
+    /// Takes the signals that opened, changed or closed since the last call, and says what that makes of incidents. A
+    /// signal opens an incident from medium; a low one may join. An incident closes with the last of its signals that
+    /// was medium or worse.
+    pub fn apply<'a>(&mut self, changed: impl IntoIterator<Item = &'a Signal>, view: &View) -> Vec<IncidentChange> {
         let before = self.open.clone();
-        for (signal, change) in changes {
-            self.take(signal, *change, view);
+        for signal in changed {
+            self.take(signal, view);
         }
         self.absorb(view);
         for incident in &mut self.open {
@@ -100,12 +92,12 @@ impl Correlator {
         found.map(|incident| incident.status = status).is_some()
     }
 
-    fn take(&mut self, signal: &Signal, change: Change, view: &View) {
+    fn take(&mut self, signal: &Signal, view: &View) {
         if let Some(known) = self.open.iter_mut().flat_map(signals_mut).find(|known| known.id == signal.id) {
             *known = signal.clone();
             return;
         }
-        if change == Change::Closed || signal.closed_ms.is_some() {
+        if signal.closed_ms.is_some() {
             return;
         }
         if let Some(at) = self.best_home(signal, view) {
@@ -210,10 +202,10 @@ impl Resource {
         match signal.signal_type {
             SignalType::MemoryPressure | SignalType::SwapThrashing => Self::Memory,
             // Minor faults are work, major ones are memory that is not there.
-            SignalType::PageFault if signal.measure.contains("minor") => Self::Cpu,
+            SignalType::PageFault if !signal.measure.contains("major") => Self::Cpu,
             SignalType::PageFault => Self::Memory,
             SignalType::LoadMismatch | SignalType::Scheduler => Self::Cpu,
-            SignalType::Syscall if signal.measure.contains("calls") => Self::Cpu,
+            SignalType::Syscall if signal.measure.contains("process_calls") => Self::Cpu,
             SignalType::Syscall => Self::Calls,
             SignalType::IoCongestion | SignalType::BlockDeviceSaturation => Self::Io,
             SignalType::NetworkDegradation | SignalType::TcpExhaustion => Self::Network,
@@ -296,9 +288,8 @@ fn arrange(incident: &mut Incident) {
     let counts = |signal: &&Signal| signal.peak_severity >= Severity::Medium;
     let began = signals.iter().filter(counts).map(|signal| signal.first_seen_ms).min();
     let cause = began.and_then(|began| {
-        let rank = |signal: &Signal| {
-            (specificity(&signal.entity), std::cmp::Reverse((signal.first_seen_ms, signal.id)), signal.peak_severity)
-        };
+        let rank =
+            |signal: &Signal| (specificity(&signal.entity), std::cmp::Reverse((signal.first_seen_ms, signal.id)));
         let early = signals
             .iter()
             .enumerate()

@@ -29,10 +29,12 @@ pub(super) fn node(window: &Window) -> NodeFacts {
         load_one: node.load.as_ref().map(|load| load.one),
         cpu_busy_percent: busy,
         cpu_unseen_percent: busy.filter(|_| online > 0).map(|busy| (busy - seen / f64::from(online)).max(0.0)),
+        others_wait_percent: window.others_wait_percent(),
         cpu_pressure_percent: pressure.map(|pressure| pressure.cpu.some_avg10_percent),
         memory_pressure_percent: pressure.map(|pressure| pressure.memory.some_avg10_percent),
         io_pressure_percent: pressure.map(|pressure| pressure.io.some_avg10_percent),
         forks_per_s: forks_per_s(window, tick),
+        execs_per_s: tick.kernel.lifecycle.as_ref().and_then(|counted| Some(counted.execs as f64 / tick.seconds?)),
     }
 }
 

@@ -5,13 +5,26 @@ use std::collections::{HashMap, HashSet};
 use super::unit;
 use crate::observe::window::{ProcessTick, Tick};
 
+/// A stranger that uses or awaits this much of a CPU, percent, would feel a quota on the cgroup.
+const BUSY_PERCENT: f64 = 1.0;
+/// So many strangers a member, and a few, are quiet helpers; more are somebody's house.
+const HELPERS: usize = 4;
+
+/// Who else lives in a cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Strangers {
+    pub(super) all: usize,
+    /// Those that would feel a quota. None of them: the members alone want the CPU.
+    pub(super) busy: usize,
+}
+
 /// Processes in the cgroup (or below it) that are not of the family of `members`: neither they, nor what they started,
 /// nor what started them there, nor workers that the same parent made of the same program. An action on the cgroup
 /// would hit these strangers. None when the cgroup gathers strangers by its nature, or is the root.
 ///
 /// Names are compared with each other, never with a name known beforehand.
 #[must_use]
-pub(super) fn strangers(cgroup: &str, members: &[&ProcessTick], tick: &Tick) -> Option<usize> {
+pub(super) fn strangers(cgroup: &str, members: &[&ProcessTick], tick: &Tick) -> Option<Strangers> {
     if unit::gathers_strangers(cgroup) {
         return None;
     }
@@ -32,7 +45,14 @@ pub(super) fn strangers(cgroup: &str, members: &[&ProcessTick], tick: &Tick) -> 
             || line_of(process, &by_pid).any(|ancestor| culprits.contains(&ancestor.sample.id.pid))
             || members.iter().any(|member| is_worker_beside(process, member))
     };
-    Some(tick.processes.iter().filter(inside).filter(|process| !is_family(process)).count())
+    let strangers: Vec<&ProcessTick> =
+        tick.processes.iter().filter(inside).filter(|process| !is_family(process)).collect();
+    let wants_cpu = |process: &&&ProcessTick| {
+        process.cpu_percent.unwrap_or(0.0) + process.run_delay_percent.unwrap_or(0.0) >= BUSY_PERCENT
+    };
+    let is_house = strangers.len() > HELPERS * (members.len() + 1);
+    let busy = if is_house { strangers.len() } else { strangers.iter().filter(wants_cpu).count() };
+    Some(Strangers { all: strangers.len(), busy })
 }
 
 /// The same program with the same parent, or one left behind by a parent that is gone and younger than the member.

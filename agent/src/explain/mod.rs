@@ -9,9 +9,11 @@ mod family;
 pub mod figures;
 pub mod trend;
 pub mod unit;
+mod yardstick;
 
 pub use account::{Known, explain};
-pub use correlate::{Change, Correlator, IncidentChange};
+pub use correlate::{Correlator, IncidentChange};
+pub use yardstick::Yardstick;
 
 use std::fmt;
 
@@ -110,15 +112,27 @@ pub struct Explanation {
     /// How the culprit's resident memory moves (`rss_bytes`); none while there are too few points.
     #[serde(default)]
     pub growth: Option<Trend>,
-    /// The value below which the primary measure is no worse than low; none when nobody said.
+    /// The value from which on the primary measure is medium; none when nobody said.
     #[serde(default)]
-    pub calm_below: Option<f64>,
+    pub medium_at: Option<f64>,
+    /// Whether less of the primary measure is worse, as with seconds left.
+    #[serde(default)]
+    pub falling: bool,
+    /// What an action is measured by where that is not the primary measure.
+    #[serde(default)]
+    pub measured_by: Option<Yardstick>,
     pub node: NodeFacts,
     /// What could not be read or was lost, in words.
     pub unknown: Vec<String>,
 }
 
 impl Explanation {
+    /// What an action is measured by.
+    #[must_use]
+    pub fn yardstick(&self) -> Yardstick {
+        self.measured_by.clone().unwrap_or_else(|| Yardstick::of_primary(self))
+    }
+
     /// The one to blame: the first suspect.
     #[must_use]
     pub fn culprit(&self) -> Option<&Suspect> {
@@ -165,6 +179,12 @@ impl Suspect {
     #[must_use]
     pub fn own_cgroup(&self) -> Option<&Text> {
         self.cgroup.as_ref().filter(|_| self.number("cgroup_strangers") == Some(0.0))
+    }
+
+    /// The cgroup in which it alone wants the CPU: a quota on it is felt by no one else.
+    #[must_use]
+    pub fn cgroup_it_keeps_busy(&self) -> Option<&Text> {
+        self.cgroup.as_ref().filter(|_| self.number("cgroup_busy_strangers") == Some(0.0))
     }
 }
 
@@ -234,6 +254,9 @@ pub struct NodeFacts {
     /// CPU time of processes too short-lived to be seen in two ticks, percent of all CPUs.
     #[serde(default)]
     pub cpu_unseen_percent: Option<f64>,
+    /// Part of the time they wanted a CPU that processes which use little of it waited for one, percent.
+    #[serde(default)]
+    pub others_wait_percent: Option<f64>,
     /// Share of time that some task stood, percent, over 10 s.
     #[serde(default)]
     pub cpu_pressure_percent: Option<f64>,
@@ -244,4 +267,6 @@ pub struct NodeFacts {
     /// Processes and threads made.
     #[serde(default)]
     pub forks_per_s: Option<f64>,
+    #[serde(default)]
+    pub execs_per_s: Option<f64>,
 }

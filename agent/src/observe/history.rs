@@ -67,6 +67,14 @@ impl History {
         self.points(signal_type, measure, entity).last()
     }
 
+    /// Whether the measure was read of any entity at or after that time (Unix ms).
+    #[must_use]
+    pub fn is_read_since(&self, signal_type: SignalType, measure: &str, since_ms: i64) -> bool {
+        self.series.iter().any(|((kind, name, _), points)| {
+            *kind == signal_type && *name == measure && points.back().is_some_and(|point| point.at_ms >= since_ms)
+        })
+    }
+
     /// Number of series kept now.
     #[must_use]
     pub fn len(&self) -> usize {

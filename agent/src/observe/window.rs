@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{
-    Event, ProcessId, Sample,
+    Entity, Event, ProcessId, Sample,
     sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample},
 };
 
@@ -15,6 +15,10 @@ const TRACK_POINTS: usize = 120;
 const TRACKS: usize = 64;
 /// Processes smaller than this are not tracked.
 const TRACK_FROM_BYTES: u64 = 16 << 20;
+/// Who uses this much of a CPU is none of those who wait for others.
+const OTHERS_BELOW_PERCENT: f64 = 50.0;
+/// Below this much of a CPU wanted by all of them, percent, their wait says nothing.
+const OTHERS_WANT_PERCENT: f64 = 5.0;
 /// A growth is told from at least this many points.
 const GROWTH_POINTS: usize = 8;
 
@@ -168,6 +172,25 @@ impl Window {
         rate_between(now, before, counter)
     }
 
+    /// How much those suffer who do not hog the CPU: 100 × wait / (wait + use) over processes that use less than half
+    /// of one. Unlike CPU pressure and run-queue percentiles it does not count the wait of the hogs themselves, and so
+    /// it falls when these are reniced or limited. None before the second sample, or where run delays are not told.
+    #[must_use]
+    pub fn others_wait_percent(&self) -> Option<f64> {
+        let (mut wait, mut used, mut told) = (0.0, 0.0, false);
+        for process in self.now.as_ref()?.processes.iter().filter(|process| !process.sample.kernel_thread) {
+            if let (Some(delay), Some(cpu)) = (process.run_delay_percent, process.cpu_percent) {
+                told = true;
+                if cpu < OTHERS_BELOW_PERCENT {
+                    wait += delay;
+                    used += cpu;
+                }
+            }
+        }
+        let wanted = wait + used;
+        told.then(|| if wanted < OTHERS_WANT_PERCENT { 0.0 } else { 100.0 * wait / wanted })
+    }
+
     /// The process of that identity in the newest tick.
     #[must_use]
     pub fn process(&self, id: ProcessId) -> Option<&ProcessTick> {
@@ -188,6 +211,16 @@ impl Window {
     #[must_use]
     pub fn cgroup(&self, path: &str) -> Option<&CgroupTick> {
         self.now.as_ref()?.cgroups.iter().find(|cgroup| cgroup.sample.path.as_str() == path)
+    }
+
+    /// Whether the process or cgroup is there now; anything else is taken to be.
+    #[must_use]
+    pub fn has(&self, entity: &Entity) -> bool {
+        match entity {
+            Entity::Process { id, .. } => self.process(*id).is_some(),
+            Entity::Cgroup { path } => self.cgroup(path.as_str()).is_some(),
+            _ => true,
+        }
     }
 
     /// Resident memory of a tracked process: (`CLOCK_MONOTONIC` ns, bytes), oldest first.

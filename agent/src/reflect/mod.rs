@@ -1,5 +1,15 @@
 //! Reflect: the whole story of one incident as a row, what it teaches, and what is believed because of it.
 
+mod beliefs;
+mod outcome;
+mod story;
+mod trace;
+
+pub use beliefs::{Experience, beliefs, next_confidence};
+pub use outcome::{Accuracy, accuracy, lesson};
+pub use story::story;
+pub use trace::Part;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +89,6 @@ pub struct Belief {
     pub successes: u32,
     /// Mean relative change of the measure, such as -0.22.
     pub mean_effect: f64,
-    /// Mean of predicted over actual change: the factor for the next prediction.
+    /// Mean of actual over predicted change: the factor for the next prediction.
     pub effect_factor: f64,
 }

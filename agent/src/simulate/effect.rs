@@ -11,11 +11,11 @@ use super::Effect;
 use crate::{
     execute::ActionRequest,
     explain::{
-        Explanation, Suspect,
+        Explanation, Suspect, Yardstick,
         attribution::Contested,
         figures::{figure, with_unit},
     },
-    observe::{Entity, Signal},
+    observe::Entity,
 };
 
 /// A busy thread of this share of a CPU competes with others.
@@ -27,23 +27,6 @@ pub fn effects(explanation: &Explanation, candidates: &[ActionRequest]) -> Vec<E
     candidates.iter().map(|action| effect(explanation, action)).collect()
 }
 
-/// The value below which the primary measure counts as calm: what the thresholds say, else what the pressure implies,
-/// 0.5 standing at `medium`.
-#[must_use]
-pub fn calm_below(explanation: &Explanation) -> f64 {
-    let Signal { value, pressure, .. } = explanation.primary;
-    explanation.calm_below.unwrap_or_else(|| value * 0.5 / pressure.clamp(0.5, 1.0))
-}
-
-/// A signal's measure counts the wait of those who cause it as well as of those who suffer.
-#[must_use]
-pub fn counts_own_wait(signal: &Signal) -> bool {
-    let measure = signal.measure.as_ref();
-    Contested::is_about_cpu(signal)
-        && ["psi", "pressure", "load", "run_queue", "runqueue"].iter().any(|word| measure.contains(word))
-        && !["victim", "others"].iter().any(|word| measure.contains(word))
-}
-
 /// Weight of a nice value in the fair scheduler: 1024 at 0, a fourth less a step (kernel/sched/core.c, `sched_prio_to_weight`).
 #[must_use]
 pub fn weight(nice: f64) -> f64 {
@@ -51,7 +34,8 @@ pub fn weight(nice: f64) -> f64 {
 }
 
 fn effect(explanation: &Explanation, action: &ActionRequest) -> Effect {
-    let before = explanation.primary.value;
+    let yardstick = explanation.yardstick();
+    let before = yardstick.value;
     let Some(suspect) = explanation.suspects.iter().find(|suspect| is_target(suspect, action)) else {
         return Effect {
             action: action.clone(),
@@ -62,21 +46,26 @@ fn effect(explanation: &Explanation, action: &ActionRequest) -> Effect {
             cost: cost(action).to_owned(),
         };
     };
-    let part = part(explanation, suspect);
-    let Left { left, because } = left(explanation, suspect, action);
-    let after = (before * (1.0 - part * (1.0 - left))).max(0.0);
-    let measure = &explanation.primary.measure;
-    let calm = calm_below(explanation);
+    let Left { left, because, of_all } = left(explanation, &yardstick, suspect, action);
+    let part = if of_all { 1.0 } else { part(&yardstick, suspect) };
+    let remains = (1.0 - part * (1.0 - left)).max(0.0);
+    // Time left grows as the growth that eats it shrinks; it is endless when that ends, which is said as twice the calm.
+    let (after, sign) = if yardstick.falling {
+        (if remains > 0.0 { before / remains } else { f64::INFINITY }.min(before.max(2.0 * yardstick.medium_at)), "/")
+    } else {
+        (before * remains, "×")
+    };
+    let measure = &yardstick.measure;
     Effect {
         action: action.clone(),
         before,
         after,
-        suffices: after < calm,
+        suffices: yardstick.is_calm(after),
         formula: format!(
-            "{} × (1 − {part:.2} × (1 − {left:.2})) = {}, calm below {}; {because}",
+            "{measure} {} {sign} (1 − {part:.2} × (1 − {left:.2})) = {}, medium at {}; {because}",
             figure(measure, before),
             figure(measure, after),
-            figure(measure, calm),
+            figure(measure, yardstick.medium_at),
         ),
         cost: cost(action).to_owned(),
     }
@@ -92,8 +81,8 @@ fn is_target(suspect: &Suspect, action: &ActionRequest) -> bool {
 }
 
 /// The part of the measure that the suspect answers for: all, where the measure is its own.
-fn part(explanation: &Explanation, suspect: &Suspect) -> f64 {
-    let entity = &explanation.primary.entity;
+fn part(yardstick: &Yardstick, suspect: &Suspect) -> f64 {
+    let entity = &yardstick.entity;
     let its_own = *entity == suspect.entity
         || matches!(entity, Entity::Cgroup { path } if suspect.cgroup.as_ref() == Some(path) && suspect.share > 0.9);
     if its_own { 1.0 } else { suspect.share }
@@ -103,19 +92,26 @@ fn part(explanation: &Explanation, suspect: &Suspect) -> f64 {
 struct Left {
     left: f64,
     because: String,
+    /// Whether it is the rest of the whole measure and not of the suspect's part only.
+    of_all: bool,
 }
 
-fn left(explanation: &Explanation, suspect: &Suspect, action: &ActionRequest) -> Left {
+fn left(explanation: &Explanation, yardstick: &Yardstick, suspect: &Suspect, action: &ActionRequest) -> Left {
     let number = |name: &str| action.params.get(name).and_then(Value::as_f64);
     let held = suspect.of == Contested::Memory.name() || suspect.of == Contested::OpenFiles.name();
-    let say = |left: f64, because: &str| Left { left, because: because.to_owned() };
+    let say = |left: f64, because: &str| Left { left, because: because.to_owned(), of_all: false };
     match action.action_type.as_str() {
         "freeze_cgroup" | "pause_process" if held => say(1.0, "what stands still keeps what it holds"),
         "freeze_cgroup" | "pause_process" => say(0.0, "what stands still takes nothing"),
         "terminate_process" => say(0.0, "what is ended takes and holds nothing"),
+        "limit_cgroup_cpu" | "lower_process_priority" if yardstick.counts_own_wait() => {
+            say(1.0, "the measure counts the wait of its target too")
+        }
+        // Throttling stops and continues the process, and what is stopped waits for nothing.
         "limit_cgroup_cpu" | "throttle_cpu" => {
-            let limit = number("percent").or(number("limit")).unwrap_or(100.0);
-            quota(explanation, suspect, limit)
+            let of_all = number("percent").and(suspect.number("cgroup_cpu_percent"));
+            let used = of_all.or(suspect.number("cpu_percent")).unwrap_or(100.0);
+            quota(used, number("percent").or(number("limit")).unwrap_or(100.0))
         }
         "lower_process_priority" => renice(explanation, suspect, number("priority").unwrap_or(10.0)),
         "limit_cgroup_memory" => memory_limit(suspect, number("bytes").unwrap_or(f64::INFINITY)),
@@ -125,21 +121,19 @@ fn left(explanation: &Explanation, suspect: &Suspect, action: &ActionRequest) ->
 }
 
 /// What is done falls with the CPU time that may be used.
-fn quota(explanation: &Explanation, suspect: &Suspect, limit_percent: f64) -> Left {
-    if counts_own_wait(&explanation.primary) {
-        return Left { left: 1.0, because: "the measure counts the throttled wait too".to_owned() };
-    }
-    let used = suspect.number("cpu_percent").unwrap_or(100.0).max(1.0);
+fn quota(used: f64, limit_percent: f64) -> Left {
+    let used = used.max(1.0);
     let left = (limit_percent / used).min(1.0);
-    Left { left, because: format!("left {left:.2} = {limit_percent:.0} % of a CPU / {used:.0} % used now") }
+    Left {
+        left,
+        because: format!("left {left:.2} = {limit_percent:.0} % of a CPU / {used:.0} % used now"),
+        of_all: false,
+    }
 }
 
 /// How long a victim of nice 0 waits: W / (1 + W) where W is the weight of those who compete over that of the victim,
 /// a CPU. Where the CPU is not contested, a nice value changes nothing.
 fn renice(explanation: &Explanation, suspect: &Suspect, to: f64) -> Left {
-    if counts_own_wait(&explanation.primary) {
-        return Left { left: 1.0, because: "the measure counts the wait of the reniced too".to_owned() };
-    }
     let cpus = f64::from(explanation.node.online_cpus.max(1));
     let nice = suspect.number("nice").unwrap_or(0.0);
     let threads = |suspect: &Suspect| {
@@ -163,28 +157,34 @@ fn renice(explanation: &Explanation, suspect: &Suspect, to: f64) -> Left {
         return Left {
             left,
             because: format!("left {left:.2} = wait {then:.2} at nice {to:.0} / {now:.2} at nice {nice:.0}"),
+            of_all: true,
         };
     }
     let busy = explanation.node.cpu_busy_percent.unwrap_or(0.0);
     if busy < 95.0 || others == 0.0 {
         let because = format!("nobody competes for the CPU ({busy:.0} % busy), so a nice value changes nothing");
-        return Left { left: 1.0, because };
+        return Left { left: 1.0, because, of_all: false };
     }
     let share = |own: f64| own / (own + others);
     let left = share(weight(to)) / share(weight(nice));
-    Left { left, because: format!("left {left:.2} = its share of the CPU at nice {to:.0} / at nice {nice:.0}") }
+    Left {
+        left,
+        because: format!("left {left:.2} = its share of the CPU at nice {to:.0} / at nice {nice:.0}"),
+        of_all: false,
+    }
 }
 
 /// A limit ends growth; what is held stays, but for the cache.
 fn memory_limit(suspect: &Suspect, bytes: f64) -> Left {
     if suspect.of == Contested::MemoryGrowth.name() {
-        return Left { left: 0.0, because: "it cannot grow past the limit".to_owned() };
+        return Left { left: 0.0, because: "it cannot grow past the limit".to_owned(), of_all: false };
     }
     let usage = suspect.number("cgroup_usage_bytes").unwrap_or(bytes).max(1.0);
     let left = (bytes / usage).min(1.0);
     Left {
         left,
         because: format!("left {left:.2} = limit / {} used", with_unit(&format!("{:.0}", usage / 1_048_576.0), "MiB")),
+        of_all: false,
     }
 }
 

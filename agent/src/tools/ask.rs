@@ -50,10 +50,3 @@ pub async fn read<T: Send + 'static>(
         Err(_) => Err(ToolError::Store { problem: "the read was cut off".to_owned() }),
     }
 }
-
-/// Unix time, ms.
-#[must_use]
-pub fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}

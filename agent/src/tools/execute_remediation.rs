@@ -1,15 +1,17 @@
 //! `execute_remediation`: asks for one typed action. It is judged like any proposal, whoever asks.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, Value, json};
 
 use super::{
     Caller, Role, Tier, Tool, ToolError, ask,
     params::{Prose, Share},
 };
 use crate::{
-    execute::{ActionRequest, Outcome},
+    execute::{ActionRequest, Outcome, catalogue},
     live::{Autonomy, Daemon, Order},
 };
 
@@ -19,14 +21,51 @@ pub struct ExecuteRemediation;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The action's name, such as `lower_process_priority`.
-    pub action_type: Prose<64>,
+    pub action_type: ActionName,
     /// The action's own parameters, such as `{"pid": 5678, "priority": 10}`; checked strictly.
     pub params: Map<String, Value>,
     /// Why; kept in the trace.
     pub justification: Prose<4000>,
     /// How sure, 0 to 1.
     pub confidence: Share,
+}
+
+/// The name of an action of this agent.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct ActionName(String);
+
+impl<'de> Deserialize<'de> for ActionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = String::deserialize(deserializer)?;
+        let known: Vec<&str> = catalogue().iter().map(|action| action.name).collect();
+        if known.contains(&given.as_str()) {
+            return Ok(Self(given));
+        }
+        Err(de::Error::custom(format_args!("it must be one of {}", known.join(", "))))
+    }
+}
+
+impl JsonSchema for ActionName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ActionName".into()
+    }
+
+    /// Each name with what it does and the parameters that it takes.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let choices: Vec<Value> = catalogue()
+            .into_iter()
+            .map(|action| {
+                let properties = action.parameters.get("properties").cloned().unwrap_or_else(|| json!({}));
+                json!({ "const": action.name, "description": format!("{} Parameters: {properties}", action.summary) })
+            })
+            .collect();
+        json_schema!({ "type": "string", "oneOf": choices })
+    }
 }
 
 impl Tool for ExecuteRemediation {
@@ -40,7 +79,7 @@ impl Tool for ExecuteRemediation {
     type Answer = Outcome;
 
     async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Outcome, ToolError> {
-        let request = ActionRequest { action_type: params.action_type.into_string(), params: params.params };
+        let request = ActionRequest { action_type: params.action_type.0, params: params.params };
         ask::order(daemon, |reply| Order::Execute {
             request,
             incident: None,

@@ -19,6 +19,7 @@ pub mod list_baselines;
 pub mod list_incidents;
 pub mod list_proposals;
 pub mod list_traces;
+pub mod propose_action;
 pub mod query_signals;
 pub mod set_autonomy;
 pub mod simulate_scenario;
@@ -52,6 +53,7 @@ pub static TOOLS: &[Entry] = &[
     entry::<follow::Follow>(),
     entry::<summarize_trends::SummarizeTrends>(),
     entry::<simulate_scenario::SimulateScenario>(),
+    entry::<propose_action::ProposeAction>(),
     entry::<deny_proposal::DenyProposal>(),
     entry::<undo_action::UndoAction>(),
     entry::<set_autonomy::SetAutonomy>(),

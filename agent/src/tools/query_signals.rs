@@ -8,6 +8,7 @@ use super::{
     params::{Bounded, SeverityMin},
 };
 use crate::{
+    clock::now_ms,
     live::Daemon,
     observe::{Severity, Signal, SignalType},
     store::SignalFilter,
@@ -67,7 +68,7 @@ impl Tool for QuerySignals {
         let open = signals.len();
         let filter = SignalFilter {
             severity_min: Some(severity_min),
-            since_ms: Some(ask::now_ms() - params.lookback_minutes.get() * 60_000),
+            since_ms: Some(now_ms() - params.lookback_minutes.get() * 60_000),
             types: params.signal_types.clone(),
             limit: Some(MOST + open + 1),
             ..SignalFilter::default()

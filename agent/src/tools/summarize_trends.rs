@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
+    clock::now_ms,
     explain::{Baseline, Direction, Trend, trend::trend},
     live::Daemon,
     observe::{Severity, Signal, SignalType, history::Point},
@@ -80,7 +81,7 @@ impl Tool for SummarizeTrends {
 
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
         let (signal_type, minutes) = (params.signal_type, params.analysis_window.get());
-        let now_ms = ask::now_ms();
+        let now_ms = now_ms();
         let since_ms = now_ms - minutes * 60_000;
         let known: Vec<(&'static str, String, Vec<Point>)> = daemon
             .look()

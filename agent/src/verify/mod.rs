@@ -1,5 +1,11 @@
 //! Verify: the same measure of the same entity, before and after.
 
+mod compare;
+mod settle;
+
+pub use compare::{Observed, verify};
+pub use settle::settle_s;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,14 +1,14 @@
 //! P12, P13: CPU time and memory of the agent while the node is calm.
 
 use std::{
-    fs, thread,
+    fs,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::Figure;
+use super::{Figure, Goal};
 use crate::{agent::Agent, place, say::Step};
 
 const SETTLE: Duration = Duration::from_secs(5);
@@ -17,9 +17,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let mut step = Step::begin(format!("an agent with nothing to do, {} s", WINDOW.as_secs()));
     let (agent, _) = Agent::start("advisor", &place::target()?.join("bench/agent.log"))?;
-    wait(&mut step, SETTLE);
+    super::wait(&mut step, SETTLE);
     let (before_s, begun) = (cpu_s(agent.pid())?, Instant::now());
-    wait(&mut step, WINDOW);
+    super::wait(&mut step, WINDOW);
     let seconds = begun.elapsed().as_secs_f64();
     let percent = 100.0 * (cpu_s(agent.pid())? - before_s) / seconds;
     let (rss_mb, peak_mb) = (status_mb(agent.pid(), "VmRSS:")?, status_mb(agent.pid(), "VmHWM:")?);
@@ -31,7 +31,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
             id: "P13",
             what: "CPU of the agent, idle".into(),
             figure: percent,
-            goal: 0.3,
+            goal: Goal::AtMost(0.3),
             unit: "% of a core",
             note: taken,
         },
@@ -39,7 +39,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
             id: "P12",
             what: "resident memory, idle".into(),
             figure: rss_mb,
-            goal: 40.0,
+            goal: Goal::AtMost(40.0),
             unit: "MB",
             note: String::new(),
         },
@@ -47,19 +47,11 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
             id: "P12",
             what: "resident memory, peak at start".into(),
             figure: peak_mb,
-            goal: 48.0,
+            goal: Goal::AtMost(48.0),
             unit: "MB",
             note: String::new(),
         },
     ])
-}
-
-fn wait(step: &mut Step, time: Duration) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        step.tick();
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 fn cpu_s(pid: u32) -> Result<f64> {

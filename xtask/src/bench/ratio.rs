@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    Figure,
+    Figure, Goal,
     rounds::{Side, alternate},
     work::{self, Kind},
 };
@@ -48,7 +48,7 @@ fn figure(what: &str, with: &Side, without: &Side) -> Figure {
         id: "P5",
         what: format!("{what}, CPU time with the agent over without"),
         figure: with.median / without.median,
-        goal: GOAL,
+        goal: Goal::AtMost(GOAL),
         unit: "x",
         note: format!(
             "{:.0} ms over {:.0} ms, {} rounds, spread {:.1} % and {:.1} %",

@@ -60,6 +60,7 @@ pub(crate) fn score(fault: &Fault, seen: &Seen) -> Score {
         (None, Some(control)) => score_control(fault, control, seen),
         (None, None) => blank(fault, seen),
     };
+    score.reasons.extend(raw_texts(seen));
     score.reasons.extend(seen.agent_troubles.iter().cloned());
     score.passed = score.reasons.is_empty();
     score
@@ -163,6 +164,17 @@ fn score_actions(expect: &Expect, seen: &Seen, score: &mut Score) {
         }
     }
     score.reasons.extend(seen.unmet.iter().chain(&seen.ended).cloned());
+}
+
+/// Text of a stranger that came through as it was: none may, whatever a process calls itself.
+fn raw_texts(seen: &Seen) -> Option<String> {
+    let said =
+        seen.signals.iter().flat_map(|(_, signal)| [Some(&signal.sentence), signal.entity.comm.as_ref()]).flatten();
+    let titles = seen.incidents.iter().map(|incident| &incident.title);
+    let steps = seen.traces.iter().flat_map(|trace| &trace.steps).map(|step| &step.text);
+    let mut texts = said.chain(titles).chain(steps);
+    let raw = texts.find(|text| text.chars().any(|letter| letter.is_control() && letter != '\n'))?;
+    Some(format!("a control character came through: {raw:?}"))
 }
 
 fn blank(fault: &Fault, seen: &Seen) -> Score {
@@ -352,6 +364,13 @@ mod tests {
         let mut changed = seen(trace(7, "lower_process_priority", "resolved"));
         changed.changes.push("vm.swappiness: 60 -> 10".into());
         check(&hog(), &changed, &["changed: vm.swappiness: 60 -> 10"]);
+    }
+
+    #[test]
+    fn a_name_that_comes_through_raw_fails() {
+        let mut raw = seen(trace(7, "lower_process_priority", "resolved"));
+        raw.signals[0].1.sentence = "\u{1b}[2J calm".into();
+        check(&hog(), &raw, &["a control character came through: \"\\u{1b}[2J calm\""]);
     }
 
     #[test]

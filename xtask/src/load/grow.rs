@@ -14,9 +14,9 @@ const RESERVE_MB: u64 = 1024;
 const STEP: Duration = Duration::from_millis(20);
 
 /// Grows and then holds what it has until it is time to end.
-pub(super) fn grow(ground: &mut Ground, rate_mb_per_s: f64, bound_mb: u64) -> Result<()> {
-    if bound_mb > BOUND_MAX_MB {
-        bail!("bound_mb is {bound_mb}; at most {BOUND_MAX_MB} is allowed");
+pub(super) fn grow(ground: &mut Ground, base_mb: u64, rate_mb_per_s: f64, bound_mb: u64) -> Result<()> {
+    if bound_mb > BOUND_MAX_MB || base_mb > bound_mb {
+        bail!("base_mb is {base_mb}, bound_mb {bound_mb}; at most the bound and {BOUND_MAX_MB} are allowed");
     }
     let available_mb = ground::available_mb()?;
     if available_mb < bound_mb + RESERVE_MB {
@@ -24,10 +24,11 @@ pub(super) fn grow(ground: &mut Ground, rate_mb_per_s: f64, bound_mb: u64) -> Re
     }
     ground.started(&[std::process::id()])?;
     let bound = bound_mb << 20;
-    let (mut held, mut held_bytes) = (Vec::new(), 0);
+    let base = base_mb << 20;
+    let (mut held, mut held_bytes) = (vec![vec![0xa5_u8; usize::try_from(base)?]], base);
     let begun = Instant::now();
     while !ground.over() {
-        let due = ((begun.elapsed().as_secs_f64() * rate_mb_per_s * 1048576.0) as u64).min(bound);
+        let due = (base + (begun.elapsed().as_secs_f64() * rate_mb_per_s * 1048576.0) as u64).min(bound);
         // Late after a pause or a throttle: it goes on at its rate, in bounded steps, and does not jump.
         let step = due.saturating_sub(held_bytes).min((rate_mb_per_s * 1048576.0 * 0.1) as u64 + 4096);
         if step > 0 {

@@ -11,17 +11,19 @@ pub(super) const LOAD: Load = Load { name: "slow_leak", check: check_as::<Settin
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
+    /// What it holds from its start, as any service does.
+    base_mb: u64,
     rate_mb_per_s: f64,
     bound_mb: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rate_mb_per_s: 1.0, bound_mb: 256 }
+        Self { base_mb: 64, rate_mb_per_s: 1.0, bound_mb: 256 }
     }
 }
 
 fn run(ground: &mut Ground, settings: Value) -> Result<()> {
     let settings: Settings = settings_of(settings)?;
-    grow::grow(ground, settings.rate_mb_per_s, settings.bound_mb)
+    grow::grow(ground, settings.base_mb, settings.rate_mb_per_s, settings.bound_mb)
 }

@@ -11,11 +11,7 @@ use nix::{
 };
 
 use super::Check;
-use crate::{
-    cli::eyes::{bytes, now_ms},
-    config::Settings,
-    serve::peer,
-};
+use crate::{cli::eyes::bytes, clock::now_ms, config::Settings, serve::peer};
 
 /// The agent keeps below 48 MiB; with less than this free it would itself be the pressure.
 const LEAST_MEMORY_BYTES: u64 = 128 << 20;

@@ -44,6 +44,11 @@ impl Permit {
     }
 
     #[must_use]
+    pub fn request(&self) -> &ActionRequest {
+        &self.0.request
+    }
+
+    #[must_use]
     pub fn command(&self) -> &str {
         &self.0.line
     }

@@ -85,8 +85,12 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
                 slow,
                 |(name, ..)| entity(name),
                 |ns, (name, requests, how)| {
-                    let sentence =
-                        format!("{}: {} {how}, {} {verb}s", entity(name), say::latency(ns), say::short(*requests));
+                    let sentence = format!(
+                        "{}: the {how} of {} {verb}s was {}",
+                        entity(name),
+                        say::short(*requests),
+                        say::latency(ns)
+                    );
                     (sentence, numbers! { latency_ns: ns, requests: *requests })
                 },
             );
@@ -126,9 +130,8 @@ fn latencies(
     if let Some(block) = &tick.kernel.block {
         let of_kind = block.iter().filter(|row| row.operation == operation);
         let p99 = |latency: &Log2Histogram| latency.quantile_ns(0.99).filter(|_| latency.count() >= REQUESTS_MIN);
-        let told = of_kind.filter_map(|row| {
-            Some((p99(&row.latency)?, (row.device.clone(), row.latency.count() as f64, "p99 of the last tick's")))
-        });
+        let told = of_kind
+            .filter_map(|row| Some((p99(&row.latency)?, (row.device.clone(), row.latency.count() as f64, "p99"))));
         return Some(told.collect());
     }
     // Without the tracer the mean stands in for the percentile: less than it, never an alarm too many.
@@ -141,7 +144,7 @@ fn latencies(
             };
             let (requests, ms) = (of(|(requests, _)| requests)?, of(|(_, ms)| ms)?);
             let mean_ns = if requests > 0.0 { ms / requests * 1e6 } else { 0.0 };
-            Some((mean_ns, (disk.name.clone(), requests, "mean of each second's")))
+            Some((mean_ns, (disk.name.clone(), requests, "mean")))
         });
         means.collect()
     })

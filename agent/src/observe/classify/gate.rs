@@ -80,6 +80,8 @@ struct Watch {
     /// One switch for each of low, medium, high, critical.
     levels: [Switch; 4],
     lost: u64,
+    /// Ticks in which it was at its lowest threshold or worse.
+    count: u64,
     open: Option<Signal>,
     told_ms: i64,
 }
@@ -173,6 +175,8 @@ impl Gate {
             switch.step(stand, rule, moment.now_ms, at_once);
         }
         watch.lost += moment.lost;
+        let is_seen = stands[0] == Stand::Reached;
+        watch.count += u64::from(is_seen);
         let severity = watch.severity();
         if severity == Severity::None {
             return self.end(&key, moment.now_ms);
@@ -183,7 +187,6 @@ impl Gate {
             sentence.push_str(&say_usual(reading.value, usual));
             pressure = pressure.max(0.75);
         }
-        let seen = stands[0] == Stand::Reached;
         let Some(signal) = &mut watch.open else {
             let signal = Signal {
                 id: self.next_id,
@@ -198,7 +201,7 @@ impl Gate {
                 sentence,
                 first_seen_ms: since_ms.unwrap_or(moment.now_ms),
                 last_seen_ms: moment.now_ms,
-                count: 1,
+                count: watch.count,
                 closed_ms: None,
                 lost_events: watch.lost,
             };
@@ -215,9 +218,9 @@ impl Gate {
         signal.numbers = reading.numbers;
         signal.sentence = sentence;
         signal.lost_events = watch.lost;
-        if seen {
+        signal.count = watch.count;
+        if is_seen {
             signal.last_seen_ms = moment.now_ms;
-            signal.count += 1;
         }
         if turned || moment.now_ms - watch.told_ms >= REFRESH_MS {
             watch.told_ms = moment.now_ms;
@@ -278,7 +281,7 @@ impl Gate {
 
 impl Watch {
     fn new(entity: Entity) -> Self {
-        Self { entity, levels: [Switch::default(); 4], lost: 0, open: None, told_ms: i64::MIN }
+        Self { entity, levels: [Switch::default(); 4], lost: 0, count: 0, open: None, told_ms: i64::MIN }
     }
 
     fn severity(&self) -> Severity {

@@ -10,12 +10,16 @@ use crate::{
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
     signal: SignalType::LoadMismatch,
-    measures: &[CPU_SOME, RUNNABLE, RUN_QUEUE_P99, WITHOUT_CPU, STEAL, CGROUP_SOME],
+    measures: &[CPU_SOME, OTHERS_WAIT, RUNNABLE, RUN_QUEUE_P99, WITHOUT_CPU, STEAL, CGROUP_SOME],
     read,
     react: None,
 };
 
 const CPU_SOME: Measure = Measure::rising("cpu_some_percent", "time that some task waited for a CPU");
+const OTHERS_WAIT: Measure = Measure::rising(
+    "others_wait_percent",
+    "time that processes which use little CPU waited for one, of the time that they wanted one",
+);
 const RUNNABLE: Measure = Measure::rising("runnable_per_cpu", "tasks ready to run, of each CPU");
 const RUN_QUEUE_P99: Measure =
     Measure::rising("run_queue_p99_ns", "time that one in a hundred tasks waited longer than, once ready to run");
@@ -71,6 +75,15 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
     readings.node(CPU_SOME, some, |percent| {
         let sentence = format!("some task waited for a CPU {} % of the time{}", say::short(percent), about());
         (sentence, numbers(numbers! { stall_percent: percent }))
+    });
+    // The one measure here that a lower priority or a quota of the hog improves: the others count the hog's own wait.
+    readings.node(OTHERS_WAIT, window.others_wait_percent(), |percent| {
+        let sentence = format!(
+            "processes that use little CPU waited {} % of the time that they wanted one{}",
+            say::short(percent),
+            about()
+        );
+        (sentence, numbers(numbers! { others_wait_percent: percent }))
     });
     // The reader of /proc/loadavg is itself one of the runnable.
     let runnable = load.zip(cpus).map(|(load, cpus)| f64::from(load.runnable.saturating_sub(1)) / cpus);

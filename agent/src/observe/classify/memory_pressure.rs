@@ -3,7 +3,11 @@
 //! Page cache is never the alarm: a stall counts by the share of memory that reclaim cannot have back, and what is
 //! used counts only while reclaim is at work.
 
-use super::{Ceiling, Classifier, Measure, Readings, Recent, ceiling, say};
+use super::{
+    Ceiling, Classifier, Measure, Readings, Recent, ceiling,
+    growth::{risen, steady_growth},
+    say,
+};
 use crate::{
     numbers,
     observe::{
@@ -58,16 +62,14 @@ type StallTotal = fn(&NodePressure) -> u64;
 const SECONDS_CALM: f64 = 86_400.0;
 /// Time that the node's stalls are told over, s.
 const STALL_OVER_S: f64 = 5.0;
-/// Growth slower than this is not told apart from the noise of an allocator, bytes/s.
-const GROWTH_FLOOR_BYTES_PER_S: f64 = 65_536.0;
-/// Share of the points that must not fall below the one before, for a growth to be steady.
-const RISING_SHARE: f64 = 0.8;
-/// A leak is told from so long a track at least, s; time to a limit from so many points.
+/// A leak is told from so long a track at least, s.
 const LEAK_SECONDS: f64 = 20.0;
-const TRACK_POINTS: usize = 8;
 /// A process that holds less than this share of its ceiling has not shown that it will get there.
 const HELD_SHARE: f64 = 0.25;
-/// The reflex waits until the room is at most this share of the ceiling: a compiler, too, takes memory fast.
+/// A growth is carried on to at most so many times what it has already been: a compiler, too, takes memory steadily
+/// for some seconds.
+const CARRIED_ON: f64 = 2.0;
+/// The reflex waits until the room is at most this share of the ceiling: its evidence is short.
 const REFLEX_ROOM_SHARE: f64 = 0.5;
 /// The reflex compares steps of at most this age, and wants so many of them.
 const REFLEX_SPAN_NS: u64 = 10_000_000_000;
@@ -214,6 +216,7 @@ fn read_processes(window: &Window, readings: &mut Readings<'_>) {
         if let Some(rate) = steady_growth(&track, [10.0, 3.0], 0.0)
             && let Some(ceiling) = ceiling(window, process.sample.cgroup.as_str())
             && process.sample.rss_bytes as f64 >= HELD_SHARE * ceiling.limit_bytes as f64
+            && ceiling.room_bytes as f64 <= CARRIED_ON * risen(&track)
         {
             ending.push(((ceiling.room_bytes as f64 / rate).min(SECONDS_CALM), (process, ceiling, rate)));
         }
@@ -280,29 +283,6 @@ fn react(event: &Event, recent: &Recent, window: &Window) -> Option<Reading> {
         }
         _ => None,
     }
-}
-
-/// The slower of the growths over the two times, bytes/s, if the longer track rises steadily: what stopped growing
-/// lately grows no more. `spans_s` are (longer, shorter); a track shorter than `least_s` tells nothing.
-fn steady_growth(track: &[(u64, u64)], [longer, shorter]: [f64; 2], least_s: f64) -> Option<f64> {
-    let long = latest(track, longer, TRACK_POINTS);
-    let short = latest(track, shorter, 3);
-    let seconds = |points: &[(u64, u64)]| points[points.len() - 1].0.saturating_sub(points[0].0) as f64 / 1e9;
-    if long.len() < TRACK_POINTS || seconds(long) < least_s.max(f64::MIN_POSITIVE) {
-        return None;
-    }
-    let rising = long.windows(2).filter(|pair| pair[1].1 >= pair[0].1).count() as f64 / (long.len() - 1) as f64;
-    let rate = |points: &[(u64, u64)]| (points[points.len() - 1].1 as f64 - points[0].1 as f64) / seconds(points);
-    let slower = rate(long).min(rate(short));
-    (rising >= RISING_SHARE && slower >= GROWTH_FLOOR_BYTES_PER_S).then_some(slower)
-}
-
-/// The newest points that span `seconds`, or the newest `least` if those span more.
-fn latest(track: &[(u64, u64)], seconds: f64, least: usize) -> &[(u64, u64)] {
-    let Some(last) = track.last() else { return track };
-    let from = last.0.saturating_sub((seconds * 1e9) as u64);
-    let within = track.iter().rev().take_while(|(at, _)| *at >= from).count();
-    &track[track.len() - within.max(least).min(track.len())..]
 }
 
 /// Cgroups in which processes were killed; where an ancestor counts its children's, only the deepest.

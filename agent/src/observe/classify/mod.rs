@@ -7,6 +7,7 @@ mod block_device_saturation;
 mod ceiling;
 mod errors;
 mod gate;
+mod growth;
 mod io_congestion;
 mod load_mismatch;
 mod memory_pressure;

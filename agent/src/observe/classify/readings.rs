@@ -68,7 +68,7 @@ impl<'a> Readings<'a> {
             }
         }
         for entity in watched {
-            let sentence = format!("{entity}: no {} in the last tick", measure.about);
+            let sentence = format!("{entity} is calm now ({})", measure.about);
             self.put(measure, entity.clone(), measure.calm, |_| (sentence, Numbers::default()));
         }
     }

@@ -27,6 +27,7 @@ pub use processes::TaskTable;
 pub use scraper::{Scraper, SourceState, SourceStatus};
 
 use super::Sample;
+use crate::text::Text;
 use cgroups::CgroupTree;
 use file::KernelFile;
 
@@ -86,4 +87,6 @@ pub struct Context {
     tasks: Option<TaskTable>,
     /// Processes whose open files and limit are to be read this tick because something was said of them (`EMFILE`).
     pub watch_files_of: HashSet<u32>,
+    /// Cgroups that are to be read in full every tick, idle or not: those of open incidents.
+    pub watch_cgroups: HashSet<Text>,
 }

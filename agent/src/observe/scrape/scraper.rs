@@ -1,7 +1,10 @@
 //! The runner: reads every source each tick, times it, and records how it fares. One that is missing or fails never
 //! stops the others.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::HashSet,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use nix::{
     sys::resource::{Resource, getrlimit},
@@ -73,6 +76,13 @@ impl Scraper {
     #[must_use]
     pub fn of(sources: &[Source]) -> Self {
         Self { context: Context::new(), runs: sources.iter().map(Run::start).collect() }
+    }
+
+    /// The same, with the control groups at these mounts, wherever this machine has its own.
+    #[must_use]
+    pub fn with_cgroup_mounts(mut self, mounts: CgroupMounts) -> Self {
+        self.context.cgroups = CgroupTree::at(mounts);
+        self
     }
 
     /// Reads everything. `tasks` is the kernel's own table of tasks; without it processes are read from `/proc`.
@@ -167,7 +177,8 @@ impl Context {
             kept_files: usize::try_from(may_open / 4).unwrap_or(usize::MAX).min(4096),
             cgroups: CgroupTree::default(),
             tasks: None,
-            watch_files_of: Default::default(),
+            watch_files_of: HashSet::new(),
+            watch_cgroups: HashSet::new(),
         }
     }
 }

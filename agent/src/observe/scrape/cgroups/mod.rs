@@ -1,7 +1,7 @@
 //! `cgroups`: every control group, v1 and v2: usage, limits, events, CPU time, pressure, frozen or not.
 //!
-//! Memory in use and CPU time are read each tick. The rest is read when one of those has moved, and for idle cgroups in
-//! turns, so that it may be some ticks old where nothing happens.
+//! Memory in use and CPU time are read each tick. The rest is read each tick of cgroups in trouble (and of watched
+//! ones), and in turns of the others, so that it may be some ticks old where all is well.
 
 mod mounts;
 pub mod parse;
@@ -20,12 +20,18 @@ pub(super) use tree::CgroupTree;
 
 pub const SOURCE: Source = Source { name: "cgroups", start: || Box::new(CgroupsSource::default()) };
 
-/// Cgroups that moved and are read in full in one tick; more take turns.
-const MOVED_PER_TICK: usize = 64;
-/// Idle ones.
-const IDLE_PER_TICK: usize = 8;
+/// Cgroups that are read in full in one tick, by kind; more take turns, the longest waiting first.
+const PER_TICK: [(Kind, usize); 3] = [(Kind::Troubled, 64), (Kind::Moved, 8), (Kind::Idle, 2)];
 /// Files that a reader keeps open.
 const KEPT_FILES: usize = 2;
+
+/// How much a cgroup asks to be read in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Troubled,
+    Moved,
+    Idle,
+}
 
 #[derive(Debug, Default)]
 struct CgroupsSource {
@@ -45,19 +51,22 @@ impl Scrape for CgroupsSource {
         for (at, reader) in self.readers.iter_mut().enumerate() {
             let pulse = reader.pulse(tree, buffer)?;
             gone.push(pulse == Pulse::Gone);
-            if pulse != Pulse::Gone {
-                turns.push((reader.read_whole, pulse == Pulse::Same, at));
-            }
+            let kind = match pulse {
+                Pulse::Gone => continue,
+                _ if reader.read_whole.is_none() || context.watch_cgroups.contains(&reader.node.path) => {
+                    reader.read_whole(tree, tick, buffer)?;
+                    continue;
+                }
+                _ if reader.troubled => Kind::Troubled,
+                Pulse::Moved => Kind::Moved,
+                Pulse::Same => Kind::Idle,
+            };
+            turns.push((kind, reader.read_whole, at));
         }
-        // Those never read come first, then those not read for longest.
         turns.sort_unstable();
-        let (mut moved, mut idle) = (0, 0);
-        for (read_whole, same, at) in turns {
-            let count = if same { &mut idle } else { &mut moved };
-            let most = if same { IDLE_PER_TICK } else { MOVED_PER_TICK };
-            if read_whole.is_none() || *count < most {
-                *count += 1;
-                self.readers[at].read_whole(tree, tick, buffer)?;
+        for (kind, most) in PER_TICK {
+            for (_, _, at) in turns.iter().filter(|(of, _, _)| *of == kind).take(most) {
+                self.readers[*at].read_whole(tree, tick, buffer)?;
             }
         }
         count_processes(&mut self.readers, tree, sample, buffer)?;

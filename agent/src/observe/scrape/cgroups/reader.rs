@@ -19,7 +19,15 @@ pub(super) struct Reader {
     pub(super) sample: CgroupSample,
     /// The tick of the last full reading; none before the first.
     pub(super) read_whole: Option<u64>,
+    /// At the last full reading it was near its limit, under pressure, or had hit a limit since the one before.
+    pub(super) troubled: bool,
+    /// Hits of limits at the last full reading: memory, kills, throttled periods, refused forks.
+    hits: [u64; 4],
 }
+
+/// A cgroup is in trouble from this share of its memory limit and this pressure on.
+const NEAR_LIMIT: f64 = 0.9;
+const PRESSED_PERCENT: f64 = 5.0;
 
 /// What a reading of the pulse found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +54,7 @@ impl Reader {
         };
         let cpu = cpu.or_else(|| file(UNIFIED, "cpu.stat"));
         let sample = CgroupSample { path: node.path.clone(), ids: node.ids, ..CgroupSample::default() };
-        Self { node, memory, cpu, sample, read_whole: None }
+        Self { node, memory, cpu, sample, read_whole: None, troubled: false, hits: [0; 4] }
     }
 
     /// Reads memory in use and CPU time.
@@ -111,8 +119,29 @@ impl Reader {
         self.sample.cpu_pressure = files.psi("cpu.pressure")?;
         self.sample.io_pressure = files.psi("io.pressure")?;
         self.sample.frozen = files.frozen()?;
+        self.judge();
         self.read_whole = Some(tick);
         Ok(())
+    }
+
+    fn judge(&mut self) {
+        let CgroupSample { memory, cpu, pids, memory_pressure, cpu_pressure, io_pressure, .. } = &self.sample;
+        let hits = [
+            memory.as_ref().map_or(0, |memory| memory.limit_hits),
+            memory.as_ref().map_or(0, |memory| memory.oom_kills),
+            cpu.as_ref().map_or(0, |cpu| cpu.throttled_periods),
+            pids.as_ref().map_or(0, |pids| pids.refused),
+        ];
+        let near_limit = memory.as_ref().is_some_and(|memory| {
+            let limit = memory.high_bytes.into_iter().chain(memory.limit_bytes).min();
+            limit.is_some_and(|limit| memory.usage_bytes as f64 >= limit as f64 * NEAR_LIMIT)
+        });
+        let pressed = [memory_pressure, cpu_pressure, io_pressure]
+            .into_iter()
+            .flatten()
+            .any(|psi| psi.some_avg10_percent >= PRESSED_PERCENT);
+        let hit = self.read_whole.is_some() && hits != self.hits;
+        (self.troubled, self.hits) = (near_limit || pressed || hit, hits);
     }
 
     /// Processes by `cgroup.procs`, for a cgroup that the process table does not name.

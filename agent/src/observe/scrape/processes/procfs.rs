@@ -49,7 +49,8 @@ impl Procfs {
             let name = entry.map_err(failed)?.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
             match self.read_stat(pid, context) {
-                Err(error) if error.is_gone() => {
+                // Ended meanwhile, or not for us to see (`hidepid`).
+                Err(error) if error.is_gone() || error.is_off() => {
                     self.known.remove(&pid);
                 }
                 other => other?,

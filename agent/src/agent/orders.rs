@@ -1,0 +1,171 @@
+//! Orders of operators: the level, approvals, denials, undo, and actions they ask for. All are judged like any other.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Agent, remedy::Approved, rooms::Rooms, standing::AUTONOMY};
+use crate::{
+    clock::now_ms,
+    decide::{Attempt, Decision},
+    execute::{ActionRequest, Approval, Denied, Journal as _, JournalState, Outcome, OutcomeStatus},
+    explain::{Incident, IncidentStatus},
+    live::{Autonomy, Operator, Order},
+    reflect::Trace,
+    store::{ProposalRow, ProposalStatus},
+};
+
+impl Agent {
+    pub(super) fn obey(&mut self, order: Order) {
+        match order {
+            Order::SetAutonomy { level, by, reply } => drop(reply.send(self.set_autonomy(level, &by))),
+            Order::Approve { proposal, by, reply } => self.approve(proposal, &by, reply),
+            Order::Deny { proposal, reason, by, reply } => drop(reply.send(self.deny(proposal, &reason, &by))),
+            Order::Undo { action, by, reply } => {
+                let rooms = Arc::clone(&self.rooms);
+                tokio::spawn(async move {
+                    let undone = rooms.undo(action).await.map_err(|error| error.to_string());
+                    if undone.is_ok() {
+                        rooms.note(format!("action {action} was taken back by {}", by.name));
+                    }
+                    drop(reply.send(undone));
+                });
+            }
+            Order::Execute { request, justification, by, reply, .. } => {
+                let rooms = Arc::clone(&self.rooms);
+                tokio::spawn(async move {
+                    drop(reply.send(rooms.ask(request, &justification, &by).await));
+                });
+            }
+        }
+    }
+
+    /// Ends proposals that waited too long; their incidents are looked at again.
+    pub(super) fn expire_proposals(&mut self) {
+        let pending = self.rooms.daemon.store.reader().and_then(|reader| reader.proposals(true));
+        let pending = pending.unwrap_or_else(|error| {
+            tracing::warn!(%error, "proposals could not be read; they are looked at again");
+            Vec::new()
+        });
+        for row in pending.into_iter().filter(|row| row.expires_ms <= now_ms()) {
+            if let Err(error) = self.settle(&row, ProposalStatus::Expired, "the agent", "nobody answered in time") {
+                tracing::warn!(%error, proposal = row.id, "a proposal could not be ended");
+            }
+        }
+    }
+
+    fn set_autonomy(&mut self, level: Autonomy, by: &Operator) -> Result<Autonomy, String> {
+        let store = &self.rooms.daemon.store;
+        store.keep_setting(AUTONOMY, level.name(), &by.name, now_ms()).map_err(|error| error.to_string())?;
+        self.rooms.daemon.change().status.autonomy = level;
+        self.rooms.note(format!("{} set the autonomy level to {}", by.name, level.name()));
+        Ok(level)
+    }
+
+    fn approve(&mut self, id: i64, by: &Operator, reply: oneshot::Sender<Result<Outcome, String>>) {
+        match self.approvable(id) {
+            Err(reason) => drop(reply.send(Err(reason))),
+            Ok((row, incident, action)) => {
+                let approval = Approval::of(&action, by, now_ms());
+                let usual = self.eyes.baseline(&incident.primary);
+                self.set_status(&incident.uid, IncidentStatus::Working);
+                let (rooms, uid, by) = (Arc::clone(&self.rooms), incident.uid.clone(), by.name.clone());
+                let pass = async move {
+                    let mut trace = Trace::open(&incident, rooms.autonomy(), now_ms());
+                    let explanation = rooms.explain(&incident, usual);
+                    let explanation = rooms.keep(&mut trace, explanation);
+                    let proposal = rooms.keep(&mut trace, row.proposal);
+                    let approved = Approved { approval, reply };
+                    let pass = rooms.act(trace, &incident, &explanation, proposal, Some(approved)).await;
+                    let done = pass.trace.outcome.is_some();
+                    if done {
+                        let settled = rooms.daemon.store.settle_proposal(
+                            id,
+                            ProposalStatus::Executed,
+                            &by,
+                            "carried out",
+                            now_ms(),
+                        );
+                        if let Err(error) = settled {
+                            tracing::warn!(%error, proposal = id, "a proposal could not be ended");
+                        }
+                    }
+                    pass
+                };
+                self.at_work.insert(self.passes.spawn(pass).id(), uid);
+            }
+        }
+    }
+
+    /// The proposal, its incident and its action, if it can still be approved; it counts as approved then.
+    fn approvable(&mut self, id: i64) -> Result<(ProposalRow, Incident, ActionRequest), String> {
+        let row = self.pending(id)?;
+        if row.expires_ms <= now_ms() {
+            return Err(format!("proposal {id} has expired; a new one comes if it is still needed"));
+        }
+        let Decision::Act { action, .. } = &row.proposal.decision else {
+            return Err(format!("proposal {id} has no action to approve"));
+        };
+        let action = action.clone();
+        let open = self.correlator.open().iter().find(|incident| incident.uid == row.incident);
+        let incident =
+            open.cloned().ok_or_else(|| format!("the incident of proposal {id} is over; nothing is done"))?;
+        self.docket.take(&incident.uid)?;
+        let store = &self.rooms.daemon.store;
+        if let Err(error) = store.settle_proposal(id, ProposalStatus::Approved, "operator", "approved", now_ms()) {
+            self.docket.close(&incident.uid, super::Ending::AwaitsApproval, now_ms());
+            return Err(error.to_string());
+        }
+        Ok((row, incident, action))
+    }
+
+    fn deny(&mut self, id: i64, reason: &str, by: &Operator) -> Result<(), String> {
+        let row = self.pending(id)?;
+        self.settle(&row, ProposalStatus::Denied, &by.name, reason)
+    }
+
+    fn pending(&self, id: i64) -> Result<ProposalRow, String> {
+        let read = self.rooms.daemon.store.reader().and_then(|reader| reader.proposal(id));
+        let row = read.map_err(|error| error.to_string())?.ok_or_else(|| format!("there is no proposal {id}"))?;
+        if row.status == ProposalStatus::Pending {
+            Ok(row)
+        } else {
+            Err(format!("proposal {id} is {} already", row.status))
+        }
+    }
+
+    fn settle(&mut self, row: &ProposalRow, status: ProposalStatus, by: &str, reason: &str) -> Result<(), String> {
+        let store = &self.rooms.daemon.store;
+        store.settle_proposal(row.id, status, by, reason, now_ms()).map_err(|error| error.to_string())?;
+        if let Decision::Act { action, .. } = &row.proposal.decision {
+            let attempt = Attempt { action: action.clone(), result: format!("{status} by {by}: {reason}") };
+            self.docket.release(&row.incident, attempt, now_ms());
+        }
+        Ok(())
+    }
+}
+
+impl Rooms {
+    /// An action that an operator asks for without an incident: judged by the level and the policy, run, journalled
+    /// and leased. No measure tells whether it helped, so it stays until its lease ends or somebody takes it back.
+    async fn ask(self: &Arc<Self>, request: ActionRequest, why: &str, by: &Operator) -> Result<Outcome, String> {
+        let permit =
+            self.policy.judge(&request, self.judging(&by.name, None, None)).map_err(|denied| match denied {
+                Denied::NeedsApproval { .. } => {
+                    format!("{denied}; raise the level, or wait for the loop to propose it")
+                }
+                denied => denied.to_string(),
+            })?;
+        let rooms = Arc::clone(self);
+        let run = move || rooms.executor.run(permit, &rooms.daemon.store, None, now_ms());
+        let outcome = tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?;
+        let outcome = outcome.map_err(|error| error.to_string())?;
+        if let (Some(id), OutcomeStatus::Done) = (outcome.action_id, outcome.status) {
+            let note = format!("asked for by {}: {why}", by.name);
+            let kept = self.daemon.store.advance(id, JournalState::Kept, &note, now_ms());
+            kept.map_err(|error| error.to_string())?;
+            self.note(format!("{} by {}: {}", outcome.command, by.name, outcome.change));
+        }
+        Ok(outcome)
+    }
+}

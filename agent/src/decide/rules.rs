@@ -1,0 +1,298 @@
+//! The offline reasoner: rules over explanation and forecast, one file a failure mode. It never reads a name.
+//!
+//! A rule says what speaks for it and against it, and a ladder of remedies, mildest first. What is chosen is the
+//! mildest whose predicted effect suffices; when the evidence is thin, nothing is done and that is said.
+
+mod cgroup_memory_limit;
+mod cpu_hog;
+mod cpu_quota;
+mod device_saturation;
+mod evidence;
+mod fd_exhaustion;
+mod fork_storm;
+mod major_fault_storm;
+mod memory_hog;
+mod memory_leak;
+mod minor_fault_churn;
+mod pids_limit;
+mod remedy;
+mod swap_thrash;
+mod switch_storm;
+mod syscall_errors;
+mod syscall_storm;
+mod writeback_congestion;
+
+use std::{future::Future, pin::Pin};
+
+use super::{
+    Attempt, Case, Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal, Reasoner,
+};
+use crate::{
+    execute::ActionRequest,
+    explain::{Explanation, Yardstick, figures::figure},
+    observe::Severity,
+    reflect::{Belief, next_confidence},
+    simulate::{Effect, effects},
+    verify::settle_s,
+};
+use evidence::Finding;
+use remedy::{Remedies, Remedy};
+
+/// All rules. A hypothesis of an earlier one wins among equals.
+const RULES: [Rule; 16] = [
+    memory_leak::RULE,
+    memory_hog::RULE,
+    cgroup_memory_limit::RULE,
+    swap_thrash::RULE,
+    cpu_hog::RULE,
+    cpu_quota::RULE,
+    fork_storm::RULE,
+    switch_storm::RULE,
+    minor_fault_churn::RULE,
+    major_fault_storm::RULE,
+    fd_exhaustion::RULE,
+    pids_limit::RULE,
+    syscall_storm::RULE,
+    syscall_errors::RULE,
+    device_saturation::RULE,
+    writeback_congestion::RULE,
+];
+
+/// Below this confidence nothing is done.
+const FLOOR: f64 = 0.5;
+/// The culprit takes at least this part of what is contested, or nobody is dominant.
+const DOMINANT: f64 = 0.4;
+/// An action that failed so often on this failure mode is not tried again by itself.
+const HOPELESS_AFTER: u32 = 3;
+/// What is believed of an action's success before it was ever tried.
+const PRIOR_SUCCESS: f64 = 0.9;
+
+/// One failure mode: how it is recognised, and what helps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    failure_mode: FailureMode,
+    /// None when the signals are not of this kind at all.
+    hypothesise: fn(&Explanation) -> Option<Finding>,
+    /// What helps if it is so.
+    remedies: fn(&Explanation) -> Remedies,
+}
+
+/// The reasoner that needs nothing but the numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules;
+
+impl Reasoner for Rules {
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+
+    fn decide<'a>(&'a self, case: &'a Case) -> Pin<Box<dyn Future<Output = Proposal> + Send + 'a>> {
+        Box::pin(std::future::ready(decide(case)))
+    }
+}
+
+/// The actions that the rules consider for an incident, mildest first: what [`crate::simulate`] is asked to reckon.
+#[must_use]
+pub fn candidates(explanation: &Explanation) -> Vec<ActionRequest> {
+    let Some((rule, _)) = hypotheses(explanation).into_iter().next() else { return Vec::new() };
+    (rule.remedies)(explanation).ladder.into_iter().map(|remedy| remedy.action).collect()
+}
+
+/// Decides one case.
+#[must_use]
+pub fn decide(case: &Case) -> Proposal {
+    let explanation = &case.explanation;
+    let found = hypotheses(explanation);
+    let hypotheses: Vec<Hypothesis> = found.iter().map(|(_, hypothesis)| hypothesis.clone()).collect();
+    let Some((rule, best)) = found.into_iter().next() else {
+        return proposal(case, hypotheses, inconclusive("no rule knows this"), vec![part("evidence", 0.0)]);
+    };
+    let mut parts = vec![part("evidence", best.confidence), part("lost events", certainty_of_events(explanation))];
+    if best.confidence < FLOOR {
+        let missing = format!("the evidence for {} is thin: {}", best.failure_mode.name(), against(&best));
+        return proposal(case, hypotheses, inconclusive(&missing), parts);
+    }
+    let remedies = (rule.remedies)(explanation);
+    let Remedies { ladder, advice, hold } = remedies;
+    let held = hold.or_else(|| why_hands_off(explanation, &ladder));
+    if let Some(reason) = held {
+        let advice = format!("{advice} Nothing is done: {reason}.");
+        return proposal(case, hypotheses, Decision::Advise { advice }, parts);
+    }
+    if ladder.is_empty() {
+        return proposal(case, hypotheses, Decision::Advise { advice }, parts);
+    }
+    let share = explanation.culprit().map_or(0.0, |culprit| culprit.share);
+    parts.push(part("share of the culprit", 0.6 + 0.4 * share));
+    match choose(case, best.failure_mode, ladder) {
+        Ok(Choice { effect, belief }) => {
+            parts.push(part("past success", next_confidence(PRIOR_SUCCESS, belief)));
+            let confidence = Confidence::of(parts.clone());
+            if confidence.value < FLOOR {
+                let advice = format!(
+                    "{advice} {} would help ({}), but the confidence of {:.2} is below {FLOOR:.2}.",
+                    effect.action.action_type, effect.formula, confidence.value
+                );
+                return proposal(case, hypotheses, Decision::Advise { advice }, parts);
+            }
+            let prediction = prediction(explanation, &effect);
+            proposal(case, hypotheses, Decision::Act { action: effect.action, prediction }, parts)
+        }
+        Err(why) => {
+            let advice = format!("{advice} No action is proposed: {why}.");
+            proposal(case, hypotheses, Decision::Advise { advice }, parts)
+        }
+    }
+}
+
+/// What every rule that knows the signals says, surest first; earlier rules first among equals.
+fn hypotheses(explanation: &Explanation) -> Vec<(Rule, Hypothesis)> {
+    let mut found: Vec<(Rule, Hypothesis)> =
+        RULES.iter().filter_map(|rule| Some((*rule, (rule.hypothesise)(explanation)?.of(rule.failure_mode)))).collect();
+    found.sort_by(|(_, a), (_, b)| b.confidence.total_cmp(&a.confidence));
+    found
+}
+
+/// What holds for every failure mode: nobody is touched for what is calm, or while the blame is spread.
+fn why_hands_off(explanation: &Explanation, ladder: &[Remedy]) -> Option<String> {
+    if ladder.is_empty() {
+        return None;
+    }
+    let primary = &explanation.primary;
+    if primary.closed_ms.is_some() || primary.severity < Severity::Medium {
+        return Some(format!("{} is {} by now", primary.measure, primary.severity));
+    }
+    let Some(culprit) = explanation.culprit() else { return Some("nobody can be blamed".to_owned()) };
+    if culprit.share < DOMINANT {
+        return Some(format!(
+            "the blame is spread: the first suspect has only {:.0} % of the {}",
+            culprit.share * 100.0,
+            culprit.of
+        ));
+    }
+    let yardstick = explanation.yardstick();
+    if yardstick.is_calm(yardstick.value) {
+        let value = figure(&yardstick.measure, yardstick.value);
+        return Some(format!("{} of {} is {value}, which is calm", yardstick.measure, yardstick.entity));
+    }
+    None
+}
+
+struct Choice<'a> {
+    effect: Effect,
+    belief: Option<&'a Belief>,
+}
+
+/// The mildest remedy whose effect, as experience corrects it, suffices.
+fn choose(case: &Case, mode: FailureMode, mut ladder: Vec<Remedy>) -> Result<Choice<'_>, String> {
+    ladder.sort_by_key(|remedy| remedy.rung);
+    let mut passed_over = Vec::new();
+    for remedy in ladder {
+        let name = remedy.action.action_type.clone();
+        if let Some(attempt) = case.tried.iter().find(|attempt| is_same(attempt, &remedy.action)) {
+            passed_over.push(format!("{name} was tried: {}", attempt.result));
+            continue;
+        }
+        let belief =
+            case.beliefs.iter().find(|belief| belief.action_type == name && belief.failure_mode == mode.name());
+        if let Some(belief) = belief.filter(|belief| belief.attempts >= HOPELESS_AFTER && belief.successes == 0) {
+            passed_over.push(format!("{name} never helped in {} attempts", belief.attempts));
+            continue;
+        }
+        let effect = corrected(case, &remedy.action, belief);
+        if effect.suffices {
+            return Ok(Choice { effect, belief });
+        }
+        passed_over.push(format!("{name} would not suffice ({})", effect.formula));
+    }
+    Err(passed_over.join("; "))
+}
+
+/// The same action on the same target; other numbers do not make it another one.
+fn is_same(attempt: &Attempt, action: &ActionRequest) -> bool {
+    let target = |action: &ActionRequest| (action.params.get("pid").cloned(), action.params.get("cgroup").cloned());
+    attempt.action.action_type == action.action_type && target(&attempt.action) == target(action)
+}
+
+/// The effect as the forecast has it (or reckoned now, when nobody asked before), scaled by what such effects were
+/// worth in the past.
+fn corrected(case: &Case, action: &ActionRequest, belief: Option<&Belief>) -> Effect {
+    let explanation = &case.explanation;
+    let forecast = case.forecast.effects.iter().find(|effect| effect.action == *action).cloned();
+    let reckoned = forecast.or_else(|| effects(explanation, std::slice::from_ref(action)).pop());
+    let mut effect = reckoned.unwrap_or_else(|| Effect {
+        action: action.clone(),
+        before: explanation.yardstick().value,
+        after: explanation.yardstick().value,
+        suffices: false,
+        formula: String::new(),
+        cost: String::new(),
+    });
+    if let Some(belief) = belief.filter(|belief| belief.attempts > 0) {
+        let factor = belief.effect_factor.clamp(0.1, 1.0);
+        effect.after = effect.before + (effect.after - effect.before) * factor;
+        effect.suffices = explanation.yardstick().is_calm(effect.after);
+        effect.formula = format!("{}, × {factor:.2} by experience", effect.formula);
+    }
+    effect
+}
+
+fn prediction(explanation: &Explanation, effect: &Effect) -> Prediction {
+    let Yardstick { signal_type, measure, entity, falling, .. } = explanation.yardstick();
+    let within_s = settle_s(&effect.action.action_type, &measure);
+    let (before, after) = (figure(&measure, effect.before), figure(&measure, effect.after));
+    Prediction {
+        statement: format!(
+            "{measure} of {entity} goes from {before} to about {after} within {within_s} s ({})",
+            effect.formula
+        ),
+        signal_type,
+        measure,
+        entity,
+        before: effect.before,
+        after: effect.after,
+        lower_is_better: !falling,
+        within_s,
+    }
+}
+
+fn certainty_of_events(explanation: &Explanation) -> f64 {
+    if explanation.primary.lost_events == 0 { 1.0 } else { 0.8 }
+}
+
+fn part(name: &str, factor: f64) -> ConfidencePart {
+    ConfidencePart { name: name.to_owned(), factor }
+}
+
+fn inconclusive(missing: &str) -> Decision {
+    Decision::Inconclusive { missing: format!("inconclusive, recommend human investigation: {missing}") }
+}
+
+fn against(hypothesis: &Hypothesis) -> String {
+    match hypothesis.evidence_against.as_slice() {
+        [] => "nothing contradicts it, and too little speaks for it".to_owned(),
+        against => against.join("; "),
+    }
+}
+
+fn proposal(case: &Case, hypotheses: Vec<Hypothesis>, decision: Decision, parts: Vec<ConfidencePart>) -> Proposal {
+    let why = hypotheses.first().map_or_else(String::new, |best| {
+        let evidence = if best.evidence_for.is_empty() { "nothing".to_owned() } else { best.evidence_for.join("; ") };
+        format!("{}. For it: {evidence}. ", best.statement)
+    });
+    let justification = match &decision {
+        Decision::Act { action, prediction } => {
+            format!("{why}{} is the mildest action that suffices: {}.", action.action_type, prediction.statement)
+        }
+        Decision::Advise { advice } => format!("{why}{advice}"),
+        Decision::Inconclusive { missing } => format!("{why}{missing}."),
+    };
+    Proposal {
+        incident: case.incident.uid.clone(),
+        author: Rules.name().to_owned(),
+        hypotheses,
+        decision,
+        justification,
+        confidence: Confidence::of(parts),
+    }
+}

@@ -1,0 +1,48 @@
+//! `cgroup_memory_limit`: a cgroup is at its own limit while the node has room. The limit is the finding.
+
+use super::{
+    Rule,
+    evidence::{Evidence, Finding, signal},
+    remedy::Remedies,
+};
+use crate::{
+    decide::FailureMode,
+    explain::{Explanation, figures::figure},
+    observe::{Entity, SignalType},
+};
+
+pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::CgroupMemoryLimit, hypothesise, remedies };
+
+fn hypothesise(explanation: &Explanation) -> Option<Finding> {
+    let at_limit = signal(explanation, SignalType::MemoryPressure, &["cgroup_"])?;
+    let Entity::Cgroup { path } = &at_limit.entity else { return None };
+    let killed = at_limit.measure.contains("oom_kills");
+    let node = &explanation.node;
+    let room = node.memory_available_bytes as f64 / (node.memory_total_bytes.max(1)) as f64;
+    let limit = at_limit.numbers.get("limit_bytes");
+    Some(
+        Evidence::from(0.4)
+            .weigh(Some(killed), 0.6, format!("{} is {}", at_limit.measure, figure(&at_limit.measure, at_limit.value)))
+            .weigh(limit.map(|_| true), 0.3, format!("its limit is {}", figure("limit_bytes", limit.unwrap_or(0.0))))
+            .weigh(
+                (node.memory_total_bytes > 0).then_some(room >= 0.2),
+                0.4,
+                format!("{:.0} % of the node's memory is available", room * 100.0),
+            )
+            .says(format!("cgroup {path} is at its own memory limit, not the node's")),
+    )
+}
+
+fn remedies(explanation: &Explanation) -> Remedies {
+    let at_limit = signal(explanation, SignalType::MemoryPressure, &["cgroup_"]).unwrap_or(&explanation.primary);
+    let limit =
+        at_limit.numbers.get("limit_bytes").map_or_else(String::new, |l| format!(" of {}", figure("limit_bytes", l)));
+    let room = figure("available_bytes", explanation.node.memory_available_bytes as f64);
+    Remedies {
+        advice: format!(
+            "{} meets its limit{limit}; the node has {room} available. Raise the limit if what it does is worth it.",
+            at_limit.entity
+        ),
+        ..Remedies::default()
+    }
+}

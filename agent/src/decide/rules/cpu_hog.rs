@@ -1,0 +1,148 @@
+//! `cpu_hog`: somebody spins on the CPU for long while others wait for it.
+//!
+//! A compiler, a compressor and a backup want the CPU too, and are left alone: they are young, or fault, read, write
+//! and sleep, while a spinner does nothing but run.
+
+use super::{
+    Rule,
+    evidence::{Evidence, Finding, signal},
+    remedy::{Remedies, freeze, limit_cpu, lower_priority, restartable, throttle},
+};
+use crate::{
+    decide::FailureMode,
+    explain::{Explanation, Suspect},
+    observe::SignalType,
+};
+
+pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::CpuHog, hypothesise, remedies };
+
+/// A hog has used this much of a CPU over its life, percent, and is at least so old, s.
+const HOGS_FROM_PERCENT: f64 = 70.0;
+const OLD_FROM_S: f64 = 10.0;
+/// Who works shows it: compilers fault 6,000 to 10,000 times a second, pipes and files make one sleep.
+const WORKS_FROM_FAULTS_PER_S: f64 = 500.0;
+const WORKS_FROM_SLEEPS_PER_S: f64 = 100.0;
+const WORKS_FROM_BYTES_PER_S: f64 = 262_144.0;
+/// A build makes processes all the time.
+const BUILDS_FROM_EXECS_PER_S: f64 = 20.0;
+/// Below this nobody else is in need, percent of the time that others want a CPU.
+const NEED_FROM_PERCENT: f64 = 5.0;
+
+fn hypothesise(explanation: &Explanation) -> Option<Finding> {
+    const WAITS: [&str; 4] = ["cpu_some", "runnable", "run_queue", "others_wait"];
+    signal(explanation, SignalType::LoadMismatch, &WAITS)
+        .or_else(|| signal(explanation, SignalType::Scheduler, &["run_queue"]))?;
+    let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "cpu")?;
+    let per_member = |name: &str| culprit.number(name).map(|sum| sum / members(culprit));
+    let wait = explanation.node.others_wait_percent;
+    let unseen = explanation.node.cpu_unseen_percent;
+    let hogs: f64 = hogs(explanation).map(|hog| hog.share).sum();
+    Some(
+        Evidence::from(0.5)
+            .weigh(
+                per_member("life_cpu_percent").map(|percent| percent >= HOGS_FROM_PERCENT),
+                0.6,
+                format!("it used {:.0} % of a CPU over its life", per_member("life_cpu_percent").unwrap_or(0.0)),
+            )
+            .weigh(
+                culprit.number("age_s").map(|age| age >= OLD_FROM_S),
+                0.5,
+                format!("it has run for {:.0} s", culprit.number("age_s").unwrap_or(0.0)),
+            )
+            .weigh(
+                Some(hogs >= 0.6),
+                0.4,
+                format!("spinning processes have {:.0} % of the CPU time in use", hogs * 100.0),
+            )
+            .weigh(
+                why_it_works(culprit).map(|why| why.is_none()),
+                0.6,
+                match why_it_works(culprit) {
+                    Some(Some(why)) => why,
+                    _ => "it neither faults, reads, writes nor sleeps".to_owned(),
+                },
+            )
+            .weigh(
+                wait.map(|percent| percent >= NEED_FROM_PERCENT),
+                0.4,
+                format!("who uses little CPU waits {:.0} % of the time that it wants one", wait.unwrap_or(0.0)),
+            )
+            .weigh(
+                unseen.map(|percent| percent < 15.0),
+                0.4,
+                format!("{:.0} % of the CPU time goes to processes too short-lived to be seen", unseen.unwrap_or(0.0)),
+            )
+            .says(format!("{} hogs the CPU", culprit.entity)),
+    )
+}
+
+fn remedies(explanation: &Explanation) -> Remedies {
+    let Some(culprit) = explanation.suspects.iter().find(|suspect| suspect.of == "cpu") else {
+        return Remedies::default();
+    };
+    let named: Vec<String> = hogs(explanation).map(|hog| hog.entity.to_string()).collect();
+    let who = if named.is_empty() { culprit.entity.to_string() } else { named.join(", ") };
+    Remedies {
+        ladder: [
+            lower_priority(culprit),
+            limit_cpu(explanation, culprit),
+            throttle(explanation, culprit),
+            freeze(culprit).filter(|_| explanation.yardstick().counts_own_wait()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        advice: format!("{who} run without rest while others wait: lower their priority, or {}.", restartable(culprit)),
+        hold: why_not(explanation, culprit),
+    }
+}
+
+/// Why this is no hog to be acted on, whatever speaks for it.
+fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
+    let node = &explanation.node;
+    let life = culprit.number("life_cpu_percent").unwrap_or(0.0) / members(culprit);
+    if culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S) {
+        return Some(format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity));
+    }
+    if life < HOGS_FROM_PERCENT {
+        return Some(format!("{} used only {life:.0} % of a CPU over its life", culprit.entity));
+    }
+    if let Some(execs) = node.execs_per_s.filter(|execs| *execs >= BUILDS_FROM_EXECS_PER_S) {
+        return Some(format!("{execs:.0} programs are started a second, as in a build"));
+    }
+    if let Some(wait) = node.others_wait_percent.filter(|wait| *wait < NEED_FROM_PERCENT) {
+        return Some(format!("nobody else is in need: who uses little CPU waits {wait:.0} % of the time"));
+    }
+    why_it_works(culprit).unwrap_or_else(|| Some("it is not known whether it works or spins".to_owned()))
+}
+
+/// Processes that spin, the culprit among them.
+fn hogs(explanation: &Explanation) -> impl Iterator<Item = &Suspect> {
+    explanation.suspects.iter().filter(|suspect| {
+        suspect.of == "cpu"
+            && suspect.number("cpu_percent").is_some_and(|cpu| cpu / members(suspect) >= 40.0)
+            && why_it_works(suspect) == Some(None)
+    })
+}
+
+fn members(suspect: &Suspect) -> f64 {
+    suspect.number("members").unwrap_or(1.0).max(1.0)
+}
+
+/// What shows that it works; `Some(None)` when nothing does, none when too little of it is known.
+fn why_it_works(suspect: &Suspect) -> Option<Option<String>> {
+    let each = |name: &str| suspect.number(name).map(|sum| sum / members(suspect));
+    let faults = each("minor_faults_per_s")?.max(each("life_minor_faults_per_s").unwrap_or(0.0));
+    let sleeps = each("voluntary_switches_per_s").unwrap_or(0.0);
+    let bytes = each("read_bytes_per_s").unwrap_or(0.0) + each("written_bytes_per_s").unwrap_or(0.0);
+    let children = suspect.number("children").unwrap_or(0.0);
+    Some(match () {
+        () if faults >= WORKS_FROM_FAULTS_PER_S => Some(format!("it works: {faults:.0} page faults a second")),
+        () if sleeps >= WORKS_FROM_SLEEPS_PER_S => {
+            Some(format!("it works: it waits for others {sleeps:.0} times a second"))
+        }
+        () if bytes >= WORKS_FROM_BYTES_PER_S => Some(format!("it works: {:.0} KiB/s of I/O", bytes / 1024.0)),
+        () if children >= 3.0 * members(suspect) => Some(format!("it works: it has {children:.0} children")),
+        () => None,
+    })
+}

@@ -1,0 +1,120 @@
+//! Remedies: what helps, from the mildest to the last resort.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    execute::ActionRequest,
+    explain::{Explanation, Suspect},
+    observe::Entity,
+};
+
+/// How much an action takes from its target. Ordered from the mildest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rung {
+    Adjust,
+    Limit,
+    Freeze,
+    End,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Remedy {
+    pub(super) rung: Rung,
+    pub(super) action: ActionRequest,
+}
+
+/// What a rule would do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remedies {
+    pub(super) ladder: Vec<Remedy>,
+    /// What a person should do, or know; one or more full sentences.
+    pub(super) advice: String,
+    /// Why the agent should keep its hands off, whatever the ladder holds.
+    pub(super) hold: Option<String>,
+}
+
+/// `action("throttle_cpu", [("pid", 8.into())])`
+pub(super) fn action<const N: usize>(action_type: &str, params: [(&str, Value); N]) -> ActionRequest {
+    let params: Map<String, Value> = params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    ActionRequest { action_type: action_type.to_owned(), params }
+}
+
+/// The pid to act on, when the suspect is one process that may be: never the first two, which hold the system.
+pub(super) fn pid_of(suspect: &Suspect) -> Option<u32> {
+    suspect.entity.process().map(|id| id.pid).filter(|pid| *pid > 2)
+}
+
+/// The path of the suspect's own cgroup, when it can be written down as it is.
+pub(super) fn own_cgroup_of(suspect: &Suspect) -> Option<&str> {
+    suspect.own_cgroup().filter(|path| path.is_plain() && path.as_str() != "/").map(crate::text::Text::as_str)
+}
+
+pub(super) fn lower_priority(suspect: &Suspect) -> Option<Remedy> {
+    const TO: u32 = 10;
+    let higher = suspect.number("nice").is_some_and(|nice| nice < f64::from(TO));
+    let pid = pid_of(suspect).filter(|_| higher)?;
+    let action = action("lower_process_priority", [("pid", pid.into()), ("priority", TO.into())]);
+    Some(Remedy { rung: Rung::Adjust, action })
+}
+
+/// A quota on the suspect's own cgroup, tight enough for the primary measure to be calm.
+pub(super) fn limit_cpu(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
+    let used = suspect.number("cgroup_cpu_percent")?;
+    let cgroup = suspect.cgroup_it_keeps_busy().filter(|path| path.is_plain())?.as_str();
+    let percent = quota(explanation, suspect, used);
+    let action = action("limit_cgroup_cpu", [("cgroup", cgroup.into()), ("percent", percent.into())]);
+    Some(Remedy { rung: Rung::Limit, action })
+}
+
+/// The same for one process, by stopping and continuing it in turn.
+pub(super) fn throttle(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
+    let pid = pid_of(suspect)?;
+    let used = suspect.number("cpu_percent")?;
+    let limit = quota(explanation, suspect, used).min(99);
+    let action = action("throttle_cpu", [("pid", pid.into()), ("limit", limit.into())]);
+    Some(Remedy { rung: Rung::Limit, action })
+}
+
+/// Freezes the suspect's own cgroup where there is a freezer, else pauses the process.
+pub(super) fn freeze(suspect: &Suspect) -> Option<Remedy> {
+    let freezer = suspect.number("cgroup_frozen") == Some(0.0);
+    let action = match own_cgroup_of(suspect).filter(|_| freezer) {
+        Some(cgroup) => action("freeze_cgroup", [("cgroup", cgroup.into())]),
+        None => action("pause_process", [("pid", pid_of(suspect)?.into())]),
+    };
+    Some(Remedy { rung: Rung::Freeze, action })
+}
+
+pub(super) fn end(suspect: &Suspect) -> Option<Remedy> {
+    let action = action("terminate_process", [("pid", pid_of(suspect)?.into())]);
+    Some(Remedy { rung: Rung::End, action })
+}
+
+/// A limit on the memory of the suspect's own cgroup that only its cache stands above.
+pub(super) fn limit_memory(suspect: &Suspect) -> Option<Remedy> {
+    let cgroup = own_cgroup_of(suspect)?;
+    let (usage, anonymous) = (suspect.number("cgroup_usage_bytes")?, suspect.number("cgroup_anonymous_bytes")?);
+    let bytes = (anonymous * 1.2).max(16.0 * 1_048_576.0);
+    let worth_it = bytes < usage * 0.8;
+    let action = action("limit_cgroup_memory", [("cgroup", cgroup.into()), ("bytes", (bytes as u64).into())]);
+    worth_it.then_some(Remedy { rung: Rung::Limit, action })
+}
+
+/// "x.service" when a unit owns it, else the entity.
+pub(super) fn restartable(suspect: &Suspect) -> String {
+    match (&suspect.unit, &suspect.entity) {
+        (Some(unit), _) => format!("restart {unit}"),
+        (None, Entity::Process { .. }) => format!("restart or end {}", suspect.entity),
+        (None, entity) => format!("stop what runs in {entity}"),
+    }
+}
+
+/// Percent of a CPU that leaves the yardstick at 0.7 of medium, at least a twentieth of what is used now.
+fn quota(explanation: &Explanation, suspect: &Suspect, used: f64) -> u32 {
+    let yardstick = explanation.yardstick();
+    let value = yardstick.value.max(f64::MIN_POSITIVE);
+    let part = if yardstick.entity == suspect.entity { 1.0 } else { suspect.share.max(0.01) };
+    let goal = (0.7 * yardstick.medium_at / value).min(1.0);
+    let left = (1.0 - (1.0 - goal) / part).clamp(0.05, 0.8);
+    (used * left).clamp(1.0, 102_400.0).round() as u32
+}

@@ -1,0 +1,66 @@
+//! `switch_storm`: a few processes wake each other so fast that the CPUs do little but switch.
+//!
+//! Moving such a pair to one CPU does not help: a pipe ping-pong did 146,000 switches a second on two CPUs and 166,000
+//! on one, 103,000 at nice 10, and 31,000 under a quota of a fifth of a CPU, when measured. So the CPU time is limited.
+
+use super::{
+    Rule,
+    evidence::{Evidence, Finding, signal},
+    remedy::{Remedies, freeze, limit_cpu, lower_priority, restartable, throttle},
+};
+use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
+
+pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::SwitchStorm, hypothesise, remedies };
+
+/// A database or a proxy on full load switches less than this, a second.
+const STORM_FROM_PER_S: f64 = 20_000.0;
+const OLD_FROM_S: f64 = 5.0;
+
+fn hypothesise(explanation: &Explanation) -> Option<Finding> {
+    signal(explanation, SignalType::Scheduler, &["switches"])?;
+    let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "context switches")?;
+    let (voluntary, involuntary) =
+        (culprit.number("voluntary_switches_per_s")?, culprit.number("involuntary_switches_per_s").unwrap_or(0.0));
+    let storming: f64 = explanation.suspects.iter().take(4).map(|suspect| suspect.share).sum();
+    Some(
+        Evidence::from(0.5)
+            .weigh(
+                Some(voluntary + involuntary >= STORM_FROM_PER_S),
+                0.5,
+                format!("{} switches {:.0} times a second", culprit.entity, voluntary + involuntary),
+            )
+            .weigh(
+                Some(voluntary >= 4.0 * involuntary),
+                0.4,
+                format!("{:.0} of these to wait, {:.0} because others want the CPU", voluntary, involuntary),
+            )
+            .weigh(
+                Some(storming >= 0.6),
+                0.4,
+                format!("the first suspects have {:.0} % of all switches", storming * 100.0),
+            )
+            .says(format!("{} and its partner do little but wake each other", culprit.entity)),
+    )
+}
+
+fn remedies(explanation: &Explanation) -> Remedies {
+    let Some(culprit) = explanation.culprit() else { return Remedies::default() };
+    let young = culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S);
+    Remedies {
+        ladder: [
+            lower_priority(culprit),
+            limit_cpu(explanation, culprit),
+            throttle(explanation, culprit),
+            freeze(culprit),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        advice: format!(
+            "{} wakes and sleeps without end: batch what it exchanges, or {}.",
+            culprit.entity,
+            restartable(culprit)
+        ),
+        hold: young.then(|| format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity)),
+    }
+}

@@ -1,0 +1,32 @@
+//! `writeback_congestion`: somebody writes or syncs faster than the devices can, and others wait for their I/O.
+
+use super::{
+    Rule,
+    evidence::{Evidence, Finding, signal},
+    remedy::Remedies,
+};
+use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
+
+pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::WritebackCongestion, hypothesise, remedies };
+
+fn hypothesise(explanation: &Explanation) -> Option<Finding> {
+    let io = signal(explanation, SignalType::IoCongestion, &[])?;
+    let share = explanation.culprit().map(|culprit| culprit.share);
+    Some(
+        Evidence::from(0.55)
+            .weigh(
+                share.map(|share| share >= 0.5),
+                0.4,
+                format!("the first suspect has {:.0} % of the {}", share.unwrap_or(0.0) * 100.0, "block I/O"),
+            )
+            .says(io.sentence.clone()),
+    )
+}
+
+fn remedies(explanation: &Explanation) -> Remedies {
+    let who = explanation.culprit().map_or_else(|| "whoever writes most".to_owned(), |c| c.entity.to_string());
+    Remedies {
+        advice: format!("I/O is congested: lower the I/O priority of {who}, or have it write less at once."),
+        ..Remedies::default()
+    }
+}

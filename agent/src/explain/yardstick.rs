@@ -1,0 +1,87 @@
+//! What an action is measured by: the primary measure, unless that cannot show whether the action helped.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Explanation, attribution::Contested};
+use crate::observe::{Entity, History, Signal, SignalType, classify::Thresholds};
+
+/// The measure of those who wait for a CPU and do not hog it, as the classifier names it.
+const OTHERS_WAIT: &str = "others_wait_percent";
+/// One tick of it says little.
+const LAST_VALUES: usize = 5;
+
+/// One measure of one entity, with its value now and where it would be medium.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Yardstick {
+    pub signal_type: SignalType,
+    pub measure: String,
+    pub entity: Entity,
+    pub value: f64,
+    pub medium_at: f64,
+    /// Whether less of it is worse.
+    pub falling: bool,
+}
+
+impl Yardstick {
+    /// The primary measure. Where nobody said from which value on it is medium, its pressure implies it, which is 0.5
+    /// there.
+    pub(super) fn of_primary(explanation: &Explanation) -> Self {
+        let Signal { signal_type, measure, entity, value, pressure, .. } = &explanation.primary;
+        let falling = explanation.falling;
+        let times = 0.5 / pressure.clamp(0.5, 1.0);
+        let implied = if falling { value / times } else { value * times };
+        Self {
+            signal_type: *signal_type,
+            measure: measure.to_string(),
+            entity: entity.clone(),
+            value: *value,
+            medium_at: explanation.medium_at.unwrap_or(implied),
+            falling,
+        }
+    }
+
+    /// The wait of those who suffer, where the primary measure counts that of the hogs too: no nice value and no quota
+    /// lowers such a measure, though they help. Its value is the median of its last ones. None while nobody reads it.
+    pub(super) fn of_others(primary: &Signal, history: &History, thresholds: Option<&Thresholds>) -> Option<Self> {
+        if !counts_own_wait(primary) {
+            return None;
+        }
+        let signal_type = SignalType::LoadMismatch;
+        let medium_at = thresholds?.get(signal_type, OTHERS_WAIT)?.levels[1]?;
+        let mut last: Vec<f64> =
+            history.points(signal_type, OTHERS_WAIT, &Entity::Node).map(|point| point.value).collect();
+        let last = &mut last.split_off(last.len().saturating_sub(LAST_VALUES))[..];
+        last.sort_unstable_by(f64::total_cmp);
+        let value = *last.get(last.len() / 2)?;
+        Some(Self {
+            signal_type,
+            measure: OTHERS_WAIT.to_owned(),
+            entity: Entity::Node,
+            value,
+            medium_at,
+            falling: false,
+        })
+    }
+
+    /// Whether a value is no worse than low.
+    #[must_use]
+    pub fn is_calm(&self, value: f64) -> bool {
+        if self.falling { value > self.medium_at } else { value < self.medium_at }
+    }
+
+    /// Whether the measure counts the wait of those who cause it as well as of those who suffer.
+    #[must_use]
+    pub fn counts_own_wait(&self) -> bool {
+        is_own_wait(self.signal_type, &self.measure)
+    }
+}
+
+fn counts_own_wait(signal: &Signal) -> bool {
+    Contested::is_about_cpu(signal) && is_own_wait(signal.signal_type, &signal.measure)
+}
+
+fn is_own_wait(signal_type: SignalType, measure: &str) -> bool {
+    matches!(signal_type, SignalType::LoadMismatch | SignalType::Scheduler)
+        && ["some", "psi", "pressure", "load", "runnable", "run_queue"].iter().any(|word| measure.contains(word))
+}

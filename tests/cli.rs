@@ -1,0 +1,238 @@
+//! The built program as people and scripts run it: exit codes, JSON, and what goes where.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use expect_test::{Expect, expect};
+use kernelsight::tools::Role;
+use serde_json::Value;
+
+use crate::door_support::{House, incident, note, signal};
+
+fn kernelsight(socket: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kernelsight"))
+        .arg("--socket")
+        .arg(socket)
+        .args(arguments)
+        .env("TZ", "UTC")
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(text);
+}
+
+/// Every verb that asks the daemon, with arguments that are right.
+const ASKING: [&[&str]; 13] = [
+    &["status"],
+    &["status", "--all"],
+    &["signals"],
+    &["signals", "--severity", "high", "--type", "scheduler", "--lookback", "5"],
+    &["trends"],
+    &["trends", "memory_pressure", "--window", "30", "--all"],
+    &["predict"],
+    &["predict", "memory_pressure", "--minutes", "5"],
+    &["incidents"],
+    &["trace"],
+    &["proposals"],
+    &["autonomy"],
+    &["actions"],
+];
+
+#[test]
+fn without_a_daemon_every_asking_verb_exits_3_and_says_how_to_start_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("none.sock");
+    for verb in ASKING.into_iter().chain([&["watch"] as &[&str], &["undo", "1"], &["approve", "1"], &["deny", "1"]]) {
+        let said = kernelsight(&socket, verb);
+        assert_eq!(code(&said), 3, "{verb:?}: {}", err(&said));
+        assert_eq!(out(&said), "", "{verb:?}");
+    }
+    let said = err(&kernelsight(&socket, &["status"])).replace(&socket.display().to_string(), "SOCKET");
+    check(
+        &said,
+        expect![[r#"
+        kernelsight: no daemon answers on SOCKET: is it running? start it with `systemctl start kernelsight` or `kernelsight run`
+    "#]],
+    );
+    let json: Value = serde_json::from_str(&err(&kernelsight(&socket, &["status", "--json"]))).unwrap();
+    assert_eq!(json["code"], 3);
+}
+
+#[test]
+fn a_socket_on_which_nobody_speaks_mcp_is_no_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("stale.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert_eq!(code(&kernelsight(&socket, &["status"])), 3);
+}
+
+#[test]
+fn bad_usage_exits_2_and_says_what_is_right() {
+    let nowhere = Path::new("/nonexistent/kernelsight.sock");
+    let wrong: [&[&str]; 10] = [
+        &["frobnicate"],
+        &[],
+        &["signals", "--severity", "awful"],
+        &["signals", "--lookback", "0"],
+        &["signals", "--type", "weather"],
+        &["predict", "--minutes", "100000"],
+        &["approve"],
+        &["approve", "seven"],
+        &["deny", "1", "--reason", ""],
+        &["autonomy", "root"],
+    ];
+    for arguments in wrong {
+        let said = kernelsight(nowhere, arguments);
+        assert_eq!(code(&said), 2, "{arguments:?}: {}", err(&said));
+        assert_eq!(out(&said), "", "{arguments:?}");
+        assert!(!err(&said).is_empty());
+    }
+    let said = err(&kernelsight(nowhere, &["signals", "--lookback", "0"]));
+    assert!(said.contains("it must be a whole number from 1 to 525600"), "{said}");
+    let said = err(&kernelsight(nowhere, &["signals", "--type", "weather"]));
+    assert!(said.contains("`weather` is no signal type; one of memory_pressure, "), "{said}");
+}
+
+#[test]
+fn help_and_version_are_no_failure() {
+    let nowhere = Path::new("/nonexistent/kernelsight.sock");
+    let help = kernelsight(nowhere, &["--help"]);
+    assert_eq!(code(&help), 0);
+    for verb in ["run", "status", "signals", "trends", "predict", "incidents", "trace", "proposals", "approve", "deny"]
+    {
+        assert!(out(&help).contains(&format!("\n  {verb} ")), "{verb}: {}", out(&help));
+    }
+    for verb in ["undo", "autonomy", "actions", "doctor", "watch"] {
+        assert!(out(&help).contains(&format!("\n  {verb} ")), "{verb}: {}", out(&help));
+    }
+    assert!(!out(&help).contains("bench-"), "hidden verbs stay hidden");
+    assert_eq!(code(&kernelsight(nowhere, &["--version"])), 0);
+}
+
+#[test]
+fn every_verb_answers_for_eyes_without_colour_and_as_json() {
+    let house = House::open(Role::Admin);
+    house.daemon.change().signals = vec![signal()];
+    house.daemon.change().incidents = vec![incident()];
+    for verb in ASKING {
+        let plain = kernelsight(&house.socket, verb);
+        assert_eq!(code(&plain), 0, "{verb:?}: {}", err(&plain));
+        assert!(!out(&plain).trim().is_empty(), "{verb:?}");
+        assert!(!out(&plain).contains('\u{1b}'), "{verb:?} colours a pipe");
+        let json = kernelsight(&house.socket, &[verb, &["--json"]].concat());
+        assert_eq!(code(&json), 0, "{verb:?}: {}", err(&json));
+        serde_json::from_str::<Value>(&out(&json)).unwrap();
+    }
+}
+
+#[test]
+fn json_has_the_shapes_that_scripts_rely_on() {
+    let house = House::open(Role::Admin);
+    house.daemon.change().signals = vec![signal()];
+    house.daemon.change().incidents = vec![incident()];
+    let ask = |verb: &[&str]| -> Value {
+        serde_json::from_str(&out(&kernelsight(&house.socket, &[verb, &["--json"]].concat()))).unwrap()
+    };
+    let status = ask(&["status"]);
+    assert_eq!(status["pid"], 4242);
+    assert_eq!(status["parts"][1]["state"], "off");
+    assert_eq!(ask(&["signals"])["signals"][0]["entity"]["pid"], 812);
+    assert_eq!(ask(&["incidents"])["incidents"][0]["primary"]["signal_type"], "memory_pressure");
+    assert_eq!(ask(&["trace", "019a9b1c"])["traces"], serde_json::json!([]));
+    assert_eq!(ask(&["autonomy"])["now"], "advisor");
+    assert_eq!(ask(&["autonomy", "guardian"])["before"], "advisor");
+    assert_eq!(ask(&["approve", "7"])["change"], "nice 0 -> 10");
+    assert_eq!(ask(&["undo", "3"])["action_id"], 3);
+    assert_eq!(ask(&["deny", "8", "--reason", "it is mine"])["denied"], 8);
+}
+
+#[test]
+fn what_the_daemon_refuses_exits_1_in_its_words() {
+    let house = House::open(Role::Admin);
+    for (verb, says) in [
+        (
+            &["trace", "99"] as &[&str],
+            "kernelsight: trace 99 is not there; see `kernelsight trace` (list_traces) for those that are\n",
+        ),
+        (
+            &["trace", "ffff"],
+            "kernelsight: incident ffff is not there; see `kernelsight incidents` (list_incidents) for those that are\n",
+        ),
+        (
+            &["approve", "7"],
+            "kernelsight: approve_proposal does nothing at level advisor: it needs copilot or above (`kernelsight autonomy copilot`)\n",
+        ),
+    ] {
+        let said = kernelsight(&house.socket, verb);
+        assert_eq!((code(&said), err(&said).as_str(), out(&said).as_str()), (1, says, ""), "{verb:?}");
+    }
+    let viewer = House::open(Role::Viewer);
+    let said = kernelsight(&viewer.socket, &["autonomy", "agent", "--json"]);
+    assert_eq!(code(&said), 1);
+    let json: Value = serde_json::from_str(&err(&said)).unwrap();
+    assert!(json["error"].as_str().unwrap().contains("only root and the group kernelsight-admin"), "{json}");
+}
+
+#[test]
+fn watch_prints_a_line_for_each_thing_until_the_daemon_ends() {
+    let mut house = House::open(Role::Viewer);
+    let watch = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_kernelsight"))
+            .arg("--socket")
+            .arg(&house.socket)
+            .arg("watch")
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let (plain, json) = (watch(&[]), watch(&["--json"]));
+    // Both listen once they have asked.
+    while house.daemon.news.receiver_count() < 2 {
+        std::thread::yield_now();
+    }
+    house.daemon.tell(note("settled one action of the run before"));
+    // Nothing tells when a reader has printed; the end of the daemon does.
+    let heard = |line: &str| line.contains("settled one action");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    house.close();
+    let (plain, json) = (plain.wait_with_output().unwrap(), json.wait_with_output().unwrap());
+    assert_eq!((code(&plain), code(&json)), (1, 1), "a daemon that goes away is told");
+    assert_eq!(out(&plain).lines().filter(|line| heard(line)).count(), 1, "{}", out(&plain));
+    let line: Value = serde_json::from_str(out(&json).lines().next().unwrap()).unwrap();
+    assert_eq!(line, serde_json::json!({ "news": "note", "text": "settled one action of the run before" }));
+}
+
+#[test]
+fn the_doctor_needs_no_daemon_and_exits_1_where_the_agent_cannot_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let well = kernelsight(&dir.path().join("k.sock"), &["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&out(&well)).unwrap();
+    assert_eq!(code(&well) == 0, report["can_run"] == true, "{report}");
+    let names: Vec<&str> =
+        report["checks"].as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
+    check(&names.join(", "), expect![[""]]);
+    // A directory below a file can never be made, not even by root.
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let ill = kernelsight(&dir.path().join("file/below/k.sock"), &["doctor"]);
+    assert_eq!(code(&ill), 1);
+    assert!(out(&ill).contains("✗ socket"), "{}", out(&ill));
+    assert!(out(&ill).contains("to mend: "), "{}", out(&ill));
+}
