@@ -12,7 +12,7 @@ use std::{
 
 use kernelsight::observe::{
     ProcessId,
-    kernel::{Kernel, Settings, obstacles},
+    kernel::{Kernel, Settings, State, obstacles},
 };
 use nix::{libc, sys::prctl, unistd};
 
@@ -138,6 +138,7 @@ fn run(words: &[&str]) -> Vec<u8> {
             }
         }
         "grow" => return touched(number(1) << 20),
+        "without_capabilities" => without_capabilities(),
         "spin" => {
             let until = std::time::Instant::now() + Duration::from_millis(number(1) as u64);
             while std::time::Instant::now() < until {}
@@ -236,4 +237,20 @@ fn write_direct(path: &str, blocks: usize, block_bytes: usize) {
 pub(crate) fn fifo(path: &std::path::Path) {
     let path = CString::new(path.to_str().unwrap()).unwrap();
     unistd::mkfifo(path.as_c_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+}
+
+/// Loads as one who may not.
+fn without_capabilities() {
+    capctl::caps::CapState::empty().set_current().unwrap();
+    let mut kernel = Kernel::load(&Settings::default());
+    for probe in kernel.probes() {
+        let State::Off { reason } = probe.state else { panic!("{probe:?}") };
+        assert_eq!(
+            reason,
+            "the capability CAP_BPF is missing (root has it); the capability CAP_PERFMON is missing (root has it)"
+        );
+    }
+    assert!(kernel.sample().unwrap().syscalls.is_none());
+    assert!(kernel.tasks().is_err());
+    assert!(kernel.events().unwrap().is_none());
 }

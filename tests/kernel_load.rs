@@ -6,7 +6,7 @@ use kernelsight::observe::{
     offsets::Types,
 };
 
-use crate::kernel_child::kernel;
+use crate::kernel_child::{Load, kernel};
 
 /// The probes that are not on, and why.
 fn failing(kernel: &Kernel) -> Vec<ProbeState> {
@@ -92,15 +92,22 @@ fn a_missing_tracepoint_turns_off_only_what_hangs_there() {
 }
 
 #[test]
+fn without_capabilities_every_probe_is_off_and_names_them() {
+    if kernel(&Settings::default()).is_some() {
+        Load::run("without_capabilities");
+    }
+}
+
+#[test]
 fn runs_are_counted_when_asked_for() {
     let Some(mut kernel) = kernel(&Settings { count_runs: true, ..Settings::default() }) else { return };
-    crate::kernel_child::Load::run("getsid 1000");
+    Load::run("getsid 1000");
     let runs = |kernel: &Kernel| kernel.probes().into_iter().find(|probe| probe.name == "sys_exit").unwrap();
     let counted = runs(&kernel);
     assert!(counted.run_count >= 1000 && counted.run_time_ns > counted.run_count, "{counted:?}");
     kernel.count_runs(false).unwrap();
     let before = runs(&kernel).run_count;
-    crate::kernel_child::Load::run("getsid 1000");
+    Load::run("getsid 1000");
     assert_eq!(runs(&kernel).run_count, before);
 }
 

@@ -112,38 +112,42 @@ pub(crate) fn current() -> u64 {
     unsafe { bpf_get_current_task() }
 }
 
-/// floor(log2(value)), at most 31, by halving: the instruction set counts no leading zeros.
+/// floor(log2(value)), at most 31. The instruction set counts no leading zeros, and the values of a histogram are what
+/// a branch predictor cannot know: so first the highest byte is found, then its highest bit, each by adding up the
+/// sign bits of differences that do not wait for one another.
 #[inline(always)]
-pub(crate) fn log2_slot(value: u64) -> usize {
+pub(crate) fn log2_slot(value: u64) -> u64 {
     if value >> 32 != 0 {
         return 31;
     }
-    let mut rest = value as u32;
-    let mut slot = 0;
-    if rest >= 1 << 16 {
-        rest >>= 16;
-        slot += 16;
+    let bytes = is_above(0xff, value) + is_above(0xffff, value) + is_above(0xff_ffff, value);
+    let byte = value >> (8 * bytes);
+    let bits = is_above(1, byte)
+        + is_above(3, byte)
+        + is_above(7, byte)
+        + is_above(15, byte)
+        + is_above(31, byte)
+        + is_above(63, byte)
+        + is_above(127, byte);
+    8 * bytes + bits
+}
+
+/// 1 when `value` is above `limit`, without a branch, which the compiler would make of anything it understands.
+#[inline(always)]
+fn is_above(limit: u64, value: u64) -> u64 {
+    let mut sign = limit;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!("{sign} -= {value}", "{sign} >>= 63", sign = inout(reg) sign, value = in(reg) value, options(pure, nomem, nostack));
     }
-    if rest >= 1 << 8 {
-        rest >>= 8;
-        slot += 8;
-    }
-    if rest >= 1 << 4 {
-        rest >>= 4;
-        slot += 4;
-    }
-    if rest >= 1 << 2 {
-        rest >>= 2;
-        slot += 2;
-    }
-    slot + (rest >> 1 & 1) as usize
+    sign
 }
 
 /// Adds one to the slot of `value`.
 #[inline(always)]
 pub(crate) fn count_in(histogram: *mut u64, value: u64) {
     // SAFETY: the histogram has 32 slots; it belongs to this CPU.
-    unsafe { *histogram.add(log2_slot(value) & 31) += 1 };
+    unsafe { *histogram.add(log2_slot(value) as usize & 31) += 1 };
 }
 
 /// Adds one, whatever other CPUs do to the same value. `core` has no such operation for this target.

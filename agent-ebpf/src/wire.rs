@@ -143,6 +143,9 @@ pub struct SyscallCounts {
     pub errors_untold: u64,
     /// Timed calls whose start was not known, or overwritten by a thread of the same low id bits.
     pub untimed: u64,
+    /// Registers of the thread that called last on this CPU, and 1 when it is the agent's.
+    pub last_regs: u64,
+    pub last_is_agent: u64,
 }
 
 /// Latency of the timed calls, one CPU.
@@ -228,15 +231,13 @@ pub struct RssMark {
     pub step: u64,
 }
 
-/// The last step that one CPU saw of one thread group; most updates stay within it and need no hash.
+/// The step that one CPU saw last, and whose; most updates stay within it and need no hash.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RssSeen {
-    pub tgid: u32,
-    pub step: u32,
+    pub mm: u64,
+    pub step: u64,
 }
-
-pub const RSS_SEEN: usize = 16;
 
 /// One (device, operation), one CPU.
 #[repr(C)]

@@ -12,15 +12,13 @@ use aya_ebpf::{
 use crate::{
     kernel::{current, field, header, probe, setting},
     ring::{emit, emit_urgent},
-    wire::{
-        Emitter, Header, Kind, MemoryCounters, MemoryRecord, NumberRecord, RSS_SEEN, RssMark, RssSeen, Start, THREADS,
-    },
+    wire::{Emitter, Header, Kind, MemoryCounters, MemoryRecord, NumberRecord, RssMark, RssSeen, Start, THREADS},
 };
 
 #[btf_map]
 static MEMORY: PerCpuArray<MemoryCounters, 1> = PerCpuArray::new();
 #[btf_map]
-static RSS_SEEN_STEPS: PerCpuArray<[RssSeen; RSS_SEEN], 1> = PerCpuArray::new();
+static RSS_SEEN: PerCpuArray<RssSeen, 1> = PerCpuArray::new();
 #[btf_map]
 static RSS_MARKS: LruHashMap<u32, RssMark, 4096> = LruHashMap::new();
 /// Threads in reclaim, and after it which kind it was. See `SYSCALL_STARTS`.
@@ -42,28 +40,25 @@ fn rss_stat(ctx: BtfTracePointContext) {
         return;
     }
     let step = pages as u64 >> setting!(rss_step_shift);
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let Some(seen) = RSS_SEEN_STEPS.get_ptr_mut(0) else { return };
-    // SAFETY: the index is below RSS_SEEN, and the slots belong to this CPU.
-    let seen = unsafe { seen.cast::<RssSeen>().add(tgid as usize & (RSS_SEEN - 1)) };
-    let now = RssSeen { tgid, step: step as u32 };
-    // SAFETY: as above.
-    if unsafe { (*seen).tgid == now.tgid && (*seen).step == now.step } {
+    let Some(seen) = RSS_SEEN.get_ptr_mut(0) else { return };
+    // SAFETY: the slot belongs to this CPU.
+    if unsafe { (*seen).mm == mm as u64 && (*seen).step == step } {
         return;
     }
     // SAFETY: as above.
-    unsafe { *seen = now };
-    crossed(mm, tgid, step);
+    unsafe { *seen = RssSeen { mm: mm as u64, step } };
+    crossed(mm, step);
 }
 
 /// Tells a step that is higher than any before. The mark sinks when memory shrinks by two steps or more.
 #[inline(always)]
-fn crossed(mm: *const u8, tgid: u32, step: u64) {
+fn crossed(mm: *const u8, step: u64) {
     let task = current();
     let own = probe!(task, task_mm as u64);
     if own != mm as u64 {
         return; // Somebody else's memory, such as reclaim sees it.
     }
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     if let Some(mark) = RSS_MARKS.get_ptr_mut(tgid) {
         // SAFETY: a value of the map, which stays allocated while a program runs.
         let mark = unsafe { &mut *mark };

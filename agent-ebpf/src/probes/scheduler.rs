@@ -25,8 +25,8 @@ static FORKS: HashMap<u32, u64, 1024> = HashMap::new();
 fn sched_switch(ctx: BtfTracePointContext) {
     let next: *const u8 = ctx.arg(2);
     let queued_ns = field!(next, task_last_queued as u64);
-    if queued_ns == 0 || field!(next, task_pid as u32) == 0 {
-        return; // Not from a queue, or the idle task.
+    if queued_ns == 0 {
+        return; // Not from a queue, as the idle task.
     }
     let cfs_rq = field!(next, task_cfs_rq as *const u8);
     let run_queue = field!(cfs_rq, cfs_rq_rq as *const u8);

@@ -57,12 +57,10 @@ fn sys_exit(ctx: BtfTracePointContext) {
     if syscall >= SYSCALLS as u32 {
         return;
     }
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let tgid = (pid_tgid >> 32) as u32;
-    if tgid == setting!(agent_tgid) {
+    let Some(counts) = SYSCALL_COUNTS.get_ptr_mut(0) else { return };
+    if is_agent(counts, regs) {
         return;
     }
-    let Some(counts) = SYSCALL_COUNTS.get_ptr_mut(0) else { return };
     // SAFETY: the slot belongs to this CPU, and the number was checked.
     let calls = unsafe {
         let calls = (&raw mut (*counts).calls).cast::<u64>().add(syscall as usize);
@@ -72,24 +70,43 @@ fn sys_exit(ctx: BtfTracePointContext) {
     let result: i64 = ctx.arg(1);
     if result < 0 {
         let errno = result.unsigned_abs();
-        if errno <= LARGEST_ERRNO && !RESTARTS.contains(&errno) && !count_error(tgid, syscall, errno as u32) {
+        if errno <= LARGEST_ERRNO && !RESTARTS.contains(&errno) && !count_error(syscall, errno as u32) {
             // SAFETY: as above.
             unsafe { (*counts).errors_untold += 1 };
         }
     }
     if calls & u64::from(setting!(sample_mask)) == 0 {
-        sample(SampleKey { tgid, syscall });
+        sample(SampleKey { tgid: tgid(), syscall });
     }
     let slot = table!(timed, syscall as usize);
-    if slot != 0 && !time(pid_tgid as u32, syscall, slot, result) {
+    if slot != 0 && !time(syscall, slot, result) {
         // SAFETY: as above.
         unsafe { (*counts).untimed += 1 };
     }
 }
 
+/// Whether the agent itself made the call. Who the registers belong to is asked once, not at every call of a thread:
+/// they lie at the same place of its stack, and a helper costs as much as all else here.
+#[inline(always)]
+fn is_agent(counts: *mut SyscallCounts, regs: *const u8) -> bool {
+    // SAFETY: the slot belongs to this CPU.
+    let counts = unsafe { &mut *counts };
+    if counts.last_regs != regs as u64 {
+        counts.last_regs = regs as u64;
+        counts.last_is_agent = u64::from(tgid() == setting!(agent_tgid));
+    }
+    counts.last_is_agent != 0
+}
+
+#[inline(always)]
+fn tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
 /// False when the start of the call is not known.
 #[inline(always)]
-fn time(tid: u32, syscall: u32, slot: u8, result: i64) -> bool {
+fn time(syscall: u32, slot: u8, result: i64) -> bool {
+    let tid = bpf_get_current_pid_tgid() as u32;
     let Some(start) = SYSCALL_STARTS.get_ptr_mut(tid % THREADS as u32) else { return false };
     // SAFETY: a slot of the array.
     let begun = unsafe { *start };
@@ -136,7 +153,8 @@ fn opened_fifo(descriptor: i64) -> bool {
 
 /// False when the map has no room.
 #[inline(always)]
-fn count_error(tgid: u32, syscall: u32, errno: u32) -> bool {
+fn count_error(syscall: u32, errno: u32) -> bool {
+    let tgid = tgid();
     // SAFETY: a helper without arguments.
     let key = ErrorKey { cgroup_id: unsafe { bpf_get_current_cgroup_id() }, syscall, errno };
     if let Some(value) = SYSCALL_ERRORS.get_ptr_mut(key) {

@@ -107,10 +107,12 @@ impl Kernel {
     /// Loads and attaches what this kernel lets it. Never fails: what is missing is the reason of a probe that is off.
     #[must_use]
     pub fn load(settings: &Settings) -> Self {
-        match Types::running() {
+        let kernel = match Types::running() {
             Ok(types) => Self::load_with(settings, &types),
             Err(error) => Self::off(&reason_with_obstacles(error.to_string())),
-        }
+        };
+        trim();
+        kernel
     }
 
     /// The same with types that are given: those of [`Types::running`], less what is to be missed.
@@ -222,7 +224,6 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
         RingBuf::try_from(map).map_err(|error| format!("map {name}: {error}"))
     };
     let rings = Some((ring("EVENTS")?, ring("URGENT")?));
-    trim();
     let mut kernel = Kernel {
         states,
         loaded: Some(Loaded { ebpf, counters, tasks: Tasks::new(&constants), rings }),
