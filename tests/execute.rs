@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     execute_support::{Bench, Cgroup, Target, is_root, request, sysctl, until},
-    store::NOW_MS,
+    store_rows::NOW_MS,
 };
 
 #[test]

@@ -19,7 +19,7 @@ use kernelsight::{
 };
 use serde_json::{Value, json};
 
-use crate::store::{NOW_MS, store};
+use crate::store_rows::{NOW_MS, store};
 
 /// The threads of a target of its own, counted with its first one.
 const TARGET: &str = "KERNELSIGHT_TEST_TARGET";

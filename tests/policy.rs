@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     execute_support::{Target, policy, request},
-    store::NOW_MS,
+    store_rows::NOW_MS,
 };
 
 fn operator(name: &str) -> Operator {

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     execute_support::{Bench, Cgroup, Target, executor, is_root, policy, request},
-    store::NOW_MS,
+    store_rows::NOW_MS,
 };
 
 #[test]
