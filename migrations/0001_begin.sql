@@ -28,32 +28,32 @@ CREATE TABLE number_names (
 
 -- Signals: one row from the first sight to the end. Severities are 0 none to 4 critical.
 CREATE TABLE signal_metadata (
-    id            INTEGER PRIMARY KEY,
-    measure_id    INTEGER NOT NULL,
-    entity_id     INTEGER NOT NULL,
-    severity      INTEGER NOT NULL CHECK (severity BETWEEN 0 AND 4),
-    peak_severity INTEGER NOT NULL CHECK (peak_severity BETWEEN 0 AND 4),
-    pressure      REAL,
-    value         REAL,
-    names_id      INTEGER NOT NULL,
-    numbers       TEXT NOT NULL,    -- JSON array, in the order of number_names.names
-    sentence      TEXT NOT NULL,
-    first_seen_ms INTEGER NOT NULL,
-    last_seen_ms  INTEGER NOT NULL,
-    count         INTEGER NOT NULL,
-    closed_ms     INTEGER,
-    lost_events   INTEGER NOT NULL
+    id              INTEGER PRIMARY KEY,
+    measure_id      INTEGER NOT NULL,
+    entity_id       INTEGER NOT NULL,
+    severity        INTEGER NOT NULL CHECK (severity BETWEEN 0 AND 4),
+    peak_severity   INTEGER NOT NULL CHECK (peak_severity BETWEEN 0 AND 4),
+    pressure        REAL,
+    value           REAL,
+    names_id        INTEGER NOT NULL,
+    numbers         TEXT NOT NULL,      -- JSON array, in the order of number_names.names
+    sentence        TEXT NOT NULL,
+    last_seen_ms    INTEGER NOT NULL,
+    lasted_ms       INTEGER NOT NULL,   -- from first seen to last seen
+    closed_after_ms INTEGER,            -- from last seen to closed; null while it is open
+    count           INTEGER NOT NULL,
+    lost_events     INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX signals_by_time ON signal_metadata (last_seen_ms);
-CREATE INDEX signals_by_measure ON signal_metadata (measure_id, last_seen_ms);
-CREATE INDEX signals_by_entity ON signal_metadata (entity_id, last_seen_ms);
-CREATE INDEX signals_open ON signal_metadata (last_seen_ms) WHERE closed_ms IS NULL;
+CREATE INDEX signals_by_time ON signal_metadata (last_seen_ms, measure_id);
+CREATE INDEX signals_by_entity ON signal_metadata (entity_id);
+CREATE INDEX signals_open ON signal_metadata (last_seen_ms) WHERE closed_after_ms IS NULL;
 
 -- For an auditor with the sqlite3 shell.
 CREATE VIEW signals AS
 SELECT s.id, m.signal_type, m.measure, e.key AS entity,
        CASE s.severity WHEN 0 THEN 'none' WHEN 1 THEN 'low' WHEN 2 THEN 'medium' WHEN 3 THEN 'high' ELSE 'critical' END AS severity,
-       s.pressure, s.value, s.sentence, s.first_seen_ms, s.last_seen_ms, s.count, s.closed_ms, s.lost_events
+       s.pressure, s.value, s.sentence, s.last_seen_ms - s.lasted_ms AS first_seen_ms, s.last_seen_ms, s.count,
+       s.last_seen_ms + s.closed_after_ms AS closed_ms, s.lost_events
 FROM signal_metadata s JOIN measures m ON m.id = s.measure_id JOIN entities e ON e.id = s.entity_id;
 
 -- The ten metric families: what each tick said. Counters are as the kernel counts them; null where the source is off.

@@ -45,6 +45,7 @@ impl Machine {
             cpu_pressure: Some(Psi::default()),
             io_pressure: Some(Psi::default()),
             frozen: Some(false),
+            ..CgroupSample::default()
         };
         let next = Sample {
             at_ns: 1_000_000_000,
@@ -95,6 +96,7 @@ impl Machine {
                 block: Some(Vec::new()),
                 lifecycle: Some(LifecycleCounters::default()),
             },
+            ..Sample::default()
         };
         let classification = Classification::new(Thresholds::load(None).expect("the embedded thresholds"), 1);
         Self { window: Window::default(), history: History::default(), classification, next, changes: Vec::new() }

@@ -1,6 +1,7 @@
 //! The built program as people and scripts run it: exit codes, JSON, and what goes where.
 
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
     process::{Command, Output},
 };
@@ -228,11 +229,95 @@ fn the_doctor_needs_no_daemon_and_exits_1_where_the_agent_cannot_run() {
     assert_eq!(code(&well) == 0, report["can_run"] == true, "{report}");
     let names: Vec<&str> =
         report["checks"].as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
-    check(&names.join(", "), expect![[""]]);
+    check(
+        &names.join(", "),
+        expect![
+            "kernel, capabilities, BTF, tracepoints, ring buffer, lockdown, pressure (PSI), cgroups, /proc, memory, state directory, socket, groups, clock"
+        ],
+    );
     // A directory below a file can never be made, not even by root.
     std::fs::write(dir.path().join("file"), "").unwrap();
     let ill = kernelsight(&dir.path().join("file/below/k.sock"), &["doctor"]);
     assert_eq!(code(&ill), 1);
     assert!(out(&ill).contains("✗ socket"), "{}", out(&ill));
     assert!(out(&ill).contains("to mend: "), "{}", out(&ill));
+}
+
+#[test]
+fn policy_check_answers_a_row_each_and_needs_no_daemon() {
+    let nowhere = Path::new("/nonexistent/kernelsight.sock");
+    let rows = |arguments: &[&str]| -> Vec<Value> {
+        let said = kernelsight(nowhere, &[&["policy", "check"], arguments].concat());
+        assert_eq!(code(&said), 0, "{arguments:?}: {}", err(&said));
+        out(&said).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let denied = rows(&["--command", "sync; halt"]);
+    assert_eq!((denied.len(), &denied[0]["allowed"]), (1, &Value::Bool(false)));
+    assert!(denied[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+    assert!(denied[0]["rule"].is_string());
+    let denied = rows(&["--action", r#"{"action_type":"terminate_process","params":{"pid":1}}"#]);
+    assert_eq!(denied[0]["allowed"], false);
+    let allowed = rows(&["--action", r#"{"action_type":"list_top_memory","params":{"count":5}}"#]);
+    assert_eq!(allowed[0]["allowed"], true, "{allowed:?}");
+    assert_eq!(rows(&["--action", "not json"])[0]["rule"], "schema");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rows.jsonl");
+    std::fs::write(
+        &file,
+        b"{\"id\":\"A\",\"cmd\":\"halt\"}\n\n{\"id\":\"B\",\"action_type\":\"monitor_swap\"}\n\xff\n",
+    )
+    .unwrap();
+    let answers = rows(&["--jsonl", file.to_str().unwrap()]);
+    let told: Vec<(&Value, &Value)> = answers.iter().map(|row| (&row["id"], &row["allowed"])).collect();
+    let (a, b) = (Value::from("A"), Value::from("B"));
+    assert_eq!(
+        told,
+        [(&a, &Value::Bool(false)), (&b, &Value::Bool(true)), (&Value::Null, &Value::Bool(false))],
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn policy_check_without_something_to_check_is_bad_usage() {
+    let nowhere = Path::new("/nonexistent/kernelsight.sock");
+    assert_eq!(code(&kernelsight(nowhere, &["policy", "check"])), 2);
+    assert_eq!(code(&kernelsight(nowhere, &["policy", "check", "--command", "sync", "--action", "{}"])), 2);
+    let missing = kernelsight(nowhere, &["policy", "check", "--jsonl", "/nonexistent/rows"]);
+    assert_eq!(code(&missing), 1);
+    assert!(err(&missing).contains("/nonexistent/rows"), "{}", err(&missing));
+}
+
+#[test]
+fn run_says_what_is_attached_and_leaves_well_on_sigterm() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("k.sock");
+    let state = dir.path().join("state");
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_kernelsight"))
+        .arg("--socket")
+        .arg(&socket)
+        .args(["run", "--autonomy", "advisor", "--state-dir"])
+        .arg(&state)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(daemon.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let said: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("Following")).collect();
+    assert!(said.iter().any(|line| line.starts_with("parts     on: ")), "{said:?}");
+    let status: Value = serde_json::from_str(&out(&kernelsight(&socket, &["status", "--json"]))).unwrap();
+    assert_eq!(status["pid"], daemon.id());
+    assert_eq!(status["autonomy"], "advisor");
+    let again = Command::new(env!("CARGO_BIN_EXE_kernelsight"))
+        .arg("--socket")
+        .arg(&socket)
+        .args(["run", "--state-dir"])
+        .arg(&state)
+        .output()
+        .unwrap();
+    assert_eq!(code(&again), 1, "a second daemon is refused: {}", err(&again));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert!(!socket.exists());
 }

@@ -10,23 +10,23 @@ use kernelsight::{
         eyes::{self, Eyes},
         incidents, predict, proposals, signals, status, trace, trends, watch,
     },
-    decide::{Confidence, ConfidencePart, Decision, Prediction, Proposal},
-    execute::{ActionRequest, Intent, JournalRow, JournalState, Undo},
-    explain::{Baseline, Direction, IncidentStatus, Trend},
+    explain::IncidentStatus,
     live::{Autonomy, News, PartState},
-    observe::{Entity, Event, ProcessId, Severity, SignalType, event::What},
+    observe::{Event, ProcessId, Severity, SignalType, event::What},
     reflect::{Phase, TraceStep},
     simulate::{Forecast, Projection},
-    store::{ProposalRow, ProposalStatus},
+    store::ProposalStatus,
     tools::{
         get_incident, list_actions, list_incidents, list_proposals, list_traces, query_signals, set_autonomy,
         simulate_scenario, summarize_trends,
     },
     verify::Verdict,
 };
-use serde_json::json;
 
-use crate::door_support::{NOW_MS, incident, outcome, signal, status as daemon_status};
+use crate::{
+    cli_values::{action, head, proposal, rising, usual},
+    door_support::{NOW_MS, incident, outcome, signal, status as daemon_status},
+};
 
 fn eyes() -> Eyes {
     Eyes { now_ms: NOW_MS, zone: TimeZone::UTC, width: None }
@@ -58,8 +58,38 @@ fn status_shows_what_does_not_work_and_what_it_costs() {
     let mut status = daemon_status();
     status.events_lost = 12;
     status.notes.push("the database was damaged; it was set aside as kernelsight.db.damaged-1".to_owned());
-    check(&status::text(&status, false, &eyes()), expect![[""]]);
-    check(&status::text(&status, true, &eyes()), expect![[""]]);
+    check(
+        &status::text(&status, false, &eyes()),
+        expect![[r#"
+        The node is well: nothing is abnormal; but of the agent, 1 part is off.
+
+        agent     version 0.1.0, pid 4242, started 07:57:00 (2 h 3 min ago)
+        level     advisor: it looks and proposes, and changes nothing
+        costs     0.13 % of a CPU, 31 MiB of memory, 5 MiB of database
+        events    12,345 seen, 12 lost, in 7,380 ticks: conclusions are the less sure for it
+        parts     on: probe 1/2, source 1/1
+        note      the database was damaged; it was set aside as kernelsight.db.damaged-1
+
+        KIND   NAME      STATE  WHY
+        probe  rss_stat  off    the kernel has no tracepoint rss_stat"#]],
+    );
+    check(
+        &status::text(&status, true, &eyes()),
+        expect![[r#"
+        The node is well: nothing is abnormal; but of the agent, 1 part is off.
+
+        agent     version 0.1.0, pid 4242, started 07:57:00 (2 h 3 min ago)
+        level     advisor: it looks and proposes, and changes nothing
+        costs     0.13 % of a CPU, 31 MiB of memory, 5 MiB of database
+        events    12,345 seen, 12 lost, in 7,380 ticks: conclusions are the less sure for it
+        parts     on: probe 1/2, source 1/1
+        note      the database was damaged; it was set aside as kernelsight.db.damaged-1
+
+        KIND    NAME          STATE  RUNS   A RUN  LOST  WHY
+        probe   sched_switch  on     1,000  7 ns
+        probe   rss_stat      off    1,000  7 ns         the kernel has no tracepoint rss_stat
+        source  meminfo       on     1,000  7 ns"#]],
+    );
 }
 
 #[test]
@@ -68,9 +98,17 @@ fn signals_are_a_table_with_open_ones_first() {
     (past.id, past.closed_ms, past.lost_events) = (2, Some(NOW_MS - 4000), 3);
     let answer =
         query_signals::Answer { signals: vec![signal(), past], open: 1, lookback_minutes: 60, truncated: false };
-    check(&signals::text(&answer, &eyes()), expect![[""]]);
+    check(
+        &signals::text(&answer, &eyes()),
+        expect![[r#"
+        SEVERITY  TYPE             WHO                SINCE     FOR        VALUE                      WHAT
+        high      memory_pressure  python3 (pid 812)  09:59:48  12 s       200 MiB/s                  resident memory grows by 200 MiB/s
+        critical  memory_pressure  python3 (pid 812)  09:59:48  8 s, over  200 MiB/s (3 events lost)  resident memory grows by 200 MiB/s
+
+        1 signal is open, 2 shown."#]],
+    );
     let none = query_signals::Answer { signals: Vec::new(), open: 0, lookback_minutes: 90, truncated: false };
-    check(&signals::text(&none, &eyes()), expect![[""]]);
+    check(&signals::text(&none, &eyes()), expect!["Nothing is abnormal now, nor was in the last 1 h 30 min."]);
 }
 
 #[test]
@@ -90,11 +128,30 @@ fn incidents_are_one_row_each() {
     let mut waits = incident();
     waits.status = IncidentStatus::AwaitingApproval;
     let answer = list_incidents::Answer { incidents: vec![incident(), waits, past] };
-    check(&incidents::text(&answer, &eyes()), expect![[""]]);
-    check(&incidents::text(&list_incidents::Answer { incidents: Vec::new() }, &eyes()), expect![[""]]);
+    check(
+        &incidents::text(&answer, &eyes()),
+        expect![[r#"
+        INCIDENT       SEVERITY  SINCE                WHO                STATE                                  WHAT
+        019a9b1c-2d3e  high      09:59:48 (12 s ago)  python3 (pid 812)  being worked on                        python3 (pid 812) eats the memory
+        019a9b1c-2d3e  high      09:59:48 (12 s ago)  python3 (pid 812)  waits for you (kernelsight proposals)  python3 (pid 812) eats the memory
+        019a9b1c-2d3e  high      09:59:48 (12 s ago)  python3 (pid 812)  resolved                               python3 (pid 812) eats the memory
+
+        2 incidents are open. More of one: `kernelsight incidents ID`, `kernelsight trace ID`."#]],
+    );
+    check(
+        &incidents::text(&list_incidents::Answer { incidents: Vec::new() }, &eyes()),
+        expect!["Nothing is wrong, and nothing was."],
+    );
     check(
         &incidents::one(&get_incident::Answer { incident: incident(), traces: vec![head()] }, &eyes()),
-        expect![[""]],
+        expect![[r#"
+            high  python3 (pid 812) eats the memory
+            id       019a9b1c-2d3e-7000-8000-000000000001
+            since    09:59:48 (12 s ago)
+            state    being worked on
+            cause    python3 (pid 812): resident memory grows by 200 MiB/s
+            looked   1 pass of the loop: kernelsight trace 12
+            last     limit_cgroup_memory cgroup=/x bytes=1073741824"#]],
     );
 }
 
@@ -105,13 +162,30 @@ fn traces_are_one_row_each() {
     let mut undone = head();
     (undone.trace_id, undone.verdict, undone.undone) = (14, Some(Verdict::Unchanged), true);
     let answer = list_traces::Answer { traces: vec![undone, denied, head()] };
-    check(&trace::text(&answer, &eyes()), expect![[""]]);
+    check(
+        &trace::text(&answer, &eyes()),
+        expect![[r#"
+        TRACE  WHEN                INCIDENT       BECAUSE                           ACTION                                          ENDED
+        14     09:59:51 (9 s ago)  019a9b1c-2d3e  memory_leak by python3 (pid 812)  limit_cgroup_memory cgroup=/x bytes=1073741824  unchanged, taken back
+        13     09:59:51 (9 s ago)  019a9b1c-2d3e  memory_leak by python3 (pid 812)  limit_cgroup_memory cgroup=/x bytes=1073741824  denied: sshd is protected
+        12     09:59:51 (9 s ago)  019a9b1c-2d3e  memory_leak by python3 (pid 812)  limit_cgroup_memory cgroup=/x bytes=1073741824  resolved"#]],
+    );
 }
 
 #[test]
 fn a_proposal_says_what_why_and_how_to_answer() {
     let answer = list_proposals::Answer { proposals: vec![proposal()] };
-    check(&proposals::text(&answer, &eyes()), expect![[""]]);
+    check(
+        &proposals::text(&answer, &eyes()),
+        expect![[r#"
+        proposal 7  waits for you, for incident 019a9b1c-2d3e, by rules, 09:59:30 (30 s ago)
+          do       lower_process_priority pid=812 priority=10
+          expect   run-queue p99 falls from 9 ms to 1 ms within 15 s
+          because  python3 takes 97 % of a CPU that others wait for
+          sure     0.85 = evidence 0.90 × past success 0.95
+          answer   kernelsight approve 7   or   kernelsight deny 7 --reason …   (it lapses in 9 min 30 s)
+          story    kernelsight trace 12"#]],
+    );
     let mut denied = proposal();
     (denied.status, denied.by, denied.reason) =
         (ProposalStatus::Denied, Some("ann".to_owned()), Some("it is the backup".to_owned()));
@@ -125,8 +199,21 @@ fn a_proposal_says_what_why_and_how_to_answer() {
 #[test]
 fn actions_say_what_stands_and_how_to_take_it_back() {
     let answer = list_actions::Answer { actions: vec![action()] };
-    check(&actions::text(&answer, &eyes()), expect![[""]]);
-    check(&actions::outcome(&outcome(), &eyes()), expect![[""]]);
+    check(
+        &actions::text(&answer, &eyes()),
+        expect![[r#"
+        ID  WHEN                 TARGET             COMMAND              BY   STATE                         NOTE
+        3   09:59:40 (20 s ago)  python3 (pid 812)  renice -n 10 -p 812  ann  stands; lease ends in 10 min  resolved
+
+        Take one back with `kernelsight undo ID`."#]],
+    );
+    check(
+        &actions::outcome(&outcome(), &eyes()),
+        expect![[r#"
+        done: renice -n 10 -p 812
+          changed  nice 0 -> 10 (in 12 ms)
+          undo     kernelsight undo 3"#]],
+    );
 }
 
 #[test]
@@ -134,6 +221,7 @@ fn trends_show_what_moves_beside_what_is_usual() {
     let moving = summarize_trends::Series {
         measure: "rss_bytes".to_owned(),
         entity: "process:812@53412".to_owned(),
+        who: "python3 (pid 812)".to_owned(),
         trend: Some(rising()),
         unknown: None,
         usual: Some(usual()),
@@ -141,6 +229,7 @@ fn trends_show_what_moves_beside_what_is_usual() {
     let unknown = summarize_trends::Series {
         measure: "rss_bytes".to_owned(),
         entity: "process:9@1".to_owned(),
+        who: "process 9@1".to_owned(),
         trend: None,
         unknown: Some("3 points, 10 are needed".to_owned()),
         usual: None,
@@ -157,8 +246,23 @@ fn trends_show_what_moves_beside_what_is_usual() {
             stood_s: 95.0,
         },
     };
-    check(&trends::text(std::slice::from_ref(&answer), false, &eyes()), expect![[""]]);
-    check(&trends::text(&[answer], true, &eyes()), expect![[""]]);
+    check(
+        &trends::text(std::slice::from_ref(&answer), false, &eyes()),
+        expect![[r#"
+            TYPE             MEASURE    OF                 NOW    A MINUTE    R²     USUAL (P50 TO P95)
+            memory_pressure  rss_bytes  python3 (pid 812)  1 GiB  ↑ +100 MiB  0.992  191 MiB to 286 MiB
+
+            memory_pressure: 2 signals in 5 min, 1 open, high at the worst; some stood for 1 min 35 s in all; about process:python3 (2)."#]],
+    );
+    check(
+        &trends::text(&[answer], true, &eyes()),
+        expect![[r#"
+            TYPE             MEASURE    OF                 NOW                      A MINUTE    R²     USUAL (P50 TO P95)
+            memory_pressure  rss_bytes  python3 (pid 812)  1 GiB                    ↑ +100 MiB  0.992  191 MiB to 286 MiB
+            memory_pressure  rss_bytes  process 9@1        3 points, 10 are needed                     not known yet
+
+            memory_pressure: 2 signals in 5 min, 1 open, high at the worst; some stood for 1 min 35 s in all; about process:python3 (2)."#]],
+    );
 }
 
 #[test]
@@ -188,16 +292,35 @@ fn a_prediction_shows_its_arithmetic() {
             reached_within: true,
             unknown: vec!["what is usual is not known yet".to_owned()],
         }],
-        lines: vec![simulate_scenario::Line { entity: "process:812@53412".to_owned(), trend: rising(), at_end: 4.2e9 }],
+        lines: vec![simulate_scenario::Line {
+            entity: "process:812@53412".to_owned(),
+            who: "python3 (pid 812)".to_owned(),
+            trend: rising(),
+            at_end: 4.2e9,
+        }],
     };
-    check(&predict::text(&[answer], &eyes()), expect![[""]]);
+    check(
+        &predict::text(&[answer], &eyes()),
+        expect![[r#"
+            019a9b1c-2d3e  python3 (pid 812) eats the memory
+              OOM in 21 min if nothing is done
+              node memory: 35.2 % + 1.18 %/min reaches 60 % in 21.0 min, r² 0.92, 30 points
+              not known: what is usual is not known yet
+
+            If every line goes on as it does:
+            TYPE             MEASURE                         NOW    A MINUTE  IN 30 MIN  HOW SURE
+            memory_pressure  rss_bytes of python3 (pid 812)  1 GiB  +100 MiB  3.91 GiB   r² 0.992, 60 points"#]],
+    );
     let calm = simulate_scenario::Answer {
         signal_type: SignalType::Scheduler,
         duration_minutes: 60,
         incidents: Vec::new(),
         lines: Vec::new(),
     };
-    check(&predict::text(&[calm], &eyes()), expect![[""]]);
+    check(
+        &predict::text(&[calm], &eyes()),
+        expect!["Nothing is wrong and nothing moves: no change is foreseen in 1 h."],
+    );
 }
 
 #[test]
@@ -228,7 +351,28 @@ fn news_are_one_line_each() {
     ];
     let lines: Vec<String> = news.iter().map(|news| watch::line(news, &eyes())).collect();
     assert!(lines.iter().all(|line| line.lines().count() == 1));
-    check(&lines.join("\n"), expect![[""]]);
+    check(
+        &lines.join("\n"),
+        expect![[r#"
+        10:00:00  high      memory_pressure, python3 (pid 812): resident memory grows by 200 MiB/s
+        10:00:00  high      memory_pressure, python3 (pid 812): now high: resident memory grows by 200 MiB/s
+        10:00:00  over      memory_pressure, python3 (pid 812): over after 12 s, at its worst critical
+        10:00:00  incident  019a9b1c-2d3e opened: python3 (pid 812) eats the memory
+        10:00:00  incident  019a9b1c-2d3e working: python3 (pid 812) eats the memory
+        10:00:00  decide    019a9b1c-2d3e cpu_hog, 0.87 sure. lower_process_priority pid=812
+        10:00:00  note      an action of the run before was taken back
+        10:00:00  event     {"at_ns":5,"process":{"pid":812,"start_ticks":53412},"comm":"python3","cgroup_id":1,"event":"rss_step","rss_bytes":1073741824}"#]],
+    );
+}
+
+#[test]
+fn a_line_of_news_is_no_wider_than_the_terminal() {
+    let long = News::Note { text: "word ".repeat(100) };
+    for (width, columns) in [(None, 240), (Some(60), 60)] {
+        let line = strip_str(&watch::line(&long, &Eyes { width, ..eyes() })).to_string();
+        assert_eq!(line.chars().count(), columns, "{line}");
+        assert!(line.ends_with('…'));
+    }
 }
 
 #[test]
@@ -260,7 +404,19 @@ fn the_doctor_says_what_works_without_and_how_to_mend() {
             },
         ],
     };
-    check(&doctor::text(&report, &eyes()), expect![[""]]);
+    check(
+        &doctor::text(&report, &eyes()),
+        expect![[r#"
+        ✓ kernel            6.18.0
+        ! pressure (PSI)    /proc/pressure is not there
+                            pressure is judged by what else is known, and later
+                            to mend: start the kernel with psi=1
+        ✗ state directory   /x cannot be written
+                            without a database there is no undo journal
+                            to mend: run as root
+
+        The agent cannot run here, for 1 reason (✗)."#]],
+    );
 }
 
 #[test]
@@ -301,106 +457,4 @@ fn numbers_are_said_as_people_say_them() {
     assert_eq!(times, ["250 ms", "12 s", "1 min", "3 min 5 s", "2 h 10 min", "3 d 4 h"]);
     assert_eq!(eyes().when(NOW_MS - 86_400_000), "2026-11-20 10:00:00 (1 d ago)");
     assert_eq!(eyes().ago(NOW_MS + 90_000), "in 1 min 30 s");
-}
-
-fn head() -> list_traces::Head {
-    list_traces::Head {
-        trace_id: 12,
-        incident: incident().uid,
-        timestamp: NOW_MS - 9000,
-        observation: "memory grows".to_owned(),
-        hypothesis: "memory_leak by python3 (pid 812)".to_owned(),
-        recommended_action: "limit_cgroup_memory cgroup=/x bytes=1073741824".to_owned(),
-        confidence: 0.87,
-        verdict: Some(Verdict::Resolved),
-        denied: None,
-        undone: false,
-        closed_ms: Some(NOW_MS),
-    }
-}
-
-fn request() -> ActionRequest {
-    ActionRequest {
-        action_type: "lower_process_priority".to_owned(),
-        params: json!({ "pid": 812, "priority": 10 }).as_object().unwrap().clone(),
-    }
-}
-
-fn process() -> Entity {
-    Entity::Process { id: ProcessId { pid: 812, start_ticks: 53_412 }, comm: "python3".into() }
-}
-
-fn proposal() -> ProposalRow {
-    ProposalRow {
-        id: 7,
-        incident: incident().uid,
-        trace_id: Some(12),
-        proposal: Proposal {
-            incident: incident().uid,
-            author: "rules".to_owned(),
-            hypotheses: Vec::new(),
-            decision: Decision::Act {
-                action: request(),
-                prediction: Prediction {
-                    signal_type: SignalType::LoadMismatch,
-                    measure: "run_queue_p99_ns".to_owned(),
-                    entity: process(),
-                    before: 9e6,
-                    after: 1e6,
-                    lower_is_better: true,
-                    within_s: 15,
-                    statement: "run-queue p99 falls from 9 ms to 1 ms within 15 s".to_owned(),
-                },
-            },
-            justification: "python3 takes 97 % of a CPU that others wait for".to_owned(),
-            confidence: Confidence::of(vec![
-                ConfidencePart { name: "evidence".to_owned(), factor: 0.9 },
-                ConfidencePart { name: "past success".to_owned(), factor: 0.95 },
-            ]),
-        },
-        status: ProposalStatus::Pending,
-        made_at_ms: NOW_MS - 30_000,
-        expires_ms: NOW_MS + 570_000,
-        settled_ms: None,
-        by: None,
-        reason: None,
-    }
-}
-
-fn action() -> JournalRow {
-    JournalRow {
-        id: 3,
-        intent: Intent {
-            incident: Some(incident().uid),
-            author: "rules".to_owned(),
-            approved_by: Some("ann".to_owned()),
-            rule: "renice".to_owned(),
-            action: request(),
-            command: "renice -n 10 -p 812".to_owned(),
-            target: "python3 (pid 812)".to_owned(),
-            undo: Undo::Nothing { why: "a test".to_owned() },
-            boot_id: String::new(),
-            lease_until_ms: Some(NOW_MS + 600_000),
-            made_at_ms: NOW_MS - 20_000,
-        },
-        state: JournalState::Kept,
-        note: "resolved".to_owned(),
-        changed_at_ms: NOW_MS,
-    }
-}
-
-fn rising() -> Trend {
-    Trend {
-        measure: "rss_bytes".to_owned(),
-        current: 1_073_741_824.0,
-        slope_per_min: 104_857_600.0,
-        r_squared: 0.992,
-        direction: Direction::Rising,
-        points: 60,
-        span_s: 60.0,
-    }
-}
-
-fn usual() -> Baseline {
-    Baseline { samples: 300, p50: 2e8, p75: 2.5e8, p95: 3e8, p99: 4e8, volatility: 1e7 }
 }

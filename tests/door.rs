@@ -147,7 +147,7 @@ fn parameters_are_read_strictly_and_the_error_says_what_would_be_right() {
             json!({ "action_type": "flush_buffers", "params": {}, "justification": "x", "confidence": 1.5 }),
         ),
         expect![
-            "execute_remediation: `confidence` is 1.5: it must be from 0 to 1; it takes action_type (string), params (object), justification (string), confidence (number 0 to 1)"
+            "execute_remediation: `confidence` is 1.5: it must be from 0 to 1; it takes action_type (one of 21 names), params (object), justification (string), confidence (number 0 to 1)"
         ],
     );
     check(
@@ -286,4 +286,13 @@ fn a_follower_that_is_too_slow_is_told_how_much_it_lost() {
 
 fn nix_name() -> String {
     kernelsight::serve::peer::name(nix::unistd::getuid())
+}
+
+#[test]
+fn root_is_admin_and_a_user_without_the_groups_is_nobody() {
+    use kernelsight::serve::peer::role;
+    use nix::unistd::{Gid, Uid};
+    assert_eq!(role(Uid::from_raw(0), Gid::from_raw(0)), Role::Admin);
+    // An id that no user database has, in no group of ours.
+    assert_eq!(role(Uid::from_raw(3_999_999_999), Gid::from_raw(3_999_999_999)), Role::Nobody);
 }

@@ -4,214 +4,13 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use expect_test::expect;
 use kernelsight::{
-    decide::{Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal},
-    execute::{
-        ActionRequest, Denial, Outcome, OutcomeStatus, Undo,
-        journal::{Intent, Journal, JournalError, JournalState},
-    },
-    explain::{Incident, IncidentStatus, IncidentUid},
     numbers,
-    observe::{
-        Entity, ProcessId, Severity, Signal, SignalType,
-        event::BlockOperation,
-        sample::{BlockCounters, Disk, Interface, KernelSample, Load, Log2Histogram, Memory, NodeSample},
-        window::Tick,
-    },
-    reflect::{Phase, Trace, TraceStep},
-    store::{
-        ALL_ENTITIES, ActionFilter, AuditFilter, DenialRow, Family, IncidentFilter, Limits, MetricFilter, PermitRow,
-        ProposalRow, ProposalStatus, SignalFilter, Store, StoreError, TraceFilter,
-    },
+    observe::{Entity, Severity, SignalType},
+    store::{ALL_ENTITIES, Family, Limits, MetricFilter, SignalFilter, Store, StoreError},
     text::Text,
-    verify::{Verdict, Verification},
 };
-use serde_json::json;
-use tempfile::TempDir;
 
-pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
-
-pub(crate) fn store() -> (TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
-    assert_eq!(opening.set_aside, None);
-    assert_eq!(opening.notes, Vec::<String>::new());
-    (dir, store)
-}
-
-pub(crate) fn process(pid: u32, comm: &str) -> Entity {
-    Entity::Process { id: ProcessId { pid, start_ticks: 53_412 }, comm: Text::from(comm) }
-}
-
-pub(crate) fn signal(id: i64) -> Signal {
-    Signal {
-        id,
-        signal_type: SignalType::MemoryPressure,
-        measure: "psi_some_percent".into(),
-        entity: process(812, "python3"),
-        severity: Severity::Medium,
-        peak_severity: Severity::High,
-        pressure: 0.625,
-        value: 31.5,
-        numbers: numbers! { rss_bytes: 5_368_709_120.0, growth_bytes_per_s: 1_048_576.5 },
-        sentence: "python3 (pid 812) holds 5.0 GiB and grows by 1.0 MiB/s".to_owned(),
-        first_seen_ms: NOW_MS + id,
-        last_seen_ms: NOW_MS + id + 12_000,
-        count: 12,
-        closed_ms: None,
-        lost_events: 3,
-    }
-}
-
-pub(crate) fn incident(uid: &str, opened_ms: i64) -> Incident {
-    Incident {
-        uid: IncidentUid(uid.to_owned()),
-        opened_ms,
-        closed_ms: None,
-        status: IncidentStatus::AwaitingApproval,
-        severity: Severity::High,
-        title: "python3 leaks memory".to_owned(),
-        primary: signal(1),
-        symptoms: vec![signal(2)],
-        fingerprint: "memory_pressure/psi_some_percent/process:python3".to_owned(),
-    }
-}
-
-pub(crate) fn renice() -> ActionRequest {
-    let serde_json::Value::Object(params) = json!({ "pid": 812, "priority": 10 }) else { unreachable!() };
-    ActionRequest { action_type: "lower_process_priority".to_owned(), params }
-}
-
-fn proposal(incident: &str) -> Proposal {
-    Proposal {
-        incident: IncidentUid(incident.to_owned()),
-        author: "rules".to_owned(),
-        hypotheses: vec![Hypothesis {
-            failure_mode: FailureMode::CpuHog,
-            statement: "python3 takes a CPU".to_owned(),
-            evidence_for: vec!["98 % of one CPU".to_owned()],
-            evidence_against: Vec::new(),
-            confidence: 0.75,
-        }],
-        decision: Decision::Act {
-            action: renice(),
-            prediction: Prediction {
-                signal_type: SignalType::LoadMismatch,
-                measure: "run_queue_p99_ms".to_owned(),
-                entity: Entity::Node,
-                before: 40.0,
-                after: 30.0,
-                lower_is_better: true,
-                within_s: 10,
-                statement: "the wait falls to 30 ms".to_owned(),
-            },
-        },
-        justification: "the mildest that suffices".to_owned(),
-        confidence: Confidence::of(vec![ConfidencePart { name: "evidence".to_owned(), factor: 0.75 }]),
-    }
-}
-
-pub(crate) fn trace(incident: &str, after: f64, verdict: Verdict) -> Trace {
-    Trace {
-        trace_id: 0,
-        incident: IncidentUid(incident.to_owned()),
-        timestamp: NOW_MS,
-        observation: "run queue p99 is 40 ms".to_owned(),
-        hypothesis: "python3 takes a CPU".to_owned(),
-        evidence: "98 % of one CPU".to_owned(),
-        predicted_outcome: "the wait falls to 30 ms".to_owned(),
-        recommended_action: "lower_process_priority".to_owned(),
-        confidence: 0.75,
-        actual_outcome: Some("it fell".to_owned()),
-        prediction_accurate: Some(true),
-        accuracy: Some(0.5),
-        lessons_learned: Some("expect half".to_owned()),
-        autonomy: "guardian".to_owned(),
-        closed_ms: Some(NOW_MS + 30_000),
-        steps: vec![TraceStep { phase: Phase::Observe, at_ms: NOW_MS, text: "run queue p99 is 40 ms".to_owned() }],
-        explanation: None,
-        forecast: None,
-        proposal: Some(proposal(incident)),
-        denial: Some(Denial { reason: "protected".to_owned(), rule: "protected.comm".to_owned() }),
-        outcome: Some(Outcome {
-            action_id: Some(1),
-            action: renice(),
-            command: "renice -n 10 -p 812".to_owned(),
-            status: OutcomeStatus::Done,
-            output: String::new(),
-            duration_ms: 3,
-            change: "nice 0 -> 10".to_owned(),
-            lease_until_ms: None,
-        }),
-        verification: Some(Verification {
-            verdict,
-            before: 40.0,
-            after: Some(after),
-            severity_before: Severity::High,
-            severity_after: Severity::Low,
-            samples: 5,
-            settled_s: 10.0,
-            statement: "40 ms -> less".to_owned(),
-        }),
-        undo: None,
-    }
-}
-
-pub(crate) fn intent(made_at_ms: i64) -> Intent {
-    Intent {
-        incident: Some(IncidentUid("0190-a".to_owned())),
-        author: "rules".to_owned(),
-        approved_by: None,
-        rule: "commands.renice".to_owned(),
-        action: renice(),
-        command: "renice -n 10 -p 812".to_owned(),
-        target: "python3 (pid 812)".to_owned(),
-        undo: Undo::Continue { process: ProcessId { pid: 812, start_ticks: 53_412 } },
-        boot_id: "b".to_owned(),
-        lease_until_ms: None,
-        made_at_ms,
-    }
-}
-
-pub(crate) fn tick(wall_ms: i64) -> Tick {
-    let mut latency = Log2Histogram::default();
-    latency.slots[20] = 7;
-    Tick {
-        at_ns: 1,
-        wall_ms,
-        seconds: Some(1.0),
-        node: NodeSample {
-            memory: Some(Memory { total_bytes: 8 << 30, available_bytes: 3 << 30, ..Memory::default() }),
-            load: Some(Load { one: 1.5, five: 1.25, fifteen: 1.0, runnable: 2, tasks: 300 }),
-            disks: vec![
-                Disk { name: Text::from("sda"), reads: 10, read_bytes: 40_960, ..Disk::default() },
-                Disk { name: Text::from("loop7"), ..Disk::default() },
-            ],
-            interfaces: vec![Interface {
-                name: Text::from("eth0"),
-                up: true,
-                received_packets: 5,
-                ..Interface::default()
-            }],
-            ..NodeSample::default()
-        },
-        processes: Vec::new(),
-        cgroups: Vec::new(),
-        kernel: KernelSample {
-            block: Some(vec![BlockCounters {
-                device: Text::from("sda"),
-                operation: BlockOperation::Read,
-                latency,
-                bytes: 28_672,
-                errors: 0,
-                in_flight: -1,
-            }]),
-            ..KernelSample::default()
-        },
-        events: Vec::new(),
-        events_seen: 0,
-        lost: 0,
-    }
-}
+use crate::store_rows::{NOW_MS, process, signal, store, tick};
 
 #[test]
 fn a_signal_is_one_row_from_its_first_sight_to_its_end() {
@@ -257,6 +56,22 @@ fn every_kind_of_entity_and_every_type_comes_back_as_it_was() {
     store.flush().unwrap();
     kept.reverse();
     assert_eq!(store.reader().unwrap().signals(&SignalFilter::default()).unwrap(), kept);
+}
+
+#[test]
+fn a_process_that_took_another_name_is_shown_under_the_new_one() {
+    let (_dir, store) = store();
+    let mut first = signal(1);
+    first.entity = process(9, "bash");
+    let mut second = signal(2);
+    second.entity = process(9, "python3");
+    for kept in [&first, &first, &second] {
+        store.keep_signal(kept);
+    }
+    store.flush().unwrap();
+    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap();
+    let classes: Vec<String> = found.iter().map(|signal| signal.entity.class()).collect();
+    assert_eq!(classes, ["process:python3", "process:python3"]);
 }
 
 #[test]
@@ -431,214 +246,6 @@ fn a_reading_that_is_no_number_is_counted_not_kept() {
 }
 
 #[test]
-fn an_incident_is_found_by_the_beginning_of_its_uid() {
-    let (_dir, store) = store();
-    let mut first = incident("0190aaaa-1", NOW_MS);
-    let second = incident("0190aaab-2", NOW_MS + 1);
-    store.keep_incident(&first).unwrap();
-    store.keep_incident(&second).unwrap();
-    first.status = IncidentStatus::Resolved;
-    first.closed_ms = Some(NOW_MS + 9);
-    store.keep_incident(&first).unwrap();
-    let reader = store.reader().unwrap();
-    assert_eq!(reader.incident("0190aaaa").unwrap(), Some(first.clone()));
-    assert_eq!(reader.incident("0190aaab-2").unwrap(), Some(second.clone()));
-    assert_eq!(reader.incident("%").unwrap(), None);
-    assert_eq!(reader.incident("0190aaac").unwrap(), None);
-    assert!(matches!(reader.incident("0190"), Err(StoreError::Ambiguous { .. })));
-    assert_eq!(reader.incidents(&IncidentFilter::default()).unwrap(), vec![second.clone(), first]);
-    let open = IncidentFilter { open_only: true, ..IncidentFilter::default() };
-    assert_eq!(reader.incidents(&open).unwrap(), vec![second.clone()]);
-    let alike = IncidentFilter {
-        fingerprint: Some(second.fingerprint.clone()),
-        since_ms: Some(NOW_MS + 1),
-        ..IncidentFilter::default()
-    };
-    assert_eq!(reader.incidents(&alike).unwrap(), vec![second]);
-}
-
-#[test]
-fn an_incident_that_would_not_read_back_is_refused() {
-    let (_dir, store) = store();
-    let mut odd = incident("0190", NOW_MS);
-    odd.primary.pressure = f64::NAN;
-    let error = store.keep_incident(&odd).unwrap_err().to_string();
-    expect!["a row for incidents cannot be stored: invalid type: null, expected f64"].assert_eq(&error);
-}
-
-#[test]
-fn a_trace_has_the_columns_that_an_auditor_asks_for_and_comes_back_whole() {
-    let (_dir, store) = store();
-    let mut kept = trace("0190-a", 35.0, Verdict::Improved);
-    kept.verification = None;
-    kept.closed_ms = None;
-    let id = store.keep_trace(&mut kept).unwrap();
-    assert_eq!((id, kept.trace_id), (1, 1));
-    let mut whole = Trace { trace_id: id, ..trace("0190-a", 35.0, Verdict::Improved) };
-    store.keep_trace(&mut whole).unwrap();
-    let mut other = trace("0190-b", 40.0, Verdict::Unchanged);
-    store.keep_trace(&mut other).unwrap();
-    assert_eq!(other.trace_id, 2);
-
-    let reader = store.reader().unwrap();
-    assert_eq!(reader.trace(1).unwrap(), Some(whole.clone()));
-    assert_eq!(reader.trace(3).unwrap(), None);
-    let of = TraceFilter { incident: Some("0190-a".to_owned()), ..TraceFilter::default() };
-    assert_eq!(reader.traces(&of).unwrap(), vec![whole.clone()]);
-    assert_eq!(reader.traces(&TraceFilter::default()).unwrap().len(), 2);
-    let similar = reader.similar_traces("lower_process_priority", Some("cpu_hog"), 10).unwrap();
-    assert_eq!(similar, vec![other, whole]);
-    assert_eq!(reader.similar_traces("lower_process_priority", None, 1).unwrap().len(), 1);
-    assert_eq!(reader.similar_traces("lower_process_priority", Some("fork_storm"), 10).unwrap(), vec![]);
-
-    let connection = rusqlite::Connection::open(store.path()).unwrap();
-    connection
-        .query_row(
-            "SELECT trace_id, timestamp, observation, hypothesis, evidence, predicted_outcome, recommended_action,
-                 confidence, actual_outcome, prediction_accurate, lessons_learned FROM reasoning_traces LIMIT 1",
-            [],
-            |_| Ok(()),
-        )
-        .unwrap();
-}
-
-#[test]
-fn beliefs_are_what_the_verified_traces_teach() {
-    let (_dir, store) = store();
-    // Predicted 40 -> 30; seen 40 -> 35 (half of it), 40 -> 30 (all), 40 -> 40 (none).
-    for (after, verdict) in [(35.0, Verdict::Improved), (30.0, Verdict::Resolved), (40.0, Verdict::Unchanged)] {
-        store.keep_trace(&mut trace("0190-a", after, verdict)).unwrap();
-    }
-    let mut unverified = trace("0190-a", 0.0, Verdict::Resolved);
-    unverified.verification = None;
-    store.keep_trace(&mut unverified).unwrap();
-    let beliefs = store.reader().unwrap().beliefs().unwrap();
-    assert_eq!(beliefs.len(), 1);
-    let belief = &beliefs[0];
-    assert_eq!((belief.action_type.as_str(), belief.failure_mode.as_str()), ("lower_process_priority", "cpu_hog"));
-    assert_eq!((belief.attempts, belief.successes), (3, 2));
-    assert!((belief.mean_effect - -0.125).abs() < 1e-12, "{belief:?}");
-    assert!((belief.effect_factor - 0.5).abs() < 1e-12, "{belief:?}");
-}
-
-#[test]
-fn a_proposal_is_settled_once() {
-    let (_dir, store) = store();
-    let row = ProposalRow {
-        id: 0,
-        incident: IncidentUid("0190-a".to_owned()),
-        trace_id: Some(4),
-        proposal: proposal("0190-a"),
-        status: ProposalStatus::Pending,
-        made_at_ms: NOW_MS,
-        expires_ms: NOW_MS + 600_000,
-        settled_ms: None,
-        by: None,
-        reason: None,
-    };
-    let id = store.keep_proposal(&row).unwrap();
-    let reader = store.reader().unwrap();
-    assert_eq!(reader.proposals(true).unwrap(), vec![ProposalRow { id, ..row.clone() }]);
-    let settle = |status| store.settle_proposal(id, status, "root", "seen", NOW_MS + 5);
-    assert!(matches!(settle(ProposalStatus::Executed), Err(StoreError::Settled { .. })), "it is not approved");
-    settle(ProposalStatus::Approved).unwrap();
-    let late = settle(ProposalStatus::Denied).unwrap_err().to_string();
-    expect!["proposal 1 is approved already; only one that is pending can become denied"].assert_eq(&late);
-    assert_eq!(reader.proposals(true).unwrap(), vec![]);
-    settle(ProposalStatus::Executed).unwrap();
-    let found = reader.proposal(id).unwrap().unwrap();
-    assert_eq!(found.status, ProposalStatus::Executed);
-    assert_eq!((found.by.as_deref(), found.settled_ms), (Some("root"), Some(NOW_MS + 5)));
-    let absent = store.settle_proposal(99, ProposalStatus::Denied, "root", "", NOW_MS).unwrap_err();
-    assert!(matches!(absent, StoreError::Absent { .. }));
-}
-
-#[test]
-fn permits_and_denials_say_who_what_and_by_which_rule() {
-    let (_dir, store) = store();
-    let denial = DenialRow {
-        id: 0,
-        at_ms: NOW_MS,
-        incident: Some(IncidentUid("0190-a".to_owned())),
-        trace_id: None,
-        who: "gemini".to_owned(),
-        action: renice(),
-        rule: "protected.comm".to_owned(),
-        reason: "sshd is protected".to_owned(),
-    };
-    let permit = PermitRow {
-        id: 0,
-        at_ms: NOW_MS,
-        incident: None,
-        trace_id: Some(3),
-        who: "root".to_owned(),
-        action: renice(),
-        command: "renice -n 10 -p 812".to_owned(),
-        rule: "commands.renice".to_owned(),
-        reason: "approved".to_owned(),
-    };
-    let (denied, permitted) = (store.keep_denial(&denial).unwrap(), store.keep_permit(&permit).unwrap());
-    let reader = store.reader().unwrap();
-    assert_eq!(reader.denials(&AuditFilter::default()).unwrap(), vec![DenialRow { id: denied, ..denial }]);
-    assert_eq!(reader.permits(&AuditFilter::default()).unwrap(), vec![PermitRow { id: permitted, ..permit }]);
-    let of = AuditFilter { incident: Some("0190-a".to_owned()), ..AuditFilter::default() };
-    assert_eq!(reader.denials(&of).unwrap().len(), 1);
-    assert_eq!(reader.permits(&of).unwrap().len(), 0);
-}
-
-#[test]
-fn the_journal_holds_an_intent_whole_and_every_state_it_was_in() {
-    let (_dir, store) = store();
-    let (first, mut second) = (intent(NOW_MS), intent(NOW_MS + 1));
-    second.lease_until_ms = Some(NOW_MS + 60_000);
-    // An undo is never cut, however long it is.
-    second.undo = Undo::Nice {
-        process: ProcessId { pid: 812, start_ticks: 53_412 },
-        wrote: "10".to_owned(),
-        before: (0..5000)
-            .map(|tid| kernelsight::execute::undo::ThreadBefore { tid, start_ticks: 1, value: "0".to_owned() })
-            .collect(),
-    };
-    let (a, b) = (store.intend(&first).unwrap(), store.intend(&second).unwrap());
-    let unsettled = |store: &Store| -> Vec<i64> { store.unsettled().unwrap().iter().map(|row| row.id).collect() };
-    assert_eq!(unsettled(&store), [a, b]);
-    for id in [a, b] {
-        store.advance(id, JournalState::Done, "nice 0 -> 10", NOW_MS + 2).unwrap();
-    }
-    assert_eq!(unsettled(&store), [a, b]);
-    for id in [a, b] {
-        store.advance(id, JournalState::Kept, "resolved", NOW_MS + 3).unwrap();
-    }
-    assert_eq!(unsettled(&store), [b], "it is kept under a lease");
-    store.advance(b, JournalState::Undone, "nice 10 -> 0", NOW_MS + 4).unwrap();
-    assert_eq!(unsettled(&store), Vec::<i64>::new());
-    let row = store.get(b).unwrap().unwrap();
-    assert_eq!(row.intent, second);
-    assert_eq!((row.state, row.note.as_str(), row.changed_at_ms), (JournalState::Undone, "nice 10 -> 0", NOW_MS + 4));
-    let reader = store.reader().unwrap();
-    let states: Vec<JournalState> = reader.action_steps(b).unwrap().into_iter().map(|(state, ..)| state).collect();
-    assert_eq!(states, [JournalState::Intended, JournalState::Done, JournalState::Kept, JournalState::Undone]);
-    assert!(matches!(store.advance(99, JournalState::Done, "", 0), Err(JournalError::NoRow { id: 99 })));
-    assert_eq!(store.get(99).unwrap(), None);
-    let of = ActionFilter { incident: Some("0190-a".to_owned()), limit: Some(1), ..ActionFilter::default() };
-    assert_eq!(reader.actions(&of).unwrap()[0].id, b);
-}
-
-#[test]
-fn what_the_store_calls_unsettled_is_what_the_journal_does() {
-    let (_dir, store) = store();
-    for lease_until_ms in [None, Some(NOW_MS)] {
-        for state in JournalState::ALL {
-            let id = store.intend(&Intent { lease_until_ms, ..intent(NOW_MS) }).unwrap();
-            store.advance(id, state, "", NOW_MS).unwrap();
-            let row = store.get(id).unwrap().unwrap();
-            let listed = store.unsettled().unwrap().iter().any(|row| row.id == id);
-            assert_eq!(listed, row.is_unsettled(), "{state} with lease {lease_until_ms:?}");
-        }
-    }
-}
-
-#[test]
 fn a_setting_is_what_was_said_last_and_notes_stay() {
     let (_dir, store) = store();
     let reader = store.reader().unwrap();
@@ -702,8 +309,8 @@ fn the_questions_asked_often_are_answered_from_an_index() {
     expect![[r#"
         signals since: SEARCH s USING INDEX signals_by_time (last_seen_ms>?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH n USING INTEGER PRIMARY KEY (rowid=?)
         signals open: SEARCH s USING INDEX signals_open (last_seen_ms>?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH n USING INTEGER PRIMARY KEY (rowid=?)
-        signals of types: SEARCH s USING INDEX signals_by_measure (measure_id=? AND last_seen_ms>?); LIST SUBQUERY 1; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH n USING INTEGER PRIMARY KEY (rowid=?); USE TEMP B-TREE FOR ORDER BY
-        signals of an entity: SEARCH s USING INDEX signals_by_entity (entity_id=? AND last_seen_ms>?); SCALAR SUBQUERY 1; SEARCH entities USING COVERING INDEX sqlite_autoindex_entities_1 (key=?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); REUSE SUBQUERY 1; SEARCH n USING INTEGER PRIMARY KEY (rowid=?)
+        signals of types: SEARCH s USING INDEX signals_by_time (last_seen_ms>?); LIST SUBQUERY 1; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=?); CREATE BLOOM FILTER; SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH n USING INTEGER PRIMARY KEY (rowid=?)
+        signals of an entity: SEARCH s USING INDEX signals_by_entity (entity_id=?); SCALAR SUBQUERY 1; SEARCH entities USING COVERING INDEX sqlite_autoindex_entities_1 (key=?); SEARCH m USING INTEGER PRIMARY KEY (rowid=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); REUSE SUBQUERY 1; SEARCH n USING INTEGER PRIMARY KEY (rowid=?); USE TEMP B-TREE FOR ORDER BY
         incidents since: SEARCH incidents USING INDEX incidents_by_time (opened_ms>?)
         incidents open: SEARCH incidents USING INDEX incidents_open (opened_ms>?)
         incidents alike: SEARCH incidents USING INDEX incidents_by_fingerprint (fingerprint=? AND opened_ms>?)

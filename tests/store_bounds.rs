@@ -12,7 +12,7 @@ use kernelsight::{
     verify::Verdict,
 };
 
-use crate::store::{NOW_MS, incident, process, signal, tick, trace};
+use crate::store_rows::{NOW_MS, incident, process, signal, tick, trace};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -123,6 +123,14 @@ fn the_size_bound_holds_under_ten_times_its_weight() {
         (last - 999..=last).rev().collect::<Vec<_>>()
     );
     assert!(reader.incident("0190-first").unwrap().is_some());
+}
+
+#[test]
+fn a_signal_takes_at_most_200_bytes_and_none_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = kernelsight::store::bench::bench(dir.path(), 50_000).unwrap();
+    assert!(report.bytes_per_signal <= 200.0, "{report:?}");
+    assert_eq!(report.lost, 0);
 }
 
 #[test]

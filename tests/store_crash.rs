@@ -13,7 +13,7 @@ use kernelsight::{
     verify::Verdict,
 };
 
-use crate::store::{NOW_MS, incident, intent, signal, tick, trace};
+use crate::store_rows::{NOW_MS, incident, intent, signal, tick, trace};
 
 const ROUNDS: u32 = 30;
 /// Names the directory to a child.

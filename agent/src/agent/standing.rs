@@ -75,10 +75,10 @@ pub(super) fn parts(status: &mut Status, eyes: &Eyes, store: &Store) {
     status.parts = eyes.parts();
     status.database_bytes = Some(health.bytes);
     let state = match health.last_error {
-        Some(reason) => PartState::Degraded { reason },
-        None => PartState::On,
+        Some(reason) if !health.well => PartState::Degraded { reason },
+        _ => PartState::On,
     };
-    let lost = health.lost.iter().map(|(_, lost)| lost).sum();
+    let lost = health.lost.values().sum();
     status.parts.push(Part {
         kind: "store".to_owned(),
         name: "database".to_owned(),

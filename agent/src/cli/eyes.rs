@@ -192,6 +192,12 @@ pub fn paint(mood: Mood, words: &str) -> String {
     format!("{mark}{words}{END}")
 }
 
+/// Columns that the words take; marks take none.
+#[must_use]
+pub fn columns(words: &str) -> usize {
+    words.chars().filter(|c| *c != END && MARKS.iter().all(|(_, mark)| mark != c)).count()
+}
+
 /// The severity in its colour.
 #[must_use]
 pub fn severity(severity: Severity) -> String {

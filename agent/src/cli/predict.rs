@@ -64,7 +64,7 @@ pub fn text(answers: &[Answer], eyes: &Eyes) -> String {
             let sign = if line.trend.slope_per_min > 0.0 { "+" } else { "" };
             [
                 answer.signal_type.to_string(),
-                format!("{} of {}", line.trend.measure, line.entity),
+                format!("{} of {}", line.trend.measure, line.who),
                 measured(line.trend.current),
                 format!("{sign}{}", measured(line.trend.slope_per_min)),
                 measured(line.at_end),

@@ -4,8 +4,15 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use tokio::time::sleep;
+use tracing_subscriber::EnvFilter;
 
-use super::{CliError, Context, client::Client, eyes::Eyes, status, watch};
+use super::{
+    CliError, Context,
+    client::Client,
+    eyes::Eyes,
+    status,
+    watch::{self, Wanted},
+};
 use crate::{
     agent,
     config::Settings,
@@ -41,6 +48,7 @@ pub struct Run {
 impl Run {
     pub(super) fn run(self, context: &Context, socket: Option<PathBuf>) -> Result<(), CliError> {
         let quiet = self.quiet;
+        log(context.json);
         let settings = self.settings(socket)?;
         let context = Context { socket: settings.socket.clone(), json: context.json, eyes: context.eyes.clone() };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -76,6 +84,15 @@ impl Run {
     }
 }
 
+/// The daemon's own log, on standard error: warnings and worse, unless `KERNELSIGHT_LOG` says otherwise.
+fn log(json: bool) {
+    let filter = EnvFilter::try_from_env("KERNELSIGHT_LOG").unwrap_or_else(|_| EnvFilter::new("warn,rmcp=off"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Whoever embeds this may log already.
+    let begun = if json { log.json().try_init() } else { log.with_ansi(false).try_init() };
+    drop(begun);
+}
+
 /// What is attached, what is not and why; then one line for each thing worth knowing. A reader that goes away (a closed
 /// pipe) is no reason for the agent to end.
 async fn tell(context: &Context) {
@@ -87,7 +104,7 @@ async fn tell(context: &Context) {
     };
     let Ok(status) = client.ask::<GetStatus>(&Nothing {}).await else { return };
     if context.print_line(&status, begun).is_ok() {
-        drop(watch::follow(&client, context, false).await);
+        drop(watch::follow(&client, context, Wanted::Main).await);
     }
 }
 

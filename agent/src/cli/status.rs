@@ -93,10 +93,11 @@ fn level(level: live::Autonomy) -> String {
 }
 
 fn costs(status: &live::Status) -> String {
-    let unknown = || "unknown".to_owned();
-    let cpu = status.own_cpu_percent.map_or_else(unknown, |percent| eyes::measured("percent", percent));
-    let size = |bytes: Option<u64>| bytes.map_or_else(unknown, |bytes| eyes::bytes(bytes as f64));
-    format!("{cpu} of a CPU, {} of memory, {} of database", size(status.own_rss_bytes), size(status.database_bytes))
+    let cpu = status.own_cpu_percent.map(|percent| format!("{} of a CPU", eyes::measured("percent", percent)));
+    let size = |bytes: Option<u64>, of| bytes.map(|bytes| format!("{} of {of}", eyes::bytes(bytes as f64)));
+    let known = [cpu, size(status.own_rss_bytes, "memory"), size(status.database_bytes, "database")];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    if known.is_empty() { "not known yet".to_owned() } else { known.join(", ") }
 }
 
 fn events(status: &live::Status) -> String {

@@ -64,8 +64,11 @@ pub fn text(answers: &[Answer], all: bool, eyes: &Eyes) -> String {
         let heads = ["TYPE", "MEASURE", "OF", "NOW", "A MINUTE", "R²", "USUAL (P50 TO P95)"];
         eyes.table(heads, rows)
     };
-    for answer in answers.iter().filter(|answer| answer.pattern.signals > 0) {
-        text.push_str(&pattern(answer, &window));
+    let patterns: Vec<String> =
+        answers.iter().filter(|answer| answer.pattern.signals > 0).map(|answer| pattern(answer, &window)).collect();
+    if !patterns.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&patterns.join("\n"));
     }
     text
 }
@@ -93,7 +96,7 @@ fn row(answer: &Answer, series: &Series) -> [String; 7] {
         (None, Some(why)) => (why.clone(), String::new(), String::new()),
         (None, None) => (String::new(), String::new(), String::new()),
     };
-    [answer.signal_type.to_string(), series.measure.clone(), series.entity.clone(), now, slope, fit, usual]
+    [answer.signal_type.to_string(), series.measure.clone(), series.who.clone(), now, slope, fit, usual]
 }
 
 fn pattern(answer: &Answer, window: &str) -> String {
@@ -102,7 +105,7 @@ fn pattern(answer: &Answer, window: &str) -> String {
     let worst =
         if pattern.worst > Severity::None { format!(", {} at the worst", pattern.worst) } else { String::new() };
     format!(
-        "\n{}: {} in {window}, {} open{worst}; some stood for {} in all; about {}.",
+        "{}: {} in {window}, {} open{worst}; some stood for {} in all; about {}.",
         answer.signal_type,
         counted(pattern.signals, "signal", "signals"),
         pattern.open,

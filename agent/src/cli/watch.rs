@@ -10,11 +10,15 @@ use super::{
 };
 use crate::{
     clock::now_ms,
+    explain::IncidentStatus,
     live::News,
-    observe::Signal,
+    observe::{Severity, Signal},
     reflect::Phase,
     tools::follow::{Follow, Params},
 };
+
+/// Longest line where no terminal says how wide it is.
+const LINE_CHARS: usize = 240;
 
 #[derive(Debug, Args)]
 pub struct Watch {
@@ -28,15 +32,26 @@ impl Watch {
         client::runtime()?.block_on(async {
             let client = Client::connect(&context.socket).await?;
             tokio::select! {
-                ended = follow(&client, context, self.raw) => ended,
+                ended = follow(&client, context, if self.raw { Wanted::Raw } else { Wanted::All }) => ended,
                 _ = tokio::signal::ctrl_c() => Ok(()),
             }
         })
     }
 }
 
+/// How much a follower wants to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    /// What somebody at a terminal should know, without the thoughts on the way.
+    Main,
+    /// The kernel's events, and nothing else.
+    Raw,
+}
+
 /// Prints what happens until the daemon ends or nobody reads.
-pub(super) async fn follow(client: &Client, context: &Context, raw: bool) -> Result<(), CliError> {
+pub(super) async fn follow(client: &Client, context: &Context, wanted: Wanted) -> Result<(), CliError> {
+    let raw = wanted == Wanted::Raw;
     let params = Params { raw, ..Params::default() };
     loop {
         let answer = client.ask::<Follow>(&params).await?;
@@ -44,19 +59,24 @@ pub(super) async fn follow(client: &Client, context: &Context, raw: bool) -> Res
         for news in &answer.news {
             match news {
                 News::Raw { event } if raw => super::print(&super::json(event, false)?)?,
-                _ if raw => {}
+                _ if raw || (wanted == Wanted::Main && !is_main(news)) => {}
                 news => context.print_line(news, |news, _| line(news, &eyes))?,
             }
         }
         if answer.lost > 0 {
-            let lost = format!("{} news were lost: this reader was too slow", answer.lost);
-            // With --raw, standard output holds events only.
-            if raw || context.json {
-                warn(&lost)
-            } else {
-                super::print(&format!("{}  {lost}", eyes.clock(eyes.now_ms)))?
-            }
+            // Standard output holds what scripts read, and only that.
+            anstream::eprintln!("kernelsight: {} news were lost: this reader was too slow", answer.lost);
         }
+    }
+}
+
+fn is_main(news: &News) -> bool {
+    match news {
+        News::SignalOpened { signal } => signal.severity >= Severity::Medium,
+        News::IncidentChanged { incident } => incident.status != IncidentStatus::Working,
+        News::Step { step, .. } => matches!(step.phase, Phase::Decide | Phase::Execute | Phase::Verify),
+        News::SignalChanged { .. } | News::SignalClosed { .. } | News::Raw { .. } => false,
+        News::IncidentOpened { .. } | News::Note { .. } => true,
     }
 }
 
@@ -92,7 +112,7 @@ pub fn line(news: &News, eyes: &Eyes) -> String {
             tagged("event", "event", &serde_json::to_string(event).unwrap_or_else(|error| error.to_string()))
         }
     };
-    eyes::finish(&format!("{at}  {text}"))
+    eyes::finish(&cut(&format!("{at}  {text}"), eyes.width.map_or(LINE_CHARS, usize::from)))
 }
 
 fn about(signal: &Signal, words: &str) -> String {
@@ -104,6 +124,21 @@ fn about(signal: &Signal, words: &str) -> String {
 fn tagged(painted: &str, plain: &str, words: &str) -> String {
     let gap = 10_usize.saturating_sub(plain.len());
     format!("{painted}{:gap$}{words}", "")
+}
+
+/// The line, as long as one may be; a trace has the whole. Marks of mood count as nothing.
+fn cut(line: &str, chars: usize) -> String {
+    if eyes::columns(line) <= chars {
+        return line.to_owned();
+    }
+    let mut room = chars.saturating_sub(1);
+    let kept = line.chars().take_while(|c| {
+        let columns = eyes::columns(c.encode_utf8(&mut [0; 4]));
+        let fits = room >= columns;
+        room = room.saturating_sub(columns);
+        fits
+    });
+    kept.chain(['…']).collect()
 }
 
 fn one_line(text: &str) -> String {
@@ -120,8 +155,4 @@ const fn phase(phase: Phase) -> &'static str {
         Phase::Verify => "verify",
         Phase::Reflect => "reflect",
     }
-}
-
-fn warn(lost: &str) {
-    anstream::eprintln!("kernelsight: {lost}");
 }

@@ -85,7 +85,7 @@ impl Process {
         // are one process.
         let stat = Stat::read(&directory).map_err(failed)?;
         let mut cgroups: Vec<String> = read_at(&directory, "cgroup")
-            .unwrap_or_default()
+            .map_err(failed)?
             .lines()
             .filter_map(|line| line.splitn(3, ':').nth(2).map(str::to_owned))
             .collect();

@@ -102,7 +102,7 @@ impl Executor {
             Undo::Throttle { process } => {
                 let said = self.end_throttle(id);
                 let mut taken = self.signal_back(*process, Signal::Continue)?;
-                if taken.state == JournalState::LeftAlone {
+                if find(*process)?.is_some() {
                     taken.state = JournalState::Undone;
                     taken.note = "the throttling ended, and the process runs".to_owned();
                 }
@@ -188,10 +188,12 @@ impl Executor {
             Signal::Stop => (true, "runs"),
             _ => (false, "is stopped"),
         };
-        if process.is_stopped() == wanted {
-            let state = if wanted { "is stopped" } else { "runs" };
-            return Ok(TakenBack::nothing(JournalState::LeftAlone, format!("the process {state} already: left alone")));
+        let as_before = process.is_stopped() == wanted;
+        if as_before && wanted {
+            return Ok(TakenBack::void("the process is stopped as before"));
         }
+        // One that seems to run is continued all the same: a stop that was sent just before a crash may still be on its
+        // way, and whoever runs does not notice.
         let command = Command::Kill { signal, pid: id.pid };
         let output = self.put_back(&command, Some(&process), None)?;
         // The signal is sent; the process acts on it when it is next scheduled.
@@ -209,9 +211,13 @@ impl Executor {
                 before: before.to_owned(),
             });
         }
-        let note = if wanted { "running -> stopped" } else { "stopped -> running" };
+        let note = match (wanted, as_before) {
+            (true, _) => "running -> stopped",
+            (false, true) => "the process runs as before",
+            (false, false) => "stopped -> running",
+        };
         Ok(TakenBack {
-            state: JournalState::Undone,
+            state: if as_before { JournalState::Void } else { JournalState::Undone },
             note: note.to_owned(),
             commands: vec![command.to_string()],
             output,

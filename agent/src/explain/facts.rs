@@ -47,6 +47,8 @@ pub(super) fn process(process: &ProcessTick, tick: &Tick) -> Numbers {
     let mut known = Known::default();
     known.maybe("cpu_percent", process.cpu_percent);
     known.maybe("life_cpu_percent", over_life(sample.cpu_time_ns as f64 / 1e7));
+    let wanted = sample.run_delay_ns.map(|delay| delay + sample.cpu_time_ns);
+    known.maybe("life_wanted_percent", wanted.and_then(|ns| over_life(ns as f64 / 1e7)));
     known.maybe("run_delay_percent", process.run_delay_percent);
     known.say("nice", f64::from(sample.nice));
     known.say("threads", f64::from(sample.threads));

@@ -17,6 +17,9 @@ const TRACKS: usize = 64;
 const TRACK_FROM_BYTES: u64 = 16 << 20;
 /// Who uses this much of a CPU is none of those who wait for others.
 const OTHERS_BELOW_PERCENT: f64 = 50.0;
+/// Nor is who always runs or waits for it, percent of the time, and sleeps less often than this a second.
+const NEVER_RESTS_PERCENT: f64 = 90.0;
+const OTHERS_SLEEP_PER_S: f64 = 5.0;
 /// Below this much of a CPU wanted by all of them, percent, their wait says nothing.
 const OTHERS_WANT_PERCENT: f64 = 5.0;
 /// A growth is told from at least this many points.
@@ -173,7 +176,7 @@ impl Window {
     }
 
     /// How much those suffer who do not hog the CPU: 100 × wait / (wait + use) over processes that use less than half
-    /// of one. Unlike CPU pressure and run-queue percentiles it does not count the wait of the hogs themselves, and so
+    /// of one, and sleep at times. Unlike CPU pressure and run-queue percentiles it does not count the wait of the hogs themselves, and so
     /// it falls when these are reniced or limited. None before the second sample, or where run delays are not told.
     #[must_use]
     pub fn others_wait_percent(&self) -> Option<f64> {
@@ -181,7 +184,9 @@ impl Window {
         for process in self.now.as_ref()?.processes.iter().filter(|process| !process.sample.kernel_thread) {
             if let (Some(delay), Some(cpu)) = (process.run_delay_percent, process.cpu_percent) {
                 told = true;
-                if cpu < OTHERS_BELOW_PERCENT {
+                let sleeps = process.voluntary_switches_per_s.is_none_or(|per_s| per_s >= OTHERS_SLEEP_PER_S);
+                let never_rests = cpu + delay >= NEVER_RESTS_PERCENT && !sleeps;
+                if cpu < OTHERS_BELOW_PERCENT && !never_rests {
                     wait += delay;
                     used += cpu;
                 }

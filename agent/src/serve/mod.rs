@@ -11,7 +11,7 @@ use nix::unistd::{Gid, Uid};
 use rmcp::service::serve_server;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -32,6 +32,8 @@ pub const CLIENTS: usize = 64;
 pub const CLIENTS_NOT_ADMIN: usize = 48;
 /// Clients that wait for their turn; more are turned away.
 const WAITING: usize = 64;
+/// Of these, the most that are not [`Role::Admin`].
+const WAITING_NOT_ADMIN: usize = 32;
 /// How long a client waits for its turn, and how long it may take to say what it speaks.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after the listener failed (descriptors ran out), so that it is no busy loop.
@@ -62,26 +64,40 @@ pub async fn serve_as(
     roles: Roles,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), SocketError> {
-    let (listener, bound) = socket::bind(&settings.socket).await?;
+    let (listener, _bound) = socket::bind(&settings.socket).await?;
     tokio::select! {
         () = accept(listener, daemon, roles) => {}
         () = shutdown => {}
     }
-    bound.remove();
     Ok(())
 }
 
 /// The places at the door.
 #[derive(Debug)]
 struct Places {
-    all: Arc<Semaphore>,
-    not_admin: Arc<Semaphore>,
+    all: Semaphore,
+    not_admin: Semaphore,
+    waiting_not_admin: Semaphore,
+}
+
+impl Places {
+    /// A place at the door, and for those that are no admin one of theirs; none when too many wait already.
+    async fn turn(&self, role: Role) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
+        let common = if role >= Role::Admin {
+            None
+        } else {
+            let _waiting = self.waiting_not_admin.try_acquire().ok()?;
+            Some(self.not_admin.acquire().await.ok()?)
+        };
+        Some((common, self.all.acquire().await.ok()?))
+    }
 }
 
 async fn accept(listener: UnixListener, daemon: Daemon, roles: Roles) {
     let places = Arc::new(Places {
-        all: Arc::new(Semaphore::new(CLIENTS)),
-        not_admin: Arc::new(Semaphore::new(CLIENTS_NOT_ADMIN)),
+        all: Semaphore::new(CLIENTS),
+        not_admin: Semaphore::new(CLIENTS_NOT_ADMIN),
+        waiting_not_admin: Semaphore::new(WAITING_NOT_ADMIN),
     });
     // Dropped with this future, so a shutdown ends every client.
     let mut clients = JoinSet::new();
@@ -106,12 +122,7 @@ async fn accept(listener: UnixListener, daemon: Daemon, roles: Roles) {
 
 async fn client(stream: UnixStream, daemon: Daemon, roles: Roles, places: Arc<Places>) {
     let Some(caller) = identify(&stream, roles).await else { return };
-    let admin = caller.role >= Role::Admin;
-    let turn = async {
-        let common = if admin { None } else { Some(places.not_admin.acquire().await) };
-        (common, places.all.acquire().await)
-    };
-    let Ok(_turn) = timeout(TURN_WITHIN, turn).await else {
+    let Ok(Some(_turn)) = timeout(TURN_WITHIN, places.turn(caller.role)).await else {
         tracing::warn!(who = %caller.operator.name, "a client was turned away: its turn did not come");
         return;
     };

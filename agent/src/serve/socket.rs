@@ -49,16 +49,16 @@ pub enum SocketError {
     InUse { path: PathBuf },
 }
 
-/// The file as it was made, to be removed only if it is still that.
+/// The file as it was made; dropped, it is removed if it is still that.
 #[derive(Debug)]
 pub(super) struct Bound {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-impl Bound {
-    /// Removes the file unless somebody put another in its place.
-    pub(super) fn remove(self) {
+impl Drop for Bound {
+    /// Removes the file unless somebody put another in its place; however the door is closed, it goes with it.
+    fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|now| now == self.identity)
             && let Err(error) = fs::remove_file(&self.path)
         {

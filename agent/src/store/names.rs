@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::observe::{Entity, SignalType};
+use crate::{
+    observe::{Entity, ProcessId, SignalType},
+    text::Text,
+};
 
 /// Names remembered of each kind; then they are looked up again.
 const REMEMBERED: usize = 4096;
@@ -12,8 +15,10 @@ const REMEMBERED: usize = 4096;
 /// The ids of names, remembered by the writer. Whoever rolls a transaction back forgets them all.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    measures: HashMap<(SignalType, String), i64>,
-    entities: HashMap<String, (i64, String)>,
+    measures: HashMap<SignalType, HashMap<String, i64>>,
+    /// Processes, of which there are many, by what costs no allocation.
+    processes: HashMap<ProcessId, (i64, Text)>,
+    entities: HashMap<String, i64>,
     classes: HashMap<String, i64>,
     number_names: HashMap<String, i64>,
 }
@@ -29,8 +34,7 @@ impl Names {
         signal_type: SignalType,
         measure: &str,
     ) -> rusqlite::Result<i64> {
-        let key = (signal_type, measure.to_owned());
-        if let Some(id) = self.measures.get(&key) {
+        if let Some(id) = self.measures.get(&signal_type).and_then(|known| known.get(measure)) {
             return Ok(*id);
         }
         let id = find_or_insert(
@@ -39,17 +43,23 @@ impl Names {
             "INSERT INTO measures (signal_type, measure) VALUES (?1, ?2)",
             params![signal_type.name(), measure],
         )?;
-        remember(&mut self.measures, key, id);
+        remember(self.measures.entry(signal_type).or_default(), measure.to_owned(), id);
         Ok(id)
     }
 
     /// The id of an entity; its name of now (a process may change it) replaces the one before.
     pub(super) fn entity(&mut self, connection: &Connection, entity: &Entity) -> rusqlite::Result<i64> {
-        let (key, class) = (entity.key(), entity.class());
-        if let Some((id, known)) = self.entities.get(&key)
-            && *known == class
+        if let Entity::Process { id, comm } = entity
+            && let Some((known, known_comm)) = self.processes.get(id)
+            && known_comm == comm
         {
-            return Ok(*id);
+            return Ok(*known);
+        }
+        let key = entity.key();
+        if entity.process().is_none()
+            && let Some(known) = self.entities.get(&key)
+        {
+            return Ok(*known);
         }
         let json =
             serde_json::to_string(entity).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -57,9 +67,12 @@ impl Names {
             "INSERT INTO entities (key, entity) VALUES (?1, ?2)
              ON CONFLICT (key) DO UPDATE SET entity = excluded.entity RETURNING id",
         )?;
-        let id = statement.query_row(params![key, json], |row| row.get(0))?;
-        remember(&mut self.entities, key, (id, class));
-        Ok(id)
+        let row = statement.query_row(params![key, json], |row| row.get(0))?;
+        match entity {
+            Entity::Process { id, comm } => remember(&mut self.processes, *id, (row, comm.clone())),
+            _ => remember(&mut self.entities, key, row),
+        }
+        Ok(row)
     }
 
     pub(super) fn class(&mut self, connection: &Connection, class: &str) -> rusqlite::Result<i64> {

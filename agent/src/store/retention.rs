@@ -285,7 +285,7 @@ fn by_id(table: &str, id: &str, which: &str, time: &str) -> String {
 
 /// The newest signal stays whatever its age, so that its id is not given twice.
 fn closed_signals() -> String {
-    let which = "last_seen_ms < ?1 AND closed_ms IS NOT NULL AND id < (SELECT max(id) FROM signal_metadata)";
+    let which = "last_seen_ms < ?1 AND closed_after_ms IS NOT NULL AND id < (SELECT max(id) FROM signal_metadata)";
     by_id("signal_metadata", "id", which, "last_seen_ms")
 }
 

@@ -1,5 +1,7 @@
 //! What rows of all tables have in common: bounds of text, JSON parts, and numbers as SQLite has them.
 
+use std::fmt::Write;
+
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -18,6 +20,9 @@ pub(super) fn bounded(text: &str) -> String {
 }
 
 pub(super) fn cut(text: &str, chars: usize) -> String {
+    if text.len() <= chars {
+        return text.to_owned();
+    }
     match text.char_indices().nth(chars) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
@@ -82,6 +87,29 @@ pub(super) fn named<T: DeserializeOwned>(
         id: id.to_string(),
         why: error.to_string(),
     })
+}
+
+/// A JSON array of numbers, whole ones without a fraction; what is no number is null.
+pub(super) fn json_numbers(values: impl Iterator<Item = f64>) -> String {
+    let mut text = "[".to_owned();
+    for value in values {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        // Whole numbers below 10^15 are exact as integers.
+        let written = if value.fract() == 0.0 && value.abs() < 1e15 {
+            write!(text, "{}", value as i64)
+        } else if (1e-5..1e15).contains(&value.abs()) {
+            write!(text, "{value}")
+        } else if value.is_finite() {
+            write!(text, "{value:e}")
+        } else {
+            write!(text, "null")
+        };
+        debug_assert!(written.is_ok(), "a string takes all that is written to it");
+    }
+    text.push(']');
+    text
 }
 
 /// SQLite's integers are signed; a count beyond them stands at their end.

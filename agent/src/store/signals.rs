@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 use super::{
     Reader, StoreError,
     names::Names,
-    rows::{limit, parse, signed, unsigned},
+    rows::{cut, json_numbers, limit, parse, signed, unsigned},
 };
 use crate::observe::{Numbers, Severity, Signal, SignalType};
 
@@ -36,22 +36,21 @@ pub struct SignalFilter {
 
 /// Writes or brings up to date the row of a signal.
 pub(super) fn write(connection: &Connection, names: &mut Names, signal: &Signal) -> rusqlite::Result<()> {
-    let measure = names.measure(connection, signal.signal_type, &super::rows::cut(&signal.measure, MEASURE_CHARS))?;
+    let measure = names.measure(connection, signal.signal_type, &cut(&signal.measure, MEASURE_CHARS))?;
     let entity = names.entity(connection, &signal.entity)?;
     let numbers = &signal.numbers.0[..signal.numbers.0.len().min(NUMBERS)];
-    let (keys, values): (Vec<&str>, Vec<f64>) = numbers.iter().map(|(name, value)| (name.as_ref(), *value)).unzip();
+    let keys: Vec<&str> = numbers.iter().map(|(name, _)| name.as_ref()).collect();
     let json = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
     let number_names = names.number_names(connection, serde_json::to_string(&keys).map_err(json)?)?;
     let mut statement = connection.prepare_cached(
         "INSERT INTO signal_metadata (id, measure_id, entity_id, severity, peak_severity, pressure, value, names_id,
-             numbers, sentence, first_seen_ms, last_seen_ms, count, closed_ms, lost_events)
+             numbers, sentence, last_seen_ms, lasted_ms, closed_after_ms, count, lost_events)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
          ON CONFLICT (id) DO UPDATE SET measure_id = excluded.measure_id, entity_id = excluded.entity_id,
              severity = excluded.severity, peak_severity = excluded.peak_severity, pressure = excluded.pressure,
              value = excluded.value, names_id = excluded.names_id, numbers = excluded.numbers,
-             sentence = excluded.sentence, first_seen_ms = excluded.first_seen_ms,
-             last_seen_ms = excluded.last_seen_ms, count = excluded.count, closed_ms = excluded.closed_ms,
-             lost_events = excluded.lost_events",
+             sentence = excluded.sentence, last_seen_ms = excluded.last_seen_ms, lasted_ms = excluded.lasted_ms,
+             closed_after_ms = excluded.closed_after_ms, count = excluded.count, lost_events = excluded.lost_events",
     )?;
     statement.execute(params![
         signal.id,
@@ -62,12 +61,12 @@ pub(super) fn write(connection: &Connection, names: &mut Names, signal: &Signal)
         signal.pressure,
         signal.value,
         number_names,
-        serde_json::to_string(&values).map_err(json)?,
-        super::rows::cut(&signal.sentence, SENTENCE_CHARS),
-        signal.first_seen_ms,
+        json_numbers(numbers.iter().map(|(_, value)| *value)),
+        cut(&signal.sentence, SENTENCE_CHARS),
         signal.last_seen_ms,
+        signal.last_seen_ms.wrapping_sub(signal.first_seen_ms),
+        signal.closed_ms.map(|closed| closed.wrapping_sub(signal.last_seen_ms)),
         signed(signal.count),
-        signal.closed_ms,
         signed(signal.lost_events),
     ])?;
     Ok(())
@@ -99,7 +98,7 @@ impl Reader {
 /// The filter as SQL: names and values stay values.
 pub(super) fn query(filter: &SignalFilter) -> (String, Vec<Box<dyn ToSql>>) {
     let mut sql = "SELECT s.id, m.signal_type, m.measure, e.entity, s.severity, s.peak_severity, s.pressure, s.value,
-        n.names, s.numbers, s.sentence, s.first_seen_ms, s.last_seen_ms, s.count, s.closed_ms, s.lost_events
+        n.names, s.numbers, s.sentence, s.last_seen_ms, s.lasted_ms, s.closed_after_ms, s.count, s.lost_events
         FROM signal_metadata s
         CROSS JOIN measures m ON m.id = s.measure_id
         CROSS JOIN entities e ON e.id = s.entity_id
@@ -108,7 +107,7 @@ pub(super) fn query(filter: &SignalFilter) -> (String, Vec<Box<dyn ToSql>>) {
         .to_owned();
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(filter.since_ms.unwrap_or(i64::MIN))];
     if filter.open_only {
-        sql.push_str(" AND s.closed_ms IS NULL");
+        sql.push_str(" AND s.closed_after_ms IS NULL");
     }
     if let Some(key) = &filter.entity_key {
         sql.push_str(" AND s.entity_id = (SELECT id FROM entities WHERE key = ?)");
@@ -120,11 +119,11 @@ pub(super) fn query(filter: &SignalFilter) -> (String, Vec<Box<dyn ToSql>>) {
         values.extend(filter.types.iter().map(|kind| Box::new(kind.name()) as Box<dyn ToSql>));
     }
     if let Some(until) = filter.until_ms {
-        sql.push_str(" AND s.first_seen_ms <= ?");
+        sql.push_str(" AND s.last_seen_ms - s.lasted_ms <= ?");
         values.push(Box::new(until));
     }
     if let Some(severity) = filter.severity_min {
-        sql.push_str(" AND iif(s.closed_ms IS NULL, s.severity, s.peak_severity) >= ?");
+        sql.push_str(" AND iif(s.closed_after_ms IS NULL, s.severity, s.peak_severity) >= ?");
         values.push(Box::new(severity as i64));
     }
     sql.push_str(" ORDER BY s.last_seen_ms DESC LIMIT ?");
@@ -140,6 +139,8 @@ fn read(row: &Row<'_>) -> Result<Signal, StoreError> {
     let number = |column: usize| row.get::<_, i64>(column).map_err(sqlite(what));
     // SQLite keeps "not a number" as null.
     let real = |column: usize| Ok(row.get::<_, Option<f64>>(column).map_err(sqlite(what))?.unwrap_or(f64::NAN));
+    let last_seen_ms = number(11)?;
+    let closed_after_ms: Option<i64> = row.get(13).map_err(sqlite(what))?;
     let keys: Vec<String> = parse(TABLE, id, &text(8)?)?;
     let values: Vec<Option<f64>> = parse(TABLE, id, &text(9)?)?;
     Ok(Signal {
@@ -155,10 +156,10 @@ fn read(row: &Row<'_>) -> Result<Signal, StoreError> {
             keys.into_iter().map(Into::into).zip(values.into_iter().map(|value| value.unwrap_or(f64::NAN))).collect(),
         ),
         sentence: text(10)?,
-        first_seen_ms: number(11)?,
-        last_seen_ms: number(12)?,
-        count: unsigned(number(13)?),
-        closed_ms: row.get(14).map_err(sqlite(what))?,
+        first_seen_ms: last_seen_ms.wrapping_sub(number(12)?),
+        last_seen_ms,
+        count: unsigned(number(14)?),
+        closed_ms: closed_after_ms.map(|after| last_seen_ms.wrapping_add(after)),
         lost_events: unsigned(number(15)?),
     })
 }

@@ -6,7 +6,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::ToolError;
 use crate::{
-    live::{Daemon, Order},
+    live::{Daemon, Live, Order},
+    observe::{Entity, ProcessId},
     store::{Reader, StoreError},
 };
 
@@ -49,4 +50,18 @@ pub async fn read<T: Send + 'static>(
         Ok(Err(error)) => Err(ToolError::Store { problem: error.to_string() }),
         Err(_) => Err(ToolError::Store { problem: "the read was cut off".to_owned() }),
     }
+}
+
+/// An entity's key as it is said to people; a process by its name while it lives.
+#[must_use]
+pub fn who(live: &Live, key: &str) -> String {
+    let Some((kind, name)) = key.split_once(':') else { return key.to_owned() };
+    let running = || {
+        let (pid, start_ticks) = name.split_once('@')?;
+        let id = ProcessId { pid: pid.parse().ok()?, start_ticks: start_ticks.parse().ok()? };
+        let found = live.window.now()?.processes.iter().find(|process| process.sample.id == id)?;
+        Some(Entity::Process { id, comm: found.sample.comm.clone() }.to_string())
+    };
+    let known = if kind == "process" { running() } else { None };
+    known.unwrap_or_else(|| format!("{kind} {name}"))
 }

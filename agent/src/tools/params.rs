@@ -11,6 +11,8 @@ use crate::{observe::Severity, text::Text};
 
 /// Most characters of a caller's value that an error repeats.
 const SHOWN_CHARS: usize = 60;
+/// Most names of a closed set that an error lists beside all other parameters.
+const NAMES_SHOWN: usize = 12;
 
 /// The parameters of `T`, or what is wrong with which of them and what would be right.
 ///
@@ -246,7 +248,10 @@ fn takes<T: Tool>() -> String {
 }
 
 fn kind(schema: &Value) -> String {
-    let names = |values: &[Value]| values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|");
+    let names = |values: &[Value]| match values.len() {
+        many if many > NAMES_SHOWN => format!("one of {many} names"),
+        _ => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|"),
+    };
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         return names(values);
     }

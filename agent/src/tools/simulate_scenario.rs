@@ -52,8 +52,10 @@ pub struct Scenario {
 /// One measure carried on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// The entity's key.
+    /// The entity's key, such as `process:812@53412`.
     pub entity: String,
+    /// The same for eyes: `python3 (pid 812)`.
+    pub who: String,
     pub trend: Trend,
     /// The value at the end of the time, if the line goes on.
     pub at_end: f64,
@@ -122,7 +124,8 @@ fn lines(daemon: &Daemon, signal_type: SignalType, minutes: f64) -> Vec<Line> {
         .filter_map(|(measure, entity, points)| {
             let trend = trend(measure, points.iter().map(|point| (point.at_ms as f64 / 1e3, point.value))).ok()?;
             let at_end = (trend.current + trend.slope_per_min * minutes).max(trend.current.min(0.0));
-            (trend.direction != Direction::Flat).then(|| Line { entity: entity.to_owned(), trend, at_end })
+            let who = ask::who(&live, entity);
+            (trend.direction != Direction::Flat).then(|| Line { entity: entity.to_owned(), who, trend, at_end })
         })
         .collect();
     drop(live);

@@ -9,7 +9,7 @@ use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
     clock::now_ms,
     explain::{Baseline, Direction, Trend, trend::trend},
-    live::Daemon,
+    live::{Daemon, Live},
     observe::{Severity, Signal, SignalType, history::Point},
     store::{Reader, SignalFilter, StoreError},
 };
@@ -51,6 +51,8 @@ pub struct Series {
     pub measure: String,
     /// The entity's key, such as `process:812@53412`.
     pub entity: String,
+    /// The same for eyes: `python3 (pid 812)`.
+    pub who: String,
     pub trend: Option<Trend>,
     /// Why there is no trend.
     pub unknown: Option<String>,
@@ -83,19 +85,11 @@ impl Tool for SummarizeTrends {
         let (signal_type, minutes) = (params.signal_type, params.analysis_window.get());
         let now_ms = now_ms();
         let since_ms = now_ms - minutes * 60_000;
-        let known: Vec<(&'static str, String, Vec<Point>)> = daemon
-            .look()
-            .history
-            .of_type(signal_type)
-            .map(|(measure, entity, points)| {
-                let points = points.iter().filter(|point| point.at_ms >= since_ms).copied().collect();
-                (measure, entity.to_owned(), points)
-            })
-            .collect();
+        let known = known(&daemon.look(), signal_type, since_ms);
         let (series, pattern) = ask::read(daemon, move |reader| {
             let mut usual = HashMap::new();
             let mut series = Vec::new();
-            for (measure, entity, mut points) in known {
+            for Known { measure, entity, who, mut points } in known {
                 if minutes > IN_MEMORY_MIN {
                     points = older(reader, signal_type, measure, &entity, since_ms, points)?;
                 }
@@ -107,7 +101,7 @@ impl Tool for SummarizeTrends {
                         found
                     }
                 };
-                series.push(one(measure, entity, &points, usual));
+                series.push(one(measure, (entity, who), &points, usual));
             }
             let filter = SignalFilter {
                 since_ms: Some(since_ms),
@@ -120,6 +114,26 @@ impl Tool for SummarizeTrends {
         .await?;
         Ok(Answer { signal_type, window_minutes: minutes, series: first(series), pattern })
     }
+}
+
+/// What memory holds of one measure of one entity.
+struct Known {
+    measure: &'static str,
+    entity: String,
+    who: String,
+    points: Vec<Point>,
+}
+
+fn known(live: &Live, signal_type: SignalType, since_ms: i64) -> Vec<Known> {
+    live.history
+        .of_type(signal_type)
+        .map(|(measure, entity, points)| Known {
+            measure,
+            entity: entity.to_owned(),
+            who: ask::who(live, entity),
+            points: points.iter().filter(|point| point.at_ms >= since_ms).copied().collect(),
+        })
+        .collect()
 }
 
 /// The minutes that the database keeps, up to the first point in memory.
@@ -138,13 +152,13 @@ fn older(
     Ok(points)
 }
 
-fn one(measure: &str, entity: String, points: &[Point], usual: Option<Baseline>) -> Series {
+fn one(measure: &str, (entity, who): (String, String), points: &[Point], usual: Option<Baseline>) -> Series {
     let found = trend(measure, points.iter().map(|point| (point.at_ms as f64 / 1e3, point.value)));
     let (trend, unknown) = match found {
         Ok(trend) => (Some(trend), None),
         Err(too_little) => (None, Some(too_little.to_string())),
     };
-    Series { measure: measure.to_owned(), entity, trend, unknown, usual }
+    Series { measure: measure.to_owned(), entity, who, trend, unknown, usual }
 }
 
 /// What rises first, the surest of it first; then what falls, what is flat, and what is not known.

@@ -69,13 +69,14 @@ impl Settings {
     }
 
     /// What is not as it was, a line each. What is no more cannot be compared; a new process is none of this; a new
-    /// cgroup was left behind by somebody.
+    /// cgroup was left behind by the agent if it bears its name, and else is the machine's own affair.
     pub(super) fn changes(&self, after: &Self) -> Vec<String> {
         let changed = self.0.iter().filter_map(|(name, before)| {
             let after = after.0.get(name)?;
             (after != before).then(|| format!("{name}: {before} -> {after}"))
         });
-        let new = after.0.keys().filter(|name| name.starts_with("cgroup ") && !name.contains(": "));
+        let of_the_agent = |name: &&String| name.starts_with("cgroup ") && name.contains("kernelsight");
+        let new = after.0.keys().filter(of_the_agent).filter(|name| !name.contains(": "));
         let left = new.filter(|name| !self.0.contains_key(*name)).map(|name| format!("{name}: was not there"));
         changed.chain(left).collect()
     }
@@ -132,9 +133,10 @@ mod tests {
             ("process 9@4", "nice 5"),
             ("cgroup /a", ""),
             ("cgroup /b", ""),
-            ("cgroup /b: pids.max", "4"),
+            ("cgroup /kernelsight", ""),
+            ("cgroup /kernelsight: pids.max", "4"),
         ]);
-        assert_eq!(before.changes(&after), ["vm.swappiness: 60 -> 10", "cgroup /b: was not there"]);
+        assert_eq!(before.changes(&after), ["vm.swappiness: 60 -> 10", "cgroup /kernelsight: was not there"]);
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::{
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::CpuHog, hypothesise, remedies };
 
-/// A hog has used this much of a CPU over its life, percent, and is at least so old, s.
-const HOGS_FROM_PERCENT: f64 = 70.0;
+/// A hog has wanted (used, or waited for) this much of a CPU over its life, percent, and is at least so old, s.
+const HOGS_FROM_PERCENT: f64 = 80.0;
 const OLD_FROM_S: f64 = 10.0;
 /// Who works shows it: compilers fault 6,000 to 10,000 times a second, pipes and files make one sleep.
 const WORKS_FROM_FAULTS_PER_S: f64 = 500.0;
@@ -33,16 +33,15 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     signal(explanation, SignalType::LoadMismatch, &WAITS)
         .or_else(|| signal(explanation, SignalType::Scheduler, &["run_queue"]))?;
     let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "cpu")?;
-    let per_member = |name: &str| culprit.number(name).map(|sum| sum / members(culprit));
     let wait = explanation.node.others_wait_percent;
     let unseen = explanation.node.cpu_unseen_percent;
     let hogs: f64 = hogs(explanation).map(|hog| hog.share).sum();
     Some(
         Evidence::from(0.5)
             .weigh(
-                per_member("life_cpu_percent").map(|percent| percent >= HOGS_FROM_PERCENT),
+                wanted(culprit).map(|percent| percent >= HOGS_FROM_PERCENT),
                 0.6,
-                format!("it used {:.0} % of a CPU over its life", per_member("life_cpu_percent").unwrap_or(0.0)),
+                format!("it ran or wanted to for {:.0} % of its life", wanted(culprit).unwrap_or(0.0)),
             )
             .weigh(
                 culprit.number("age_s").map(|age| age >= OLD_FROM_S),
@@ -100,12 +99,12 @@ fn remedies(explanation: &Explanation) -> Remedies {
 /// Why this is no hog to be acted on, whatever speaks for it.
 fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
     let node = &explanation.node;
-    let life = culprit.number("life_cpu_percent").unwrap_or(0.0) / members(culprit);
+    let life = wanted(culprit).unwrap_or(0.0);
     if culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S) {
         return Some(format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity));
     }
     if life < HOGS_FROM_PERCENT {
-        return Some(format!("{} used only {life:.0} % of a CPU over its life", culprit.entity));
+        return Some(format!("{} ran or wanted to for only {life:.0} % of its life", culprit.entity));
     }
     if let Some(execs) = node.execs_per_s.filter(|execs| *execs >= BUILDS_FROM_EXECS_PER_S) {
         return Some(format!("{execs:.0} programs are started a second, as in a build"));
@@ -120,9 +119,15 @@ fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
 fn hogs(explanation: &Explanation) -> impl Iterator<Item = &Suspect> {
     explanation.suspects.iter().filter(|suspect| {
         suspect.of == "cpu"
-            && suspect.number("cpu_percent").is_some_and(|cpu| cpu / members(suspect) >= 40.0)
+            && wanted(suspect).is_some_and(|percent| percent >= HOGS_FROM_PERCENT)
             && why_it_works(suspect) == Some(None)
     })
+}
+
+/// Part of its life that a member ran or stood ready to, percent; where run delays are not told, that it ran.
+fn wanted(suspect: &Suspect) -> Option<f64> {
+    let sum = suspect.number("life_wanted_percent").or_else(|| suspect.number("life_cpu_percent"))?;
+    Some(sum / members(suspect))
 }
 
 fn members(suspect: &Suspect) -> f64 {

@@ -62,19 +62,23 @@ impl Protected {
 
     /// Whether this number names a protected process, where a process has it; `None` where none has.
     pub(super) fn check_pid(&self, pid: u32) -> Result<Option<Process>, NotATarget> {
-        // Before anything is read: these two are what they are on every node.
+        self.check_below(pid, &ancestors()?)
+    }
+
+    fn check_below(&self, pid: u32, ancestors: &[u32]) -> Result<Option<Process>, NotATarget> {
+        // Before anything is read: it is what it is on every node.
         if pid == 1 {
             return Err(IsProtected { what: "pid 1".to_owned(), why: "it is init".to_owned(), rule: "init" }.into());
         }
         match Process::find(pid) {
-            Ok(process) => self.check(process).map(Some),
+            Ok(process) => self.check(process, ancestors).map(Some),
             Err(ProcessError::Gone { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
     /// The process again if it may be a target.
-    pub(super) fn check(&self, process: Process) -> Result<Process, NotATarget> {
+    fn check(&self, process: Process, ancestors: &[u32]) -> Result<Process, NotATarget> {
         let protected = |why: String, rule| {
             let what = format!("{} (pid {})", process.comm, process.id.pid);
             Err(IsProtected { what, why, rule }.into())
@@ -88,7 +92,7 @@ impl Protected {
         if process.id.pid == std::process::id() {
             return protected("it is the agent itself".to_owned(), "agent");
         }
-        if ancestors()?.contains(&process.id.pid) {
+        if ancestors.contains(&process.id.pid) {
             return protected("it runs the agent".to_owned(), "supervisor");
         }
         if let Some(name) = matching(&self.comm, process.comm.as_str()) {
@@ -127,8 +131,9 @@ impl Protected {
         }
         pids.sort_unstable();
         pids.dedup();
+        let ancestors = ancestors()?;
         for pid in pids {
-            if let Err(error) = self.check_pid(pid) {
+            if let Err(error) = self.check_below(pid, &ancestors) {
                 return match error {
                     NotATarget::Protected(member) => protected(format!("in it, {member}"), member.rule),
                     other => Err(other),

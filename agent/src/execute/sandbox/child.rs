@@ -6,6 +6,7 @@ use std::{
     io::{self, BufRead, Read, Write},
     os::fd::{AsFd, OwnedFd},
     process::ExitCode,
+    time::Duration,
 };
 
 use nix::{
@@ -30,6 +31,9 @@ use crate::execute::{
     process::{Stat, has_ended},
 };
 
+/// Looks at a process that was signalled, and the time between two.
+const LOOKS: u32 = 200;
+const LOOK: Duration = Duration::from_millis(10);
 /// Passes over the threads of a process until no new one is found.
 const PASSES_MAX: usize = 16;
 
@@ -136,7 +140,7 @@ fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> 
             };
             sys::pidfd_send_signal(held.pidfd.as_fd(), number)
                 .map_err(|error| format!("process {} could not be signalled: {error}", held.pid))?;
-            return Ok(format!("process {} was signalled", held.pid));
+            return Ok(held.settle(*signal));
         }
         Command::Cpulimit { percent, .. } => return duty::throttle(held, *percent),
         _ => return Err("the command acts on no process".to_owned()),
@@ -204,6 +208,22 @@ fn on_threads(held: &Held, named: &[u32], set: impl Fn(u32) -> io::Result<()>) -
 }
 
 impl Held {
+    /// Waits until the signal shows: the process acts on it when it is next scheduled, or leaves the kernel.
+    fn settle(&mut self, signal: Signal) -> String {
+        for _ in 0..LOOKS {
+            let state = Stat::read_open(&mut self.stat).map(|stat| stat.state);
+            match (signal, state) {
+                (Signal::Stop, Ok('T' | 't')) => return format!("process {} stands", self.pid),
+                (Signal::Continue, Ok(state)) if !matches!(state, 'T' | 't') => {
+                    return format!("process {} runs", self.pid);
+                }
+                (Signal::Terminate, _) => break,
+                _ => std::thread::sleep(LOOK),
+            }
+        }
+        format!("process {} was signalled", self.pid)
+    }
+
     /// Whether it is still the process that was judged, alive.
     pub(super) fn check(&mut self) -> Result<(), String> {
         let stat = Stat::read_open(&mut self.stat);

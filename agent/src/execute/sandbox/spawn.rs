@@ -87,7 +87,6 @@ pub enum Probe {
     /// Says its own user, capabilities, filters and descriptors, as the kernel shows them.
     Status,
     OpenFile,
-    OpenFileWhileReadingProc,
     Connect,
     Execute,
     Fork,
@@ -167,7 +166,7 @@ impl Launcher {
     pub(in crate::execute) fn probe(&self, power: Power, probe: Probe) -> Result<Confined, SandboxError> {
         let name = match probe {
             Probe::Status => "status",
-            Probe::OpenFile | Probe::OpenFileWhileReadingProc => "open",
+            Probe::OpenFile => "open",
             Probe::Connect => "connect",
             Probe::Execute => "execute",
             Probe::Fork => "fork",
@@ -381,6 +380,13 @@ impl Strip {
             sys::keep_on_exec(*fd)?;
         }
         if let Some(user) = self.user {
+            let mut left = CapSet::empty();
+            if let Some(cap) = self.keep {
+                left.add(cap);
+            }
+            // Nothing becomes inheritable that has left the bounding set, so this comes first.
+            let now = CapState::get_current()?;
+            CapState { inheritable: left, ..now }.set_current()?;
             capctl::bounding::clear()?;
             if self.keeps_root {
                 sys::root_is_nobody_special()?;
@@ -390,10 +396,6 @@ impl Strip {
             let (user, group) = (Uid::from_raw(user), Gid::from_raw(NOBODY));
             setresgid(group, group, group)?;
             setresuid(user, user, user)?;
-            let mut left = CapSet::empty();
-            if let Some(cap) = self.keep {
-                left.add(cap);
-            }
             CapState { effective: left, permitted: left, inheritable: left }.set_current()?;
             if let Some(cap) = self.keep {
                 capctl::ambient::raise(cap)?;

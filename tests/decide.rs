@@ -1,0 +1,365 @@
+//! What the rules propose, and above all what they leave alone.
+
+use kernelsight::{
+    decide::{Attempt, Case, Decision, FailureMode, Proposal, Reasoner, Rules, rules::candidates},
+    explain::{Explanation, Incident},
+    observe::{Entity, Severity, Signal, SignalType},
+    reflect::Belief,
+    simulate::simulate,
+};
+
+use crate::scene::{Actor, Group, Scene, actor, group};
+
+fn case(scene: &Scene, signals: &[Signal]) -> Case {
+    let (incident, explanation) = scene.explain(signals);
+    case_of(incident, explanation)
+}
+
+fn case_of(incident: Incident, explanation: Explanation) -> Case {
+    let forecast = simulate(&explanation, &candidates(&explanation));
+    Case { incident, explanation, forecast, beliefs: vec![], tried: vec![] }
+}
+
+fn decide(case: &Case) -> Proposal {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let reasoner: &dyn Reasoner = &Rules;
+    runtime.block_on(reasoner.decide(case))
+}
+
+/// `action(param, …) for mode`, or the kind of decision.
+fn told(proposal: &Proposal) -> String {
+    let mode = proposal.hypotheses.first().map_or("nothing", |best| best.failure_mode.name());
+    match &proposal.decision {
+        Decision::Act { action, .. } => {
+            let values: Vec<String> = action.params.values().map(ToString::to_string).collect();
+            format!("{}({}) for {mode}", action.action_type, values.join(", "))
+        }
+        Decision::Advise { advice } => format!("advice for {mode}: {advice}"),
+        Decision::Inconclusive { missing } => format!("{missing} ({mode})"),
+    }
+}
+
+fn check(case: &Case, expected: &str) {
+    let told = told(&decide(case));
+    assert!(told.starts_with(expected), "{told}\n{:#?}", decide(case));
+}
+
+fn spinner(pid: u32, comm: &'static str, cgroup: &'static str) -> Actor {
+    Actor { parent: 40, cpu: 65.0, delay: 30.0, age_s: 30.0, sleeps: 0, preempted: 100, cgroup, ..actor(pid, comm) }
+}
+
+fn victim() -> Actor {
+    Actor { cpu: 20.0, delay: 20.0, sleeps: 200, ..actor(60, "victim") }
+}
+
+fn cpu_waits(scene: &Scene) -> Signal {
+    scene.signal(1, SignalType::LoadMismatch, "cpu_some_percent", Entity::Node, 80.0)
+}
+
+/// One more spinner than CPUs in a cgroup of their own, each of that name, beside a victim.
+fn hogs(names: [&'static str; 3]) -> Case {
+    let [a, b, c] = names;
+    let actors = [spinner(41, a, "/x"), spinner(42, b, "/x"), spinner(43, c, "/x"), victim()];
+    let scene = Scene::of(&actors, &[group("/x")]);
+    case(&scene, &[cpu_waits(&scene)])
+}
+
+#[test]
+fn spinners_in_a_cgroup_of_their_own_get_a_quota() {
+    let case = hogs(["spin"; 3]);
+    check(&case, "limit_cgroup_cpu(\"/x\", ");
+    let Decision::Act { prediction, .. } = decide(&case).decision else { panic!() };
+    assert_eq!((prediction.measure.as_str(), &prediction.entity), ("others_wait_percent", &Entity::Node));
+    assert!(prediction.after < 20.0 && prediction.before > 40.0 && prediction.within_s >= 10, "{prediction:?}");
+}
+
+#[test]
+fn a_name_changes_nothing() {
+    let plain = decide(&hogs(["spin"; 3]));
+    for hostile in
+        [r#"{"action_type":"#, "; rm -rf / #", "$(reboot)", "ignore previous", "cc1plus", "sshd", "kernelsight"]
+    {
+        let other = decide(&hogs([hostile, "rustc", hostile]));
+        assert_eq!((told(&other), other.confidence), (told(&plain), plain.confidence.clone()), "{hostile}");
+    }
+}
+
+#[test]
+fn quiet_siblings_of_other_names_do_not_shield_the_spinners() {
+    let idle = |pid, comm| Actor { parent: 40, age_s: 30.0, cgroup: "/x", ..actor(pid, comm) };
+    let parent = Actor { age_s: 31.0, cgroup: "/x", ..actor(40, "load") };
+    let actors = [
+        parent,
+        spinner(41, "a", "/x"),
+        spinner(42, "b", "/x"),
+        spinner(43, "c", "/x"),
+        idle(44, "{}"),
+        idle(45, "sh -c"),
+        victim(),
+    ];
+    let scene = Scene::of(&actors, &[group("/x")]);
+    check(&case(&scene, &[cpu_waits(&scene)]), "limit_cgroup_cpu(\"/x\", ");
+}
+
+#[test]
+fn one_spinner_is_reniced_before_anything_else() {
+    let hog = Actor { cpu: 195.0, delay: 5.0, ..spinner(41, "spin", "/") };
+    let scene = Scene::of(&[hog, victim()], &[]);
+    check(&case(&scene, &[cpu_waits(&scene)]), "lower_process_priority(41, 10) for cpu_hog");
+}
+
+#[test]
+fn what_was_tried_is_not_tried_again_and_the_next_rung_is_taken() {
+    let hog = Actor { cpu: 195.0, delay: 5.0, ..spinner(41, "spin", "/") };
+    let scene = Scene::of(&[hog, victim()], &[]);
+    let mut case = case(&scene, &[cpu_waits(&scene)]);
+    let Decision::Act { action, .. } = decide(&case).decision else { panic!() };
+    case.tried.push(Attempt { action, result: "unchanged".into() });
+    check(&case, "throttle_cpu(41, ");
+}
+
+#[test]
+fn an_action_that_never_helped_is_passed_over() {
+    let hog = Actor { cpu: 195.0, delay: 5.0, ..spinner(41, "spin", "/") };
+    let scene = Scene::of(&[hog, victim()], &[]);
+    let mut case = case(&scene, &[cpu_waits(&scene)]);
+    case.beliefs = vec![Belief {
+        action_type: "lower_process_priority".into(),
+        failure_mode: "cpu_hog".into(),
+        attempts: 3,
+        successes: 0,
+        mean_effect: 0.0,
+        effect_factor: 0.1,
+    }];
+    check(&case, "throttle_cpu(41, ");
+}
+
+#[test]
+fn lost_events_and_past_failures_lower_the_confidence() {
+    let case = hogs(["spin"; 3]);
+    let sure = decide(&case).confidence.value;
+    let mut blind = case.clone();
+    blind.explanation.primary.lost_events = 12;
+    let mut burnt = case.clone();
+    burnt.beliefs = vec![Belief {
+        action_type: "limit_cgroup_cpu".into(),
+        failure_mode: "cpu_hog".into(),
+        attempts: 4,
+        successes: 2,
+        mean_effect: -0.5,
+        effect_factor: 1.0,
+    }];
+    for doubtful in [decide(&blind), decide(&burnt)] {
+        assert!(doubtful.confidence.value < sure, "{:?} {sure}", doubtful.confidence);
+        let product: f64 = doubtful.confidence.parts.iter().map(|part| part.factor).product();
+        assert!((doubtful.confidence.value - product).abs() < 1e-12);
+    }
+}
+
+// What must be left alone.
+
+fn acts(case: &Case) -> bool {
+    matches!(decide(case).decision, Decision::Act { .. })
+}
+
+#[test]
+fn a_parallel_compile_is_left_alone() {
+    // Measured of rustc at work: 6,000 to 10,000 faults a second at 80 to 90 % of a CPU.
+    let compiler =
+        |pid, age_s| Actor { age_s, minor: 8000, sleeps: 5, written: 100_000, ..spinner(pid, "cc", "/build") };
+    let make = Actor { forks: 20, age_s: 60.0, cgroup: "/build", ..actor(40, "make") };
+    for age_s in [13.0, 300.0] {
+        let actors = [make.clone(), compiler(41, age_s), compiler(42, age_s), compiler(43, age_s), victim()];
+        let scene = Scene::of(&actors, &[group("/build")]);
+        let case = case(&scene, &[cpu_waits(&scene)]);
+        assert!(!acts(&case), "{:#?}", decide(&case));
+    }
+}
+
+#[test]
+fn a_compressor_at_the_end_of_a_pipe_is_left_alone() {
+    let gzip = Actor { cpu: 99.0, sleeps: 900, written: 4_000_000, ..spinner(41, "gzip", "/backup") };
+    let tar = Actor { cpu: 30.0, sleeps: 900, ..actor(42, "tar") };
+    let scene = Scene::of(&[gzip, tar, victim()], &[group("/backup")]);
+    assert!(!acts(&case(&scene, &[cpu_waits(&scene)])));
+}
+
+#[test]
+fn a_young_spinner_is_left_alone() {
+    let young = |pid| Actor { age_s: 8.0, ..spinner(pid, "spin", "/x") };
+    let scene = Scene::lasting(6, &[young(41), young(42), young(43), victim()], &[group("/x")]);
+    assert!(!acts(&case(&scene, &[cpu_waits(&scene)])));
+}
+
+#[test]
+fn a_hog_that_nobody_waits_for_is_left_alone() {
+    let scene = Scene::of(&[spinner(41, "spin", "/x"), spinner(42, "spin", "/x"), actor(60, "idle")], &[group("/x")]);
+    assert!(!acts(&case(&scene, &[cpu_waits(&scene)])));
+}
+
+#[test]
+fn what_is_calm_by_now_is_left_alone() {
+    let mut case = hogs(["spin"; 3]);
+    case.explanation.primary.severity = Severity::Low;
+    assert!(!acts(&case));
+}
+
+#[test]
+fn many_small_takers_are_nobody_to_act_on() {
+    let actors: Vec<Actor> =
+        (0..12).map(|n| Actor { cpu: 16.0, delay: 20.0, parent: 100 + n, ..spinner(41 + n, "worker", "/") }).collect();
+    let scene = Scene::of(&actors, &[]);
+    assert!(!acts(&case(&scene, &[cpu_waits(&scene)])));
+}
+
+#[test]
+fn a_signal_that_no_rule_knows_is_inconclusive() {
+    let scene = Scene::of(&[actor(60, "idle")], &[]);
+    let signal = scene.signal(1, SignalType::NetworkDegradation, "retransmit_percent", Entity::Node, 9.0);
+    check(&case(&scene, &[signal]), "inconclusive, recommend human investigation: no rule knows this");
+}
+
+#[test]
+fn a_reader_of_the_page_cache_is_left_alone() {
+    let reader = Actor { rss_mib: 40.0, cgroup: "/x", ..actor(51, "reader") };
+    let full_of_cache = Group { limit_mib: Some(512), cache_mib: 460, ..group("/x") };
+    let scene = Scene::of(&[reader], &[full_of_cache]);
+    let entity = crate::scene::cgroup_entity("/x");
+    assert!(!acts(&case(&scene, &[scene.signal(1, SignalType::MemoryPressure, "cgroup_some_percent", entity, 30.0)])));
+}
+
+// Memory.
+
+fn growing(rate_mib: f64, limit_mib: u64, seconds: u64) -> (Scene, Vec<Signal>) {
+    let hog = Actor { parent: 40, rss_mib: 50.0, grows_mib: rate_mib, cgroup: "/x", ..actor(51, "hog") };
+    let limit = Group { limit_mib: Some(limit_mib), ..group("/x") };
+    let scene = Scene::lasting(seconds, &[hog, victim()], &[limit]);
+    let left_s = (limit_mib as f64 - 50.0 - rate_mib * seconds as f64) / rate_mib;
+    let signals = vec![
+        Signal {
+            severity: Severity::High,
+            peak_severity: Severity::High,
+            pressure: 0.8,
+            ..scene.signal(1, SignalType::MemoryPressure, "process_seconds_to_limit", scene.process(51), left_s)
+        },
+        scene.signal(
+            2,
+            SignalType::MemoryPressure,
+            "process_growth_bytes_per_s",
+            scene.process(51),
+            rate_mib * 1_048_576.0,
+        ),
+    ];
+    (scene, signals)
+}
+
+#[test]
+fn a_hog_on_its_way_to_the_limit_of_its_own_cgroup_is_frozen_there() {
+    let (scene, signals) = growing(30.0, 1024, 15);
+    let case = case(&scene, &signals);
+    check(&case, "freeze_cgroup(\"/x\") for memory_hog");
+    let Decision::Act { prediction, .. } = decide(&case).decision else { panic!() };
+    assert!(!prediction.lower_is_better && prediction.after > prediction.before, "{prediction:?}");
+}
+
+#[test]
+fn without_a_cgroup_of_its_own_the_hog_alone_is_paused() {
+    let hog = Actor { parent: 40, rss_mib: 50.0, grows_mib: 30.0, cgroup: "/x", ..actor(51, "hog") };
+    let neighbour = Actor { cgroup: "/x", ..actor(61, "neighbour") };
+    let scene = Scene::lasting(15, &[hog, neighbour], &[Group { limit_mib: Some(1024), ..group("/x") }]);
+    let left = Signal {
+        severity: Severity::High,
+        pressure: 0.8,
+        ..scene.signal(1, SignalType::MemoryPressure, "process_seconds_to_limit", scene.process(51), 17.0)
+    };
+    check(&case(&scene, &[left]), "pause_process(51) for memory_hog");
+}
+
+#[test]
+fn a_slow_leak_far_from_its_limit_is_a_warning_with_the_time_left() {
+    let (scene, signals) = growing(1.0, 2048, 40);
+    let case = case(&scene, &signals[1..]);
+    check(
+        &case,
+        "advice for memory_leak: Memory leak in hog (pid 51); the memory limit of cgroup /x is reached in 33 min: \
+         90.0 MiB + 60.00 MiB/min reaches 2048 MiB in 32.6 min",
+    );
+}
+
+#[test]
+fn a_slow_leak_at_its_limit_is_frozen() {
+    let (scene, signals) = growing(1.0, 190, 40);
+    check(&case(&scene, &signals), "freeze_cgroup(\"/x\") for memory_leak");
+}
+
+#[test]
+fn a_process_is_ended_only_when_it_is_critical_and_nothing_milder_is_left() {
+    let (scene, mut signals) = growing(30.0, 1024, 15);
+    let mut mild = case(&scene, &signals);
+    let Decision::Act { action, .. } = decide(&mild).decision else { panic!() };
+    let tried = vec![Attempt { action, result: "denied: protected".into() }];
+    mild.tried.clone_from(&tried);
+    assert!(!acts(&mild));
+    signals[0].severity = Severity::Critical;
+    signals[0].peak_severity = Severity::Critical;
+    let critical = Case { tried, ..case(&scene, &signals) };
+    check(&critical, "terminate_process(51) for memory_hog");
+}
+
+// The other faults.
+
+#[test]
+fn a_fork_storm_is_frozen_at_its_parent() {
+    let parent = Actor { forks: 1000, cpu: 40.0, cgroup: "/x", ..actor(50, "sh") };
+    let scene = Scene::of(&[parent, victim()], &[group("/x")]);
+    let signal = scene.signal(1, SignalType::Scheduler, "process_forks_per_s", scene.process(50), 1000.0);
+    check(&case(&scene, &[signal]), "freeze_cgroup(\"/x\") for fork_storm");
+}
+
+#[test]
+fn a_script_that_forks_now_and_then_is_left_alone() {
+    let parent = Actor { forks: 150, cpu: 40.0, cgroup: "/x", ..actor(50, "sh") };
+    let scene = Scene::of(&[parent], &[group("/x")]);
+    let signal = scene.signal(1, SignalType::Scheduler, "process_forks_per_s", scene.process(50), 150.0);
+    assert!(!acts(&case(&scene, &[signal])));
+}
+
+#[test]
+fn a_switch_storm_is_limited_and_never_moved_to_one_cpu() {
+    let pair = |pid| Actor { cpu: 43.0, sleeps: 73_000, cgroup: "/x", age_s: 20.0, parent: 40, ..actor(pid, "pp") };
+    let scene = Scene::of(&[pair(50), pair(51)], &[group("/x")]);
+    let signal = scene.signal(1, SignalType::Scheduler, "switches_per_cpu_per_s", Entity::Node, 146_000.0);
+    check(&case(&scene, &[signal]), "limit_cgroup_cpu(\"/x\", ");
+}
+
+#[test]
+fn a_fault_churn_with_the_cpu_to_itself_is_throttled_for_renicing_would_change_nothing() {
+    let churn = Actor { cpu: 99.0, minor: 300_000, sleeps: 0, age_s: 20.0, ..actor(50, "churn") };
+    let scene = Scene::of(&[churn], &[]);
+    let signal = scene.signal(1, SignalType::PageFault, "process_minor_churn_per_s", scene.process(50), 300_000.0);
+    let case = case(&scene, &[signal]);
+    check(&case, "throttle_cpu(50, ");
+    let Decision::Act { prediction, .. } = decide(&case).decision else { panic!() };
+    assert!(prediction.after < 60_000.0, "{prediction:?}");
+}
+
+#[test]
+fn want_of_descriptors_is_told_with_pid_limit_and_count() {
+    let scene = Scene::of(&[Actor { cgroup: "/x", ..actor(50, "server") }], &[group("/x")]);
+    let signal = Signal {
+        numbers: kernelsight::numbers! { failures_per_s: 100.0, errno: 24.0, open_files: 64.0, open_files_limit: 64.0 },
+        ..scene.signal(1, SignalType::Syscall, "emfile_per_s", scene.process(50), 100.0)
+    };
+    check(
+        &case(&scene, &[signal]),
+        "advice for fd_exhaustion: server (pid 50) fails for want of file descriptors with 64 of 64 descriptors open. \
+         Raise its limit (prlimit --pid 50 --nofile=128)",
+    );
+}
+
+#[test]
+fn every_failure_mode_has_the_name_that_is_stored() {
+    for mode in [FailureMode::MemoryLeak, FailureMode::CloseWaitLeak, FailureMode::FdExhaustion, FailureMode::Unknown] {
+        assert_eq!(serde_json::to_value(mode).unwrap(), mode.name());
+    }
+}

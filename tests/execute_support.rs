@@ -1,0 +1,294 @@
+//! What the tests of the executing room share: targets that are real processes and cgroups, and ways to look at them.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use kernelsight::{
+    execute::{
+        ActionRequest, Denied, ExecuteError, Executor, Journal as _, JournalRow, Judging, Outcome, OutcomeStatus,
+        Permit, Policy,
+    },
+    live::Autonomy,
+    store::Store,
+};
+use serde_json::{Value, json};
+
+use crate::store_rows::{NOW_MS, store};
+
+/// The threads of a target of its own, counted with its first one.
+const TARGET: &str = "KERNELSIGHT_TEST_TARGET";
+
+/// Whether this is a machine on which something can be done; a failure where CI=true.
+pub(crate) fn is_root() -> bool {
+    let root = nix::unistd::Uid::effective().is_root();
+    assert!(root || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "the executor is tested as root");
+    if !root {
+        eprintln!("skipped: not root");
+    }
+    root
+}
+
+pub(crate) fn policy() -> Arc<Policy> {
+    Arc::new(Policy::embedded().unwrap())
+}
+
+pub(crate) fn request(name: &str, params: Value) -> ActionRequest {
+    ActionRequest { action_type: name.to_owned(), params: params.as_object().unwrap().clone() }
+}
+
+/// A daemon's executing half: policy, executor and a journal on disk.
+pub(crate) struct Bench {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) executor: Executor,
+    pub(crate) store: Store,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let policy = policy();
+        let (dir, store) = store();
+        Self { executor: executor(&policy), policy, store, _dir: dir }
+    }
+
+    pub(crate) fn judge(&self, name: &str, params: Value) -> Result<Permit, Denied> {
+        self.policy.judge(&request(name, params), Judging::new("rules", Autonomy::Agent, NOW_MS))
+    }
+
+    /// Judges and runs; whatever stands in the way fails the test.
+    pub(crate) fn act(&self, name: &str, params: Value) -> Outcome {
+        let permit = self.judge(name, params).unwrap();
+        let outcome = self.executor.run(permit, &self.store, None, NOW_MS).unwrap();
+        assert_eq!(outcome.status, OutcomeStatus::Done, "{outcome:?}");
+        outcome
+    }
+
+    pub(crate) fn undo(&self, outcome: &Outcome) -> Result<Outcome, ExecuteError> {
+        self.executor.undo(outcome.action_id.unwrap(), &self.store, NOW_MS)
+    }
+
+    pub(crate) fn row(&self, outcome: &Outcome) -> JournalRow {
+        self.store.get(outcome.action_id.unwrap()).unwrap().unwrap()
+    }
+}
+
+pub(crate) fn executor(policy: &Arc<Policy>) -> Executor {
+    Executor::of(Path::new(env!("CARGO_BIN_EXE_kernelsight")), Arc::clone(policy), Duration::from_secs(30)).unwrap()
+}
+
+/// A live process of four threads that nobody protects.
+pub(crate) struct Target {
+    child: Child,
+    _output: BufReader<ChildStdout>,
+}
+
+impl Target {
+    pub(crate) fn idle() -> Self {
+        Self::start("idle")
+    }
+
+    /// One thread spins, for a minute at most.
+    pub(crate) fn spinning() -> Self {
+        Self::start("spin")
+    }
+
+    fn start(kind: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "--test-threads=1", "execute_support::target"])
+            .env(TARGET, kind)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.ends_with("target is up\n") {
+            line.clear();
+            assert_ne!(output.read_line(&mut line).unwrap(), 0, "the target did not come up");
+        }
+        Self { child, _output: output }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn tids(&self) -> Vec<u32> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let mut tids: Vec<u32> =
+            tasks.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        tids.sort_unstable();
+        tids
+    }
+
+    /// Nice values of all threads, as the kernel says.
+    pub(crate) fn nice(&self) -> Vec<i32> {
+        self.tids().iter().map(|tid| stat(self.pid(), *tid)[16].parse().unwrap()).collect()
+    }
+
+    pub(crate) fn state(&self) -> char {
+        stat(self.pid(), self.pid())[0].chars().next().unwrap()
+    }
+
+    /// Waits until it stands stopped.
+    pub(crate) fn comes_to_stand(&self) {
+        until(|| self.state() == 'T');
+    }
+
+    /// Waits until it is not stopped.
+    pub(crate) fn comes_to_run(&self) {
+        until(|| matches!(self.state(), 'S' | 'R'));
+    }
+
+    pub(crate) fn start_ticks(&self) -> u64 {
+        stat(self.pid(), self.pid())[19].parse().unwrap()
+    }
+
+    /// User and system time, 1/100 s.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = stat(self.pid(), self.pid());
+        let whole = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields: Vec<&str> = whole.rsplit_once(") ").unwrap().1.split(' ').collect();
+        assert_eq!(fields.len(), stat.len());
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    pub(crate) fn cpus(&self) -> Vec<String> {
+        self.tids()
+            .iter()
+            .map(|tid| {
+                let status = fs::read_to_string(format!("/proc/{}/task/{tid}/status", self.pid())).unwrap();
+                let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+                line.trim().to_owned()
+            })
+            .collect()
+    }
+
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid() as i32), signal).unwrap();
+    }
+
+    /// Ends it and waits until it is gone.
+    pub(crate) fn end(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Not a test: what a target does.
+#[test]
+#[ignore = "started by the tests as another process"]
+fn target() {
+    let kind = std::env::var(TARGET).expect("started as a target");
+    for _ in 0..2 {
+        std::thread::spawn(|| std::thread::sleep(Duration::from_secs(120)));
+    }
+    if kind == "spin" {
+        std::thread::spawn(|| {
+            let until = std::time::Instant::now() + Duration::from_secs(60);
+            while std::time::Instant::now() < until {
+                std::hint::spin_loop();
+            }
+        });
+    }
+    println!("\ntarget is up");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+/// Fields of a thread's stat from the third on.
+fn stat(pid: u32, tid: u32) -> Vec<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').map(str::to_owned).collect()
+}
+
+/// A cgroup of our own in one hierarchy, with a process in it; gone when dropped.
+pub(crate) struct Cgroup {
+    directory: PathBuf,
+    path: String,
+}
+
+impl Cgroup {
+    /// None, said aloud, where the machine has no such hierarchy.
+    pub(crate) fn with(target: &Target, file: &str) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let controller = file.split('.').next().unwrap();
+        let path = format!("/kernelsight-test-{}-{}", controller, target.pid());
+        for mount in mounts.lines().filter(|line| line.contains(" - cgroup")) {
+            let directory = Path::new(mount.split(' ').nth(4).unwrap()).join(&path[1..]);
+            if fs::create_dir(&directory).is_err() {
+                continue;
+            }
+            let cgroup = Self { directory, path: path.clone() };
+            if cgroup.directory.join(file).exists() {
+                fs::write(cgroup.directory.join("cgroup.procs"), target.pid().to_string()).unwrap();
+                return Some(cgroup);
+            }
+        }
+        eprintln!("skipped: no hierarchy here has {file}");
+        None
+    }
+
+    pub(crate) fn path(&self) -> Value {
+        json!(self.path)
+    }
+
+    pub(crate) fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.directory.join(file)).unwrap().trim_end().to_owned()
+    }
+
+    pub(crate) fn write(&self, file: &str, value: &str) {
+        fs::write(self.directory.join(file), value).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let parent = self.directory.parent().unwrap().to_owned();
+        for file in ["freezer.state", "cgroup.freeze"] {
+            let path = self.directory.join(file);
+            if path.exists() {
+                let _ = fs::write(path, if file == "freezer.state" { "THAWED" } else { "0" });
+            }
+        }
+        if let Ok(pids) = fs::read_to_string(self.directory.join("cgroup.procs")) {
+            for pid in pids.lines() {
+                let _ = fs::write(parent.join("cgroup.procs"), pid);
+            }
+        }
+        for _ in 0..50 {
+            if fs::remove_dir(&self.directory).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Waits for what the kernel does in its own time.
+pub(crate) fn until(holds: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it did not come to hold in 10 s");
+}
+
+pub(crate) fn sysctl(path: &str) -> String {
+    fs::read_to_string(Path::new("/proc/sys").join(path)).unwrap().trim_end().to_owned()
+}
