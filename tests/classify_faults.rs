@@ -102,6 +102,19 @@ pub(crate) const FAULTS: &[Fault] = &[
         each_second: spinners,
     },
     Fault {
+        name: "a service that cannot get a CPU",
+        signal: SignalType::LoadMismatch,
+        measure: "others_wait_percent",
+        entity: node,
+        least: Severity::Medium,
+        each_second: |sample| {
+            let service = app(sample);
+            service.cpu_time_ns += 200_000_000;
+            service.run_delay_ns = service.run_delay_ns.map(|delay| delay + 400_000_000);
+            service.voluntary_switches = service.voluntary_switches.map(|switches| switches + 100);
+        },
+    },
+    Fault {
         name: "a starved machine",
         signal: SignalType::LoadMismatch,
         measure: "run_queue_p99_ns",

@@ -182,7 +182,7 @@ fn a_low_signal_opens_nothing_and_joins_what_it_belongs_to() {
     let low = Signal { severity: Severity::Low, peak_severity: Severity::Low, ..waits(&scene) };
     scene.signals = vec![low.clone()];
     let mut correlator = Correlator::new(OWN_PID);
-    assert_eq!(correlator.apply(&[low.clone()], &scene.view()), []);
+    assert_eq!(correlator.apply(std::slice::from_ref(&low), &scene.view()), []);
     let hog = scene.signal(2, SignalType::Scheduler, "process_switches_per_s", scene.process(41), 50_000.0);
     let changes = correlator.apply(&[hog], &scene.view());
     let incidents = opened(&changes);

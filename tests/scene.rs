@@ -17,35 +17,35 @@ use kernelsight::{
 };
 
 /// The agent's own pid in every scene.
-pub const OWN_PID: u32 = 999;
+pub(crate) const OWN_PID: u32 = 999;
 const START_MS: i64 = 1_700_000_000_000;
 /// The node has been up for so long when the scene begins, s.
 const UP_S: u64 = 10_000;
 
 /// A process and what it does each second.
 #[derive(Clone, Debug)]
-pub struct Actor {
-    pub pid: u32,
-    pub parent: u32,
-    pub comm: &'static str,
-    pub cgroup: &'static str,
-    pub age_s: f64,
-    pub nice: i8,
-    pub cpu: f64,
-    pub delay: f64,
-    pub rss_mib: f64,
-    pub grows_mib: f64,
-    pub minor: u64,
-    pub major: u64,
-    pub sleeps: u64,
-    pub preempted: u64,
-    pub written: u64,
-    pub forks: u64,
-    pub kernel_thread: bool,
+pub(crate) struct Actor {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    pub(crate) comm: &'static str,
+    pub(crate) cgroup: &'static str,
+    pub(crate) age_s: f64,
+    pub(crate) nice: i8,
+    pub(crate) cpu: f64,
+    pub(crate) delay: f64,
+    pub(crate) rss_mib: f64,
+    pub(crate) grows_mib: f64,
+    pub(crate) minor: u64,
+    pub(crate) major: u64,
+    pub(crate) sleeps: u64,
+    pub(crate) preempted: u64,
+    pub(crate) written: u64,
+    pub(crate) forks: u64,
+    pub(crate) kernel_thread: bool,
 }
 
 /// An idle process of the root cgroup that has been there for ten minutes.
-pub fn actor(pid: u32, comm: &'static str) -> Actor {
+pub(crate) fn actor(pid: u32, comm: &'static str) -> Actor {
     Actor {
         pid,
         parent: 1,
@@ -69,33 +69,33 @@ pub fn actor(pid: u32, comm: &'static str) -> Actor {
 
 /// A cgroup: path, memory limit and use in MiB, of which cache.
 #[derive(Clone, Copy, Debug)]
-pub struct Group {
-    pub path: &'static str,
-    pub limit_mib: Option<u64>,
-    pub cache_mib: u64,
+pub(crate) struct Group {
+    pub(crate) path: &'static str,
+    pub(crate) limit_mib: Option<u64>,
+    pub(crate) cache_mib: u64,
     /// Whether the cpu controller is there.
-    pub cpu: bool,
+    pub(crate) cpu: bool,
 }
 
-pub fn group(path: &'static str) -> Group {
+pub(crate) fn group(path: &'static str) -> Group {
     Group { path, limit_mib: None, cache_mib: 0, cpu: true }
 }
 
 #[derive(Debug, Default)]
-pub struct Scene {
-    pub window: Window,
-    pub history: History,
-    pub signals: Vec<Signal>,
-    pub now_ms: i64,
+pub(crate) struct Scene {
+    pub(crate) window: Window,
+    pub(crate) history: History,
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) now_ms: i64,
 }
 
 impl Scene {
     /// Lets the actors act for 12 s on two CPUs and 8 GiB.
-    pub fn of(actors: &[Actor], groups: &[Group]) -> Self {
+    pub(crate) fn of(actors: &[Actor], groups: &[Group]) -> Self {
         Self::lasting(12, actors, groups)
     }
 
-    pub fn lasting(seconds: u64, actors: &[Actor], groups: &[Group]) -> Self {
+    pub(crate) fn lasting(seconds: u64, actors: &[Actor], groups: &[Group]) -> Self {
         let mut scene = Self::default();
         for second in 0..=seconds {
             let sample = sample(second, seconds, actors, groups);
@@ -108,22 +108,29 @@ impl Scene {
         scene
     }
 
-    pub fn keep(&mut self, signal_type: SignalType, measure: &'static str, entity: &Entity, value: f64) {
+    pub(crate) fn keep(&mut self, signal_type: SignalType, measure: &'static str, entity: &Entity, value: f64) {
         self.history.keep(signal_type, measure, entity, Point { at_ms: self.now_ms, value });
     }
 
-    pub fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         View { window: &self.window, history: &self.history, signals: &self.signals }
     }
 
     /// The entity of a process, by pid.
-    pub fn process(&self, pid: u32) -> Entity {
+    pub(crate) fn process(&self, pid: u32) -> Entity {
         let sample = &self.window.process_by_pid(pid).unwrap().sample;
         Entity::Process { id: sample.id, comm: sample.comm.clone() }
     }
 
     /// A signal that began `ago_s` before now.
-    pub fn signal(&self, id: i64, kind: SignalType, measure: &'static str, entity: Entity, value: f64) -> Signal {
+    pub(crate) fn signal(
+        &self,
+        id: i64,
+        kind: SignalType,
+        measure: &'static str,
+        entity: Entity,
+        value: f64,
+    ) -> Signal {
         Signal {
             id,
             signal_type: kind,
@@ -144,7 +151,7 @@ impl Scene {
     }
 
     /// The one incident that these signals make, explained.
-    pub fn explain(&self, signals: &[Signal]) -> (Incident, Explanation) {
+    pub(crate) fn explain(&self, signals: &[Signal]) -> (Incident, Explanation) {
         let mut correlator = kernelsight::explain::Correlator::new(OWN_PID);
         let changes = correlator.apply(signals, &self.view());
         let [IncidentChange::Opened(incident)] = &changes[..] else { panic!("not one incident: {changes:?}") };
@@ -155,7 +162,13 @@ impl Scene {
 }
 
 /// A signal of which nothing matters but what is said.
-pub fn plain_signal(id: i64, kind: SignalType, entity: Entity, severity: Severity, first_seen_ms: i64) -> Signal {
+pub(crate) fn plain_signal(
+    id: i64,
+    kind: SignalType,
+    entity: Entity,
+    severity: Severity,
+    first_seen_ms: i64,
+) -> Signal {
     Signal {
         id,
         signal_type: kind,
@@ -175,7 +188,7 @@ pub fn plain_signal(id: i64, kind: SignalType, entity: Entity, severity: Severit
     }
 }
 
-pub fn cgroup_entity(path: &str) -> Entity {
+pub(crate) fn cgroup_entity(path: &str) -> Entity {
     Entity::Cgroup { path: Text::from(path) }
 }
 

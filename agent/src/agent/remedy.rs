@@ -25,12 +25,12 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// What it came to, to tell a new conclusion from one that was recorded before.
+    /// What it came to without its numbers, to tell a new conclusion from one that was recorded before.
     pub(super) fn conclusion(&self) -> String {
         let Trace { hypothesis, recommended_action, denial, .. } = &self.trace;
         let failure_mode = hypothesis.split(':').next().unwrap_or_default();
-        let kind = recommended_action.split(['(', ':']).next().unwrap_or_default();
-        format!("{failure_mode} {kind} {}", denial.as_ref().map_or("", |denial| &denial.rule))
+        let rule = denial.as_ref().map_or("", |denial| &denial.rule);
+        format!("{failure_mode} {recommended_action} {rule}").replace(|c: char| c.is_ascii_digit(), "")
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollTimeout};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ fn wait_on_epoll(stop: &Stop) -> Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     while !stop.over() {
         // A signal wakes it early; it waits again.
-        let _ = epoll.wait(&mut [], EpollTimeout::try_from(Duration::from_secs(5))?);
+        let _ = epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::try_from(Duration::from_secs(5))?);
     }
     Ok(())
 }

@@ -23,7 +23,8 @@ const OLD_FROM_S: f64 = 10.0;
 const WORKS_FROM_FAULTS_PER_S: f64 = 500.0;
 const WORKS_FROM_SLEEPS_PER_S: f64 = 100.0;
 const WORKS_FROM_BYTES_PER_S: f64 = 262_144.0;
-/// A build makes processes all the time.
+/// A build makes processes all the time, and they, not spinners, have the CPU.
+const SPINS_FROM: f64 = 0.6;
 const BUILDS_FROM_EXECS_PER_S: f64 = 20.0;
 /// Below this nobody else is in need, percent of the time that others want a CPU.
 const NEED_FROM_PERCENT: f64 = 5.0;
@@ -106,7 +107,8 @@ fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
     if life < HOGS_FROM_PERCENT {
         return Some(format!("{} ran or wanted to for only {life:.0} % of its life", culprit.entity));
     }
-    if let Some(execs) = node.execs_per_s.filter(|execs| *execs >= BUILDS_FROM_EXECS_PER_S) {
+    let spinning: f64 = hogs(explanation).map(|hog| hog.share).sum();
+    if let Some(execs) = node.execs_per_s.filter(|execs| *execs >= BUILDS_FROM_EXECS_PER_S && spinning < SPINS_FROM) {
         return Some(format!("{execs:.0} programs are started a second, as in a build"));
     }
     if let Some(wait) = node.others_wait_percent.filter(|wait| *wait < NEED_FROM_PERCENT) {
