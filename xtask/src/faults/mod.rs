@@ -39,7 +39,8 @@ pub(crate) fn faults(faults: &Faults) -> Result<bool> {
     if faults.list {
         for fault in &chosen {
             let kind = if fault.control.is_some() { "control" } else { "fault" };
-            println!("{:20} {kind:8} {:3} s  {}", fault.name, fault.bound_s, fault.about);
+            let open = fault.open.as_ref().map_or_else(String::new, |why| format!(" (open: {why})"));
+            println!("{:20} {kind:8} {:3} s  {}{open}", fault.name, fault.bound_s, fault.about);
         }
         return Ok(true);
     }
@@ -55,10 +56,14 @@ pub(crate) fn faults(faults: &Faults) -> Result<bool> {
     Ok(scores.iter().all(|score| score.passed))
 }
 
-/// Runs the whole catalogue, for `test`: how many passed, how many failed.
+/// Runs the catalogue but what is open, for `test`: how many passed, how many failed.
 pub(crate) fn stage() -> Result<(u32, u32)> {
     run::build()?;
-    let scores = run_all(&catalogue::read()?, 1)?;
+    let (open, met): (Vec<Fault>, Vec<Fault>) = catalogue::read()?.into_iter().partition(|fault| fault.open.is_some());
+    for fault in &open {
+        say::note(&format!("left out: {} is open: {}", fault.name, fault.open.as_deref().unwrap_or_default()));
+    }
+    let scores = run_all(&met, 1)?;
     print(&scores);
     let failed = u32::try_from(scores.iter().filter(|score| !score.passed).count())?;
     Ok((u32::try_from(scores.len())? - failed, failed))
