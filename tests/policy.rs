@@ -147,7 +147,7 @@ fn a_recycled_pid_is_refused() {
     assert!(said.starts_with("permitted by renice: "), "{said}");
     let other = json!({ "pid": live.pid() + 1, "priority": 10 });
     let said = judge(&policy, "lower_process_priority", other, expected(live.start_ticks()));
-    assert!(said.starts_with("denied by target."), "{said}");
+    assert!(said.starts_with("denied by target.identity: the decision was about process "), "{said}");
 }
 
 #[test]

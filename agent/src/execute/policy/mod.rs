@@ -248,13 +248,15 @@ impl Policy {
                 Ok(Found::Cgroup(path.clone()))
             }
             Target::Process(pid) => {
+                if let Some(expected) = expected.filter(|expected| expected.pid != *pid) {
+                    return Err(Denied::AnotherProcess { expected, asked: *pid });
+                }
                 let process: Process = self
                     .protected
                     .check_pid(*pid)
                     .map_err(Denied::Target)?
                     .ok_or(Denied::Target(NotATarget::Process(ProcessError::Gone { pid: *pid })))?;
                 match expected {
-                    Some(expected) if expected.pid != *pid => Err(Denied::AnotherProcess { expected, asked: *pid }),
                     Some(expected) if expected.start_ticks != process.id.start_ticks => {
                         Err(Denied::Recycled { pid: *pid, then: expected.start_ticks, now: process.id.start_ticks })
                     }
