@@ -14,7 +14,12 @@ use kernelsight::observe::{
     ProcessId,
     kernel::{Kernel, Settings, State, obstacles},
 };
-use nix::{libc, sys::prctl, unistd};
+use nix::{
+    libc,
+    sys::prctl,
+    time::{ClockId, clock_gettime},
+    unistd,
+};
 
 const LOAD: &str = "KERNELSIGHT_TEST_LOAD";
 const PAGE: usize = 4096;
@@ -139,10 +144,6 @@ fn run(words: &[&str]) -> Vec<u8> {
         }
         "grow" => return touched(number(1) << 20),
         "without_capabilities" => without_capabilities(),
-        "spin" => {
-            let until = std::time::Instant::now() + Duration::from_millis(number(1) as u64);
-            while std::time::Instant::now() < until {}
-        }
         "fork" => {
             for _ in 0..number(1) {
                 Command::new("/bin/true").status().unwrap();
@@ -176,14 +177,12 @@ fn touched(bytes: usize) -> Vec<u8> {
     memory
 }
 
-/// Threads that all live at once, each spinning for a while, and end.
+/// Threads that all live at once, each using a CPU for a while, and end.
 fn threads(count: usize, spin: Duration) {
+    let used = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
     std::thread::scope(|scope| {
         for _ in 0..count {
-            scope.spawn(|| {
-                let until = std::time::Instant::now() + spin;
-                while std::time::Instant::now() < until {}
-            });
+            scope.spawn(|| while used() < spin {});
         }
     });
 }

@@ -73,8 +73,7 @@ fn what_ended_threads_did_stays_with_their_process() {
     load.finish();
     let after = row(&mut kernel, &load).sample;
     let spun_ns = after.cpu_time_ns - before.cpu_time_ns;
-    // Each spun for 30 ms by the clock, less what others took of the CPUs.
-    assert!(spun_ns > 40_000_000, "{spun_ns} ns");
+    assert!(spun_ns >= 8 * 30_000_000, "{spun_ns} ns");
     let switches = |sample: &kernelsight::observe::sample::ProcessSample| {
         sample.voluntary_switches.unwrap() + sample.involuntary_switches.unwrap()
     };
