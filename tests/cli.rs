@@ -158,7 +158,7 @@ fn json_has_the_shapes_that_scripts_rely_on() {
     assert_eq!(ask(&["trace", "019a9b1c"])["traces"], serde_json::json!([]));
     assert_eq!(ask(&["autonomy"])["now"], "advisor");
     assert_eq!(ask(&["autonomy", "guardian"])["before"], "advisor");
-    assert_eq!(ask(&["approve", "7"])["change"], "nice 0 -> 10");
+    assert_eq!(ask(&["approve", "7"])["outcomes"][0]["change"], "nice 0 -> 10");
     assert_eq!(ask(&["undo", "3"])["action_id"], 3);
     assert_eq!(ask(&["deny", "8", "--reason", "it is mine"])["denied"], 8);
 }

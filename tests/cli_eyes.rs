@@ -178,13 +178,13 @@ fn a_proposal_says_what_why_and_how_to_answer() {
     check(
         &proposals::text(&answer, &eyes()),
         expect![[r#"
-        proposal 7  waits for you, for incident 019a9b1c-2d3e, by rules, 09:59:30 (30 s ago)
-          do       lower_process_priority pid=812 priority=10
-          expect   run-queue p99 falls from 9 ms to 1 ms within 15 s
-          because  python3 takes 97 % of a CPU that others wait for
-          sure     0.85 = evidence 0.90 × past success 0.95
-          answer   kernelsight approve 7   or   kernelsight deny 7 --reason …   (it lapses in 9 min 30 s)
-          story    kernelsight trace 12"#]],
+            proposal 7  waits for you, for incident 019a9b1c-2d3e, by rules, 09:59:30 (30 s ago)
+              do       lower_process_priority(pid 812, priority 10)
+              expect   run-queue p99 falls from 9 ms to 1 ms within 15 s
+              because  python3 takes 97 % of a CPU that others wait for
+              sure     0.85 = evidence 0.90 × past success 0.95
+              answer   kernelsight approve 7   or   kernelsight deny 7 --reason …   (it lapses in 9 min 30 s)
+              story    kernelsight trace 12"#]],
     );
     let mut denied = proposal();
     (denied.status, denied.by, denied.reason) =

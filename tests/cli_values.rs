@@ -50,7 +50,7 @@ pub(crate) fn proposal() -> ProposalRow {
             author: "rules".to_owned(),
             hypotheses: Vec::new(),
             decision: Decision::Act {
-                action: request(),
+                actions: request().into(),
                 prediction: Prediction {
                     signal_type: SignalType::LoadMismatch,
                     measure: "run_queue_p99_ns".to_owned(),

@@ -43,7 +43,7 @@ fn incident(severity: Severity, opened_ms: i64) -> Incident {
 
 fn attempt() -> Attempt {
     let action = ActionRequest { action_type: "flush_buffers".into(), params: serde_json::Map::new() };
-    Attempt { action, result: "unchanged".into() }
+    Attempt { actions: action.into(), result: "unchanged".into() }
 }
 
 fn acted(verdict: Verdict) -> Ending {

@@ -79,7 +79,10 @@ fn an_admin_gives_orders_and_the_spine_knows_who() {
     let house = House::open(Role::Admin);
     let set = house.call("set_autonomy", json!({ "level": "guardian" })).unwrap();
     assert_eq!(set, json!({ "before": "advisor", "now": "guardian" }));
-    assert_eq!(house.call("approve_proposal", json!({ "proposal": 7 })).unwrap()["change"], "nice 0 -> 10");
+    assert_eq!(
+        house.call("approve_proposal", json!({ "proposal": 7 })).unwrap()["outcomes"][0]["change"],
+        "nice 0 -> 10"
+    );
     house.call("deny_proposal", json!({ "proposal": 8, "reason": "it is mine" })).unwrap();
     house.call("undo_action", json!({ "action": 3 })).unwrap();
     let params = json!({ "pid": 812, "priority": 10 });

@@ -135,7 +135,7 @@ async fn spine(mut orders: mpsc::Receiver<Order>, daemon: Daemon, ordered: Arc<M
             }
             Order::Approve { proposal: 7, reply, .. } => {
                 note("approve 7".to_owned());
-                reply.send(Ok(outcome())).unwrap();
+                reply.send(Ok(vec![outcome()])).unwrap();
             }
             Order::Approve { proposal, reply, .. } => {
                 reply.send(Err(format!("proposal {proposal} is denied already"))).unwrap();

@@ -27,6 +27,7 @@ mod kernel_load;
 mod kernel_tasks;
 mod policy;
 mod reflect;
+mod requests;
 mod scene;
 mod scrape_live;
 mod scrape_parsers;

@@ -283,6 +283,7 @@ fn cgroup(group: &Group, actors: &[Actor], second: u64) -> CgroupSample {
             ..CgroupMemory::default()
         }),
         cpu: group.cpu.then(|| CgroupCpu {
+            takes_quota: true,
             usage_ns: Some(inside().map(|actor| (actor.cpu * 1e7) as u64).sum::<u64>() * (UP_S + second)),
             ..CgroupCpu::default()
         }),

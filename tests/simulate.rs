@@ -69,7 +69,7 @@ fn a_quota_is_measured_by_the_wait_of_the_others_and_not_by_pressure() {
     let (_, explanation) = scene.explain(&[pressure]);
     assert_eq!(explanation.yardstick().measure, "others_wait_percent");
     let quota = action("limit_cgroup_cpu", json!({ "cgroup": "/x", "percent": 18 }));
-    let forecast = simulate(&explanation, &[quota]);
+    let forecast = simulate(&explanation, &[quota.into()]);
     expect!["others_wait_percent 60.0 % × (1 − 0.90 × (1 − 0.10)) = 11.4 %, medium at 15.0 %; left 0.10 = 18 % of a CPU / 180 % used now"]
         .assert_eq(&forecast.effects[0].formula);
     assert!(forecast.effects[0].suffices);
@@ -79,7 +79,8 @@ fn a_quota_is_measured_by_the_wait_of_the_others_and_not_by_pressure() {
 fn an_action_on_nobody_who_is_suspected_is_expected_to_change_nothing() {
     let scene = hogs_and_victim();
     let pressure = scene.signal(1, SignalType::LoadMismatch, "cpu_some_percent", Entity::Node, 80.0);
-    let effects = simulate(&scene.explain(&[pressure]).1, &[action("pause_process", json!({ "pid": 4711 }))]).effects;
+    let effects =
+        simulate(&scene.explain(&[pressure]).1, &[action("pause_process", json!({ "pid": 4711 })).into()]).effects;
     assert!(!effects[0].suffices);
     assert_eq!(effects[0].before, effects[0].after);
 }

@@ -7,9 +7,12 @@ use std::{
 };
 
 use expect_test::{Expect, expect};
-use kernelsight::store::{FILE, Limits, Opening, SignalFilter, Store, StoreError};
+use kernelsight::{
+    store::{FILE, Limits, Opening, SignalFilter, Store, StoreError},
+    verify::Verdict,
+};
 
-use crate::store_rows::{NOW_MS, signal};
+use crate::store_rows::{NOW_MS, signal, trace};
 
 /// A database with a few thousand signals in it, cleanly closed.
 fn filled(dir: &Path) {
@@ -64,7 +67,7 @@ fn a_sound_database_is_used_on() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
-    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 1 });
+    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 2 });
     assert_eq!(count(&store), 3000);
 }
 
@@ -111,7 +114,7 @@ fn a_newer_schema_is_set_aside() {
     check(
         |path| order(path, "PRAGMA user_version = 99"),
         expect![
-            "the database could not be used (schema version 99 is newer than 1, which this build knows); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (schema version 99 is newer than 2, which this build knows); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -131,13 +134,13 @@ fn tables_that_somebody_changed_are_set_aside() {
     check(
         |path| order(path, "DROP INDEX signals_by_time"),
         expect![
-            "the database could not be used (`signals_by_time` is not as version 1 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`signals_by_time` is not as version 2 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
     check(
         |path| order(path, "CREATE TRIGGER sly AFTER INSERT ON settings BEGIN DELETE FROM denials; END"),
         expect![
-            "the database could not be used (`sly` is not as version 1 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`sly` is not as version 2 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -203,4 +206,29 @@ fn a_symbolic_link_is_not_followed() {
     std::os::unix::fs::symlink(&elsewhere, dir.path().join(FILE)).unwrap();
     assert!(matches!(Store::open(dir.path(), Limits::default()), Err(StoreError::File { .. })));
     assert_eq!(fs::read(&elsewhere).unwrap(), b"not ours");
+}
+
+#[test]
+fn a_database_of_the_first_schema_is_read_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
+    let mut kept = trace("inc-1", 30.0, Verdict::Resolved);
+    store.keep_trace(&mut kept).unwrap();
+    store.close().unwrap();
+    // As the first schema had it: one action, one outcome.
+    order(
+        &dir.path().join(FILE),
+        "ALTER TABLE reasoning_traces RENAME COLUMN outcomes TO outcome;
+         ALTER TABLE reasoning_traces RENAME COLUMN undone TO undo;
+         UPDATE reasoning_traces SET
+             outcome = json_extract(outcome, '$[0]'),
+             undo = json_extract(undo, '$[0]'),
+             proposal = json_remove(
+                 json_set(proposal, '$.decision.action', json_extract(proposal, '$.decision.actions[0]')),
+                 '$.decision.actions');
+         PRAGMA user_version = 1;",
+    );
+    let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
+    assert_eq!((opening.schema_version, opening.set_aside), (2, None));
+    assert_eq!(store.reader().unwrap().trace(kept.trace_id).unwrap(), Some(kept));
 }

@@ -84,7 +84,7 @@ pub(crate) fn proposal(incident: &str) -> Proposal {
             confidence: 0.75,
         }],
         decision: Decision::Act {
-            action: renice(),
+            actions: renice().into(),
             prediction: Prediction {
                 signal_type: SignalType::LoadMismatch,
                 measure: "run_queue_p99_ms".to_owned(),
@@ -123,7 +123,7 @@ pub(crate) fn trace(incident: &str, after: f64, verdict: Verdict) -> Trace {
         forecast: None,
         proposal: Some(proposal(incident)),
         denial: Some(Denial { reason: "protected".to_owned(), rule: "protected.comm".to_owned() }),
-        outcome: Some(Outcome {
+        outcomes: vec![Outcome {
             action_id: Some(1),
             action: renice(),
             command: "renice -n 10 -p 812".to_owned(),
@@ -132,7 +132,7 @@ pub(crate) fn trace(incident: &str, after: f64, verdict: Verdict) -> Trace {
             duration_ms: 3,
             change: "nice 0 -> 10".to_owned(),
             lease_until_ms: None,
-        }),
+        }],
         verification: Some(Verification {
             verdict,
             before: 40.0,
@@ -143,7 +143,7 @@ pub(crate) fn trace(incident: &str, after: f64, verdict: Verdict) -> Trace {
             settled_s: 10.0,
             statement: "40 ms -> less".to_owned(),
         }),
-        undo: None,
+        undone: vec![],
     }
 }
 

@@ -169,7 +169,7 @@ pub enum Order {
     Approve {
         proposal: i64,
         by: Operator,
-        reply: oneshot::Sender<Result<Outcome, String>>,
+        reply: oneshot::Sender<Result<Vec<Outcome>, String>>,
     },
     Deny {
         proposal: i64,

@@ -80,9 +80,11 @@ pub(crate) struct Trace {
     pub(crate) explanation: Option<Explanation>,
     pub(crate) proposal: Option<Proposal>,
     pub(crate) denial: Option<Denial>,
-    pub(crate) outcome: Option<Outcome>,
+    #[serde(default)]
+    pub(crate) outcomes: Vec<Outcome>,
     pub(crate) verification: Option<Verification>,
-    pub(crate) undo: Option<Outcome>,
+    #[serde(default)]
+    pub(crate) undone: Vec<Outcome>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
-use super::{Agent, remedy::Approved, rooms::Rooms, standing::AUTONOMY};
+use super::{
+    Agent,
+    remedy::{Approved, Reply},
+    rooms::Rooms,
+    standing::AUTONOMY,
+};
 use crate::{
     clock::now_ms,
     decide::{Attempt, Decision},
-    execute::{ActionRequest, Approval, Denied, Journal as _, JournalState, Outcome, OutcomeStatus},
+    execute::{ActionRequest, Denied, Journal as _, JournalState, Outcome, OutcomeStatus},
     explain::{Incident, IncidentStatus},
     live::{Autonomy, Operator, Order},
     reflect::Trace,
@@ -62,27 +65,26 @@ impl Agent {
         Ok(level)
     }
 
-    fn approve(&mut self, id: i64, by: &Operator, reply: oneshot::Sender<Result<Outcome, String>>) {
+    fn approve(&mut self, id: i64, by: &Operator, reply: Reply) {
         match self.approvable(id) {
             Err(reason) => drop(reply.send(Err(reason))),
-            Ok((row, incident, action)) => {
-                let approval = Approval::of(&action, by, now_ms());
+            Ok((row, incident)) => {
                 let usual = self.eyes.baseline(&incident.primary);
                 self.set_status(&incident.uid, IncidentStatus::Working);
-                let (rooms, uid, by) = (Arc::clone(&self.rooms), incident.uid.clone(), by.name.clone());
+                let (rooms, uid, by) = (Arc::clone(&self.rooms), incident.uid.clone(), by.clone());
                 let pass = async move {
                     let mut trace = Trace::open(&incident, rooms.autonomy(), now_ms());
                     let explanation = rooms.explain(&incident, usual);
                     let explanation = rooms.keep(&mut trace, explanation);
                     let proposal = rooms.keep(&mut trace, row.proposal);
-                    let approved = Approved { approval, reply };
+                    let approved = Approved { by: by.clone(), reply };
                     let pass = rooms.act(trace, &incident, &explanation, proposal, Some(approved)).await;
-                    let done = pass.trace.outcome.is_some();
+                    let done = !pass.trace.outcomes.is_empty();
                     if done {
                         let settled = rooms.daemon.store.settle_proposal(
                             id,
                             ProposalStatus::Executed,
-                            &by,
+                            &by.name,
                             "carried out",
                             now_ms(),
                         );
@@ -97,16 +99,15 @@ impl Agent {
         }
     }
 
-    /// The proposal, its incident and its action, if it can still be approved; it counts as approved then.
-    fn approvable(&mut self, id: i64) -> Result<(ProposalRow, Incident, ActionRequest), String> {
+    /// The proposal and its incident, if it can still be approved; it counts as approved then.
+    fn approvable(&mut self, id: i64) -> Result<(ProposalRow, Incident), String> {
         let row = self.pending(id)?;
         if row.expires_ms <= now_ms() {
             return Err(format!("proposal {id} has expired; a new one comes if it is still needed"));
         }
-        let Decision::Act { action, .. } = &row.proposal.decision else {
+        if !matches!(row.proposal.decision, Decision::Act { .. }) {
             return Err(format!("proposal {id} has no action to approve"));
-        };
-        let action = action.clone();
+        }
         let open = self.correlator.open().iter().find(|incident| incident.uid == row.incident);
         let incident =
             open.cloned().ok_or_else(|| format!("the incident of proposal {id} is over; nothing is done"))?;
@@ -116,7 +117,7 @@ impl Agent {
             self.docket.close(&incident.uid, super::Ending::AwaitsApproval, now_ms());
             return Err(error.to_string());
         }
-        Ok((row, incident, action))
+        Ok((row, incident))
     }
 
     fn deny(&mut self, id: i64, reason: &str, by: &Operator) -> Result<(), String> {
@@ -137,8 +138,8 @@ impl Agent {
     fn settle(&mut self, row: &ProposalRow, status: ProposalStatus, by: &str, reason: &str) -> Result<(), String> {
         let store = &self.rooms.daemon.store;
         store.settle_proposal(row.id, status, by, reason, now_ms()).map_err(|error| error.to_string())?;
-        if let Decision::Act { action, .. } = &row.proposal.decision {
-            let attempt = Attempt { action: action.clone(), result: format!("{status} by {by}: {reason}") };
+        if let Decision::Act { actions, .. } = &row.proposal.decision {
+            let attempt = Attempt { actions: actions.clone(), result: format!("{status} by {by}: {reason}") };
             self.docket.release(&row.incident, attempt, now_ms());
         }
         Ok(())
@@ -149,13 +150,14 @@ impl Rooms {
     /// An action that an operator asks for without an incident: judged by the level and the policy, run, journalled
     /// and leased. No measure tells whether it helped, so it stays until its lease ends or somebody takes it back.
     async fn ask(self: &Arc<Self>, request: ActionRequest, why: &str, by: &Operator) -> Result<Outcome, String> {
-        let permit =
-            self.policy.judge(&request, self.judging(&by.name, None, None)).map_err(|denied| match denied {
+        let permit = self.policy.judge(&request, self.judging(&by.name, None, None, self.recent_actions())).map_err(
+            |denied| match denied {
                 Denied::NeedsApproval { .. } => {
                     format!("{denied}; raise the level, or wait for the loop to propose it")
                 }
                 denied => denied.to_string(),
-            })?;
+            },
+        )?;
         let rooms = Arc::clone(self);
         let run = move || rooms.executor.run(permit, &rooms.daemon.store, None, now_ms());
         let outcome = tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?;

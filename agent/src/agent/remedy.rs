@@ -9,9 +9,11 @@ use crate::{
     clock::now_ms,
     decide::{Attempt, Case, Decision, Prediction, Proposal, rules},
     execute::{
-        ActionRequest, Approval, Denied, ExecuteError, Journal as _, JournalState, Outcome, OutcomeStatus, Permit,
+        ActionRequest, Actions, Approval, Denied, ExecuteError, Journal as _, JournalState, Outcome, OutcomeStatus,
+        Permit,
     },
     explain::{Baseline, Explanation, Incident},
+    live::Operator,
     reflect::{Phase, Trace},
     simulate::simulate,
     verify::{Observed, Verdict, Verification, verify},
@@ -34,11 +36,14 @@ impl Pass {
     }
 }
 
+/// Where an operator is told how each action went.
+pub(super) type Reply = oneshot::Sender<Result<Vec<Outcome>, String>>;
+
 /// An operator's yes to a proposal, and where the outcome is told as soon as it is known.
 #[derive(Debug)]
 pub(super) struct Approved {
-    pub(super) approval: Approval,
-    pub(super) reply: oneshot::Sender<Result<Outcome, String>>,
+    pub(super) by: Operator,
+    pub(super) reply: Reply,
 }
 
 impl Rooms {
@@ -70,69 +75,100 @@ impl Rooms {
         proposal: Proposal,
         approved: Option<Approved>,
     ) -> Pass {
-        let Decision::Act { action, prediction } = proposal.decision.clone() else {
+        let Decision::Act { actions, prediction } = proposal.decision.clone() else {
             return self.end(trace, Ending::LeftAlone);
         };
-        let (approval, reply) =
-            approved.map_or((None, None), |approved| (Some(approved.approval), Some(approved.reply)));
-        let permit = match self.judge(&proposal.author, &action, explanation, approval) {
-            Ok(permit) => permit,
-            Err(denied) => {
+        let (approved_by, reply) = approved.map_or((None, None), |approved| (Some(approved.by), Some(approved.reply)));
+        let permits = match self.judge_all(&proposal.author, &actions, explanation, approved_by.as_ref()) {
+            Ok(permits) => permits,
+            Err((action, denied)) => {
                 answer(reply, Err(denied.to_string()));
-                return self.refused(trace, proposal, &denied);
+                return self.refused(trace, proposal, actions, &action, &denied);
             }
         };
-        self.keep_permit(&mut trace, &permit, &proposal);
-        let outcome = match self.execute(permit, incident).await {
-            Ok(outcome) => self.keep(&mut trace, outcome),
-            Err(error) => {
-                answer(reply, Err(error.to_string()));
-                self.step(&mut trace, Phase::Execute, format!("not carried out: {error}"));
-                let attempt = Attempt { action, result: format!("not carried out: {error}") };
-                return self.end(trace, Ending::Refused { attempt });
-            }
-        };
-        answer(reply, Ok(outcome.clone()));
         self.keep_trace(&mut trace);
-        if outcome.status != OutcomeStatus::Done {
-            let attempt = Attempt { action, result: format!("failed: {}", outcome.output) };
-            return self.end(trace, Ending::Refused { attempt });
+        for permit in &permits {
+            self.keep_permit(&trace, permit, &proposal);
         }
+        if let Err(why) = self.execute_all(&mut trace, permits, incident).await {
+            answer(reply, Err(why.clone()));
+            return self.end(trace, Ending::Refused { attempt: Attempt { actions, result: why } });
+        }
+        answer(reply, Ok(trace.outcomes.clone()));
+        self.keep_trace(&mut trace);
         let done_ms = now_ms();
         sleep(Duration::from_secs(prediction.within_s.into())).await;
-        let verification = self.verify(&prediction, &action, done_ms);
+        let verification = self.verify(&prediction, actions.action_type(), done_ms);
         let verdict = self.keep(&mut trace, verification).verdict;
-        if let Some(id) = outcome.action_id {
-            self.settle(&mut trace, id, verdict).await;
-        }
-        let attempt = Attempt { action, result: verdict.name().to_owned() };
+        self.settle(&mut trace, verdict).await;
+        let attempt = Attempt { actions, result: verdict.name().to_owned() };
         self.end(trace, Ending::Acted { attempt, verdict })
     }
 
-    fn judge(
+    /// A permit for each action, or the first that may not be, and why.
+    fn judge_all(
         &self,
         author: &str,
-        action: &ActionRequest,
+        actions: &Actions,
         explanation: &Explanation,
-        approval: Option<Approval>,
-    ) -> Result<Permit, Denied> {
-        let pid = action.params.get("pid").and_then(serde_json::Value::as_u64);
-        let mut processes = explanation.suspects.iter().filter_map(|suspect| suspect.entity.process());
-        let expected = processes.find(|id| Some(u64::from(id.pid)) == pid);
-        self.policy.judge(action, self.judging(author, approval, expected))
+        approved_by: Option<&Operator>,
+    ) -> Result<Vec<Permit>, (ActionRequest, Denied)> {
+        let members = || explanation.suspects.iter().flat_map(|suspect| &suspect.members);
+        let recent = self.recent_actions();
+        let judge = |(place, action): (u32, &ActionRequest)| {
+            let expected = members().map(|member| member.id).find(|id| Some(id.pid) == action.pid());
+            let approval = approved_by.map(|by| Approval::of(action, by, now_ms()));
+            // Those before it count as carried out.
+            let judging = self.judging(author, approval, expected, recent.saturating_add(place));
+            self.policy.judge(action, judging).map_err(|denied| (action.clone(), denied))
+        };
+        (0..).zip(actions.iter()).map(judge).collect()
     }
 
-    fn refused(&self, mut trace: Trace, proposal: Proposal, denied: &Denied) -> Pass {
+    fn refused(
+        &self,
+        mut trace: Trace,
+        proposal: Proposal,
+        actions: Actions,
+        action: &ActionRequest,
+        denied: &Denied,
+    ) -> Pass {
         self.keep(&mut trace, denied.denial());
-        let Decision::Act { action, .. } = &proposal.decision else { return self.end(trace, Ending::LeftAlone) };
         self.keep_trace(&mut trace);
         self.keep_denial(&trace, &proposal.author, action, denied);
         let ending = match denied {
             Denied::Advisor => Ending::LeftAlone,
-            Denied::NeedsApproval { .. } if self.propose(&trace, proposal.clone()) => Ending::AwaitsApproval,
-            _ => Ending::Refused { attempt: Attempt { action: action.clone(), result: format!("denied: {denied}") } },
+            Denied::NeedsApproval { .. } if self.propose(&trace, proposal) => Ending::AwaitsApproval,
+            _ => Ending::Refused { attempt: Attempt { actions, result: format!("denied: {denied}") } },
         };
         self.end(trace, ending)
+    }
+
+    /// Spends the permits one after the other. If one cannot be carried out, those before it are taken back.
+    async fn execute_all(
+        self: &Arc<Self>,
+        trace: &mut Trace,
+        permits: Vec<Permit>,
+        incident: &Incident,
+    ) -> Result<(), String> {
+        for permit in permits {
+            let failure = match self.execute(permit, incident).await {
+                Ok(outcome) => {
+                    let outcome = self.keep(trace, outcome);
+                    (outcome.status != OutcomeStatus::Done).then(|| format!("failed: {}", outcome.output))
+                }
+                Err(error) => {
+                    let why = format!("not carried out: {error}");
+                    self.step(trace, Phase::Execute, why.clone());
+                    Some(why)
+                }
+            };
+            if let Some(why) = failure {
+                self.take_back(trace).await;
+                return Err(why);
+            }
+        }
+        Ok(())
     }
 
     async fn execute(self: &Arc<Self>, permit: Permit, incident: &Incident) -> Result<Outcome, ExecuteError> {
@@ -142,7 +178,7 @@ impl Rooms {
     }
 
     /// The same measure of the same entity, before and after.
-    fn verify(&self, prediction: &Prediction, action: &ActionRequest, done_ms: i64) -> Verification {
+    fn verify(&self, prediction: &Prediction, action_type: &str, done_ms: i64) -> Verification {
         let live = self.daemon.look();
         let Prediction { signal_type, measure, entity, .. } = prediction;
         let points: Vec<_> = live.history.points(*signal_type, measure, entity).collect();
@@ -153,7 +189,7 @@ impl Rooms {
             after: &after,
             settled_s: (now_ms() - done_ms) as f64 / 1000.0,
             entity_lives: live.window.has(entity),
-            meant_to_end: action.action_type == "terminate_process",
+            meant_to_end: action_type == "terminate_process",
             still_read: live.history.is_read_since(*signal_type, measure, done_ms),
             severity_of: &|value| threshold.map(|threshold| threshold.severity(value)).unwrap_or_default(),
         };
@@ -161,20 +197,28 @@ impl Rooms {
     }
 
     /// Keeps what helped, takes back what did not.
-    async fn settle(self: &Arc<Self>, trace: &mut Trace, id: i64, verdict: Verdict) {
-        if !verdict.calls_for_undo() {
+    async fn settle(self: &Arc<Self>, trace: &mut Trace, verdict: Verdict) {
+        if verdict.calls_for_undo() {
+            return self.take_back(trace).await;
+        }
+        for id in done(trace) {
             if let Err(error) = self.daemon.store.advance(id, JournalState::Kept, verdict.name(), now_ms()) {
                 self.step(trace, Phase::Verify, format!("the journal could not be told that it is kept: {error}"));
             }
-            return;
         }
-        match self.undo(id).await {
-            Ok(undone) => {
-                let from = trace.steps.len();
-                trace.keep_undo(undone, now_ms());
-                self.tell_steps(trace, from);
+    }
+
+    /// Takes back what was done, the last first.
+    async fn take_back(self: &Arc<Self>, trace: &mut Trace) {
+        for id in done(trace).into_iter().rev() {
+            match self.undo(id).await {
+                Ok(undone) => {
+                    let from = trace.steps.len();
+                    trace.keep_undo(undone, now_ms());
+                    self.tell_steps(trace, from);
+                }
+                Err(error) => self.step(trace, Phase::Verify, format!("it could not be taken back: {error}")),
             }
-            Err(error) => self.step(trace, Phase::Verify, format!("it could not be taken back: {error}")),
         }
     }
 
@@ -192,7 +236,13 @@ impl Rooms {
     }
 }
 
-fn answer(reply: Option<oneshot::Sender<Result<Outcome, String>>>, with: Result<Outcome, String>) {
+/// The rows of the journal for what the trace says was done, in order.
+fn done(trace: &Trace) -> Vec<i64> {
+    let done = trace.outcomes.iter().filter(|outcome| outcome.status == OutcomeStatus::Done);
+    done.filter_map(|outcome| outcome.action_id).collect()
+}
+
+fn answer(reply: Option<Reply>, with: Result<Vec<Outcome>, String>) {
     if let Some(reply) = reply {
         // Who asked may have gone away; the trace tells it all the same.
         drop(reply.send(with));

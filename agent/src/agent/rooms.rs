@@ -48,13 +48,9 @@ impl Rooms {
         author: &'a str,
         approval: Option<Approval>,
         expected: Option<ProcessId>,
+        recent_actions: u32,
     ) -> Judging<'a> {
-        Judging {
-            approval,
-            expected,
-            recent_actions: self.recent_actions(),
-            ..Judging::new(author, self.autonomy(), now_ms())
-        }
+        Judging { approval, expected, recent_actions, ..Judging::new(author, self.autonomy(), now_ms()) }
     }
 
     /// What the past teaches; nothing when it cannot be read, which is said.
@@ -102,8 +98,7 @@ impl Rooms {
         self.complain("a trace", self.daemon.store.keep_trace(trace));
     }
 
-    pub(super) fn keep_permit(&self, trace: &mut Trace, permit: &Permit, proposal: &Proposal) {
-        self.keep_trace(trace);
+    pub(super) fn keep_permit(&self, trace: &Trace, permit: &Permit, proposal: &Proposal) {
         let row = PermitRow {
             id: 0,
             at_ms: now_ms(),
@@ -175,7 +170,7 @@ impl Rooms {
     }
 
     /// Actions of the last hour that no operator approved. What cannot be counted counts as very many.
-    fn recent_actions(&self) -> u32 {
+    pub(super) fn recent_actions(&self) -> u32 {
         let filter = ActionFilter { since_ms: Some(now_ms() - HOUR_MS), ..ActionFilter::default() };
         let rows = self.daemon.store.reader().and_then(|reader| reader.actions(&filter));
         rows.map_or(u32::MAX, |rows| {

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::{CliError, Context, actions};
+use super::{CliError, Context, actions, eyes::Eyes};
 use crate::tools::{
-    approve_proposal::{ApproveProposal, Params},
+    approve_proposal::{Answer, ApproveProposal, Params},
     params::Bounded,
 };
 
@@ -16,6 +16,12 @@ pub struct Approve {
 
 impl Approve {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
-        context.show::<ApproveProposal>(&Params { proposal: self.proposal }, actions::outcome)
+        context.show::<ApproveProposal>(&Params { proposal: self.proposal }, text)
     }
+}
+
+/// How each action went, for eyes.
+#[must_use]
+pub fn text(answer: &Answer, eyes: &Eyes) -> String {
+    answer.outcomes.iter().map(|outcome| actions::outcome(outcome, eyes)).collect::<Vec<_>>().join("\n")
 }

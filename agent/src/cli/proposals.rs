@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     decide::Decision,
-    execute::ActionRequest,
     store::{ProposalRow, ProposalStatus},
     tools::{
         list_proposals::{Answer, ListProposals, Params},
@@ -53,8 +52,8 @@ fn one(row: &ProposalRow, eyes: &Eyes) -> String {
         eyes.when(row.made_at_ms),
     )];
     match &row.proposal.decision {
-        Decision::Act { action: request, prediction } => {
-            lines.push(format!("  do       {}", action(request)));
+        Decision::Act { actions, prediction } => {
+            lines.push(format!("  do       {actions}"));
             lines.push(format!("  expect   {}", prediction.statement));
         }
         Decision::Advise { advice } => lines.push(format!("  advice   {advice}")),
@@ -77,13 +76,6 @@ fn one(row: &ProposalRow, eyes: &Eyes) -> String {
         lines.push(format!("  story    kernelsight trace {trace}"));
     }
     lines.join("\n")
-}
-
-/// An action as people write it: `lower_process_priority pid=812 priority=10`.
-#[must_use]
-pub fn action(request: &ActionRequest) -> String {
-    let params: Vec<String> = request.params.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-    format!("{}{}", request.action_type, params.concat())
 }
 
 fn status(row: &ProposalRow) -> String {

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    execute::ActionRequest,
+    execute::Actions,
     explain::{Explanation, Incident, IncidentUid},
     observe::{Entity, SignalType},
     reflect::Belief,
@@ -41,7 +41,7 @@ pub struct Case {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
-    pub action: ActionRequest,
+    pub actions: Actions,
     /// `resolved`, `improved`, `unchanged`, `worse`, or `denied: …`.
     pub result: String,
 }
@@ -119,8 +119,8 @@ pub struct Proposal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Decision {
-    /// Do this, and see whether that comes true.
-    Act { action: ActionRequest, prediction: Prediction },
+    /// Do this, all of it or nothing, and see whether that comes true.
+    Act { actions: Actions, prediction: Prediction },
     /// Nothing the agent may or should do; this is what a person should.
     Advise { advice: String },
     /// "Inconclusive, recommend human investigation", and what was missing.

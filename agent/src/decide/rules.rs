@@ -24,15 +24,13 @@ mod writeback_congestion;
 
 use std::{future::Future, pin::Pin};
 
-use super::{
-    Attempt, Case, Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal, Reasoner,
-};
+use super::{Case, Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal, Reasoner};
 use crate::{
-    execute::ActionRequest,
+    execute::Actions,
     explain::{Explanation, Yardstick, figures::figure},
     observe::Severity,
     reflect::{Belief, next_confidence},
-    simulate::{Effect, effects},
+    simulate::{Effect, effects, targets},
     verify::settle_s,
 };
 use evidence::Finding;
@@ -60,7 +58,7 @@ const RULES: [Rule; 16] = [
 
 /// Below this confidence nothing is done.
 const FLOOR: f64 = 0.5;
-/// The culprit takes at least this part of what is contested, or nobody is dominant.
+/// Those that an action reaches take at least this part of what is contested, or the blame is spread.
 const DOMINANT: f64 = 0.4;
 /// An action that failed so often on this failure mode is not tried again by itself.
 const HOPELESS_AFTER: u32 = 3;
@@ -93,9 +91,9 @@ impl Reasoner for Rules {
 
 /// The actions that the rules consider for an incident, mildest first: what [`crate::simulate`] is asked to reckon.
 #[must_use]
-pub fn candidates(explanation: &Explanation) -> Vec<ActionRequest> {
+pub fn candidates(explanation: &Explanation) -> Vec<Actions> {
     let Some((rule, _)) = hypotheses(explanation).into_iter().next() else { return Vec::new() };
-    (rule.remedies)(explanation).ladder.into_iter().map(|remedy| remedy.action).collect()
+    (rule.remedies)(explanation).ladder.into_iter().map(|remedy| remedy.actions).collect()
 }
 
 /// Decides one case.
@@ -122,21 +120,22 @@ pub fn decide(case: &Case) -> Proposal {
     if ladder.is_empty() {
         return proposal(case, hypotheses, Decision::Advise { advice }, parts);
     }
-    let share = explanation.culprit().map_or(0.0, |culprit| culprit.share);
-    parts.push(part("share of the culprit", 0.6 + 0.4 * share));
     match choose(case, best.failure_mode, ladder) {
         Ok(Choice { effect, belief }) => {
+            parts.push(part("share of the culprit", 0.6 + 0.4 * share_of(explanation, &effect.actions)));
             parts.push(part("past success", next_confidence(PRIOR_SUCCESS, belief)));
             let confidence = Confidence::of(parts.clone());
             if confidence.value < FLOOR {
                 let advice = format!(
                     "{advice} {} would help ({}), but the confidence of {:.2} is below {FLOOR:.2}.",
-                    effect.action.action_type, effect.formula, confidence.value
+                    effect.actions.action_type(),
+                    effect.formula,
+                    confidence.value
                 );
                 return proposal(case, hypotheses, Decision::Advise { advice }, parts);
             }
             let prediction = prediction(explanation, &effect);
-            proposal(case, hypotheses, Decision::Act { action: effect.action, prediction }, parts)
+            proposal(case, hypotheses, Decision::Act { actions: effect.actions, prediction }, parts)
         }
         Err(why) => {
             let advice = format!("{advice} No action is proposed: {why}.");
@@ -163,10 +162,11 @@ fn why_hands_off(explanation: &Explanation, ladder: &[Remedy]) -> Option<String>
         return Some(format!("{} is {} by now", primary.measure, primary.severity));
     }
     let Some(culprit) = explanation.culprit() else { return Some("nobody can be blamed".to_owned()) };
-    if culprit.share < DOMINANT {
+    let most = ladder.iter().map(|remedy| share_of(explanation, &remedy.actions)).fold(0.0, f64::max);
+    if most < DOMINANT {
         return Some(format!(
-            "the blame is spread: the first suspect has only {:.0} % of the {}",
-            culprit.share * 100.0,
+            "the blame is spread: whom an action could reach have only {:.0} % of the {}",
+            most * 100.0,
             culprit.of
         ));
     }
@@ -176,6 +176,15 @@ fn why_hands_off(explanation: &Explanation, ladder: &[Remedy]) -> Option<String>
         return Some(format!("{} of {} is {value}, which is calm", yardstick.measure, yardstick.entity));
     }
     None
+}
+
+/// What those that the actions reach take of what is contested, 0 to 1; what the first suspect takes where they reach none.
+fn share_of(explanation: &Explanation, actions: &Actions) -> f64 {
+    let reached = targets(explanation, actions);
+    let first = reached.first().copied().or(explanation.culprit());
+    let of = first.map_or("", |first| &first.of);
+    let shares = reached.iter().filter(|suspect| suspect.of == of).map(|suspect| suspect.share);
+    if reached.is_empty() { first.map_or(0.0, |first| first.share) } else { shares.sum::<f64>().min(1.0) }
 }
 
 struct Choice<'a> {
@@ -188,8 +197,13 @@ fn choose(case: &Case, mode: FailureMode, mut ladder: Vec<Remedy>) -> Result<Cho
     ladder.sort_by_key(|remedy| remedy.rung);
     let mut passed_over = Vec::new();
     for remedy in ladder {
-        let name = remedy.action.action_type.clone();
-        if let Some(attempt) = case.tried.iter().find(|attempt| is_same(attempt, &remedy.action)) {
+        let name = remedy.actions.action_type();
+        let share = share_of(&case.explanation, &remedy.actions);
+        if share < DOMINANT {
+            passed_over.push(format!("{name} would reach only {:.0} % of the blame", share * 100.0));
+            continue;
+        }
+        if let Some(attempt) = case.tried.iter().find(|attempt| attempt.actions.is_like(&remedy.actions)) {
             passed_over.push(format!("{name} was tried: {}", attempt.result));
             continue;
         }
@@ -199,7 +213,7 @@ fn choose(case: &Case, mode: FailureMode, mut ladder: Vec<Remedy>) -> Result<Cho
             passed_over.push(format!("{name} never helped in {} attempts", belief.attempts));
             continue;
         }
-        let effect = corrected(case, &remedy.action, belief);
+        let effect = corrected(case, &remedy.actions, belief);
         if effect.suffices {
             return Ok(Choice { effect, belief });
         }
@@ -208,20 +222,14 @@ fn choose(case: &Case, mode: FailureMode, mut ladder: Vec<Remedy>) -> Result<Cho
     Err(passed_over.join("; "))
 }
 
-/// The same action on the same target; other numbers do not make it another one.
-fn is_same(attempt: &Attempt, action: &ActionRequest) -> bool {
-    let target = |action: &ActionRequest| (action.params.get("pid").cloned(), action.params.get("cgroup").cloned());
-    attempt.action.action_type == action.action_type && target(&attempt.action) == target(action)
-}
-
 /// The effect as the forecast has it (or reckoned now, when nobody asked before), scaled by what such effects were
 /// worth in the past.
-fn corrected(case: &Case, action: &ActionRequest, belief: Option<&Belief>) -> Effect {
+fn corrected(case: &Case, actions: &Actions, belief: Option<&Belief>) -> Effect {
     let explanation = &case.explanation;
-    let forecast = case.forecast.effects.iter().find(|effect| effect.action == *action).cloned();
-    let reckoned = forecast.or_else(|| effects(explanation, std::slice::from_ref(action)).pop());
+    let forecast = case.forecast.effects.iter().find(|effect| effect.actions == *actions).cloned();
+    let reckoned = forecast.or_else(|| effects(explanation, std::slice::from_ref(actions)).pop());
     let mut effect = reckoned.unwrap_or_else(|| Effect {
-        action: action.clone(),
+        actions: actions.clone(),
         before: explanation.yardstick().value,
         after: explanation.yardstick().value,
         suffices: false,
@@ -239,7 +247,7 @@ fn corrected(case: &Case, action: &ActionRequest, belief: Option<&Belief>) -> Ef
 
 fn prediction(explanation: &Explanation, effect: &Effect) -> Prediction {
     let Yardstick { signal_type, measure, entity, falling, .. } = explanation.yardstick();
-    let within_s = settle_s(&effect.action.action_type, &measure);
+    let within_s = settle_s(effect.actions.action_type(), &measure);
     let (before, after) = (figure(&measure, effect.before), figure(&measure, effect.after));
     Prediction {
         statement: format!(
@@ -281,8 +289,8 @@ fn proposal(case: &Case, hypotheses: Vec<Hypothesis>, decision: Decision, parts:
         format!("{}. For it: {evidence}. ", best.statement)
     });
     let justification = match &decision {
-        Decision::Act { action, prediction } => {
-            format!("{why}{} is the mildest action that suffices: {}.", action.action_type, prediction.statement)
+        Decision::Act { actions, prediction } => {
+            format!("{why}{} is the mildest action that suffices: {}.", actions.action_type(), prediction.statement)
         }
         Decision::Advise { advice } => format!("{why}{advice}"),
         Decision::Inconclusive { missing } => format!("{why}{missing}."),

@@ -5,6 +5,7 @@ pub mod command;
 pub mod journal;
 pub mod policy;
 mod process;
+mod request;
 mod run;
 pub mod sandbox;
 mod setting;
@@ -15,22 +16,13 @@ pub use action::{ActionType, CatalogueEntry, Power, Risk, catalogue};
 pub use journal::{Intent, Journal, JournalError, JournalRow, JournalState};
 pub use policy::{Approval, CommandVerdict, Denied, Judging, Permit, Policy, PolicyError};
 pub use process::{Process, ProcessError, Thread};
+pub use request::{ActionRequest, Actions, ActionsError};
 pub use run::{ExecuteError, Executor, TIMEOUT, boot_id};
 pub use setting::SettingError;
 pub use undo::{Setting, ThreadBefore, Undo, UndoError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-
-/// What somebody asks for: an action by name with parameters, not yet checked in any way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ActionRequest {
-    pub action_type: String,
-    #[serde(default)]
-    pub params: Map<String, Value>,
-}
 
 /// Why something was not done: a row of its own, part of the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Suspect, facts, family,
+    Member, Suspect, facts, family,
     figures::figure,
     unit::{is_within, unit_of},
 };
@@ -16,6 +16,8 @@ use crate::observe::{
 
 /// Suspects named for one incident.
 const SUSPECTS: usize = 8;
+/// Members named for one suspect.
+const MEMBERS: usize = 16;
 /// Who takes less than this part of what the worst takes is no suspect.
 const WORTH_NAMING: f64 = 0.1;
 /// A member of a group takes at least this part of what its worst takes; the others only live there.
@@ -212,6 +214,11 @@ fn suspect(
         ),
         unit: cgroup.as_ref().and_then(unit_of),
         limit: facts::tightest_limit(path, window),
+        members: members
+            .iter()
+            .take(MEMBERS)
+            .map(|member| Member { id: member.sample.id, nice: member.sample.nice })
+            .collect(),
         of: contested.name().to_owned(),
         entity,
         cgroup,

@@ -99,6 +99,7 @@ pub(super) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
     let sample = &cgroup.sample;
     known.say("cgroup_processes", f64::from(sample.processes));
     known.maybe("cgroup_cpu_percent", cgroup.cpu_percent);
+    known.maybe("cgroup_takes_quota", sample.cpu.as_ref().map(|cpu| f64::from(cpu.takes_quota)));
     known.maybe("cgroup_quota_percent", sample.cpu.as_ref().and_then(|cpu| cpu.quota_percent));
     known.maybe("cgroup_throttled_percent", cgroup.throttled_percent);
     known.maybe("cgroup_usage_bytes", sample.memory.as_ref().map(|memory| memory.usage_bytes as f64));

@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observe::{Entity, Numbers, Severity, Signal},
+    observe::{Entity, Numbers, ProcessId, Severity, Signal},
     text::Text,
 };
 
@@ -152,12 +152,23 @@ pub struct Suspect {
     pub share: f64,
     /// What is contested: `cpu`, `memory`, `memory growth`, `forks`, `context switches`, `minor faults`, …
     pub of: String,
+    /// The processes of it that take what is contested, the largest first, at most 16; their number is that of `members`
+    /// in `numbers`, where it is a group.
+    #[serde(default)]
+    pub members: Vec<Member>,
     /// All that is known of it in numbers, such as `cpu_percent`, `rss_bytes`, `nice`, `threads`, `forks_per_s`.
     pub numbers: Numbers,
     /// The memory limit that it would meet first, of its cgroup or an ancestor.
     #[serde(default)]
     pub limit: Option<MemoryLimit>,
     pub why: String,
+}
+
+/// A process that takes what is contested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Member {
+    pub id: ProcessId,
+    pub nice: i8,
 }
 
 /// The memory limit of a cgroup and what is used of it.
@@ -173,6 +184,13 @@ impl Suspect {
     #[must_use]
     pub fn number(&self, name: &str) -> Option<f64> {
         self.numbers.get(name)
+    }
+
+    /// All its members; none when only some of them are named.
+    #[must_use]
+    pub fn all_members(&self) -> Option<&[Member]> {
+        let count = self.number("members").unwrap_or(1.0);
+        Some(self.members.as_slice()).filter(|members| !members.is_empty() && members.len() as f64 >= count)
     }
 
     /// The cgroup that holds it and nobody else's work, so that an action on the cgroup meets no stranger.

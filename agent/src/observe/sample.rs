@@ -276,6 +276,8 @@ pub struct CgroupMemory {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CgroupCpu {
     pub usage_ns: Option<u64>,
+    /// Whether a quota can be set: the controller is there. Usage may be told without it.
+    pub takes_quota: bool,
     /// Quota in percent of one CPU; none: no quota.
     pub quota_percent: Option<f64>,
     pub periods: u64,

@@ -26,10 +26,10 @@ impl Experience {
     pub fn of(trace: &Trace) -> Option<Self> {
         let verification = trace.verification.as_ref()?;
         let proposal = trace.proposal.as_ref()?;
-        let Decision::Act { action, prediction } = &proposal.decision else { return None };
+        let Decision::Act { actions, prediction } = &proposal.decision else { return None };
         let compared = accuracy(prediction, verification);
         Some(Self {
-            action_type: action.action_type.clone(),
+            action_type: actions.action_type().to_owned(),
             failure_mode: proposal.hypotheses.first()?.failure_mode.name().to_owned(),
             verdict: verification.verdict,
             effect: compared.map(|compared| compared.actual),

@@ -51,10 +51,11 @@ pub struct Trace {
     pub forecast: Option<Forecast>,
     pub proposal: Option<Proposal>,
     pub denial: Option<Denial>,
-    pub outcome: Option<Outcome>,
+    /// How each action went; empty where none was carried out.
+    pub outcomes: Vec<Outcome>,
     pub verification: Option<Verification>,
-    /// How the undo ended, where there was one.
-    pub undo: Option<Outcome>,
+    /// How each undo ended, where there was one.
+    pub undone: Vec<Outcome>,
 }
 
 /// One of the seven steps as it happened.

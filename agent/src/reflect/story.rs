@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::{Phase, Trace, trace::call};
+use super::{Phase, Trace};
 use crate::decide::Decision;
 
 /// The whole story of one pass of the loop.
@@ -60,7 +60,7 @@ fn write_forecast(out: &mut String, trace: &Trace) -> std::fmt::Result {
         writeln!(
             out,
             "- `{}` {verdict}: {}. Cost: {}.",
-            in_line(&call(&effect.action)),
+            in_line(&effect.actions.to_string()),
             in_line(&effect.formula),
             effect.cost
         )?;

@@ -3,7 +3,7 @@
 use super::{Phase, Trace, TraceStep, accuracy, lesson};
 use crate::{
     decide::{Decision, Hypothesis, Proposal},
-    execute::{ActionRequest, Denial, Outcome, OutcomeStatus},
+    execute::{Denial, Outcome, OutcomeStatus},
     explain::{Explanation, Incident},
     live::Autonomy,
     simulate::Forecast,
@@ -46,9 +46,9 @@ impl Trace {
             forecast: None,
             proposal: None,
             denial: None,
-            outcome: None,
+            outcomes: Vec::new(),
             verification: None,
-            undo: None,
+            undone: Vec::new(),
         };
         trace.step(Phase::Observe, now_ms, observation);
         trace
@@ -60,10 +60,10 @@ impl Trace {
         part
     }
 
-    /// Keeps how the undo ended.
+    /// Keeps how an undo ended.
     pub fn keep_undo(&mut self, undo: Outcome, now_ms: i64) {
         self.step(Phase::Verify, now_ms, format!("taken back: {}", in_words(&undo)));
-        self.undo = Some(undo);
+        self.undone.push(undo);
     }
 
     /// Adds a step in words, for what has no part of its own.
@@ -84,11 +84,11 @@ impl Trace {
     fn learn(&mut self) -> String {
         let decision = self.proposal.as_ref().map(|proposal| proposal.decision.clone());
         match (decision, &self.verification, &self.denial) {
-            (Some(Decision::Act { action, prediction }), Some(verification), _) => {
+            (Some(Decision::Act { actions, prediction }), Some(verification), _) => {
                 let compared = accuracy(&prediction, verification);
                 self.accuracy = compared.map(|compared| compared.accuracy);
                 self.prediction_accurate = compared.map(|compared| compared.within_tolerance);
-                lesson(&action.action_type, &prediction, verification)
+                lesson(actions.action_type(), &prediction, verification)
             }
             (Some(Decision::Act { .. }), None, Some(denial)) => {
                 format!("Nothing was done: {} ({}). The prediction stays untested.", denial.reason, denial.rule)
@@ -116,7 +116,7 @@ impl Part for Forecast {
     fn put(&self, trace: &mut Trace, now_ms: i64) {
         let effects = self.effects.iter().map(|effect| {
             let verdict = if effect.suffices { "suffices" } else { "does not suffice" };
-            format!(" {} {verdict}: {}.", effect.action.action_type, effect.formula)
+            format!(" {} {verdict}: {}.", effect.actions.action_type(), effect.formula)
         });
         let text = format!("{}.{}", self.if_nothing_is_done, effects.collect::<String>());
         trace.predicted_outcome.clone_from(&self.if_nothing_is_done);
@@ -132,9 +132,9 @@ impl Part for Proposal {
             trace.evidence = evidence_of(best);
         }
         trace.recommended_action = match &self.decision {
-            Decision::Act { action, prediction } => {
+            Decision::Act { actions, prediction } => {
                 trace.predicted_outcome.clone_from(&prediction.statement);
-                call(action)
+                actions.to_string()
             }
             Decision::Advise { advice } => format!("advice: {advice}"),
             Decision::Inconclusive { missing } => missing.clone(),
@@ -145,7 +145,7 @@ impl Part for Proposal {
         let text = format!(
             "{} proposes {}. {} Confidence {:.2} = {}.",
             self.author,
-            trace.recommended_action,
+            trace.recommended_action.trim_end_matches('.'),
             self.justification,
             self.confidence.value,
             parts.join(" × ")
@@ -169,7 +169,7 @@ impl Part for Outcome {
         if self.status != OutcomeStatus::Done {
             trace.actual_outcome = Some(in_words(self));
         }
-        trace.outcome = Some(self.clone());
+        trace.outcomes.push(self.clone());
     }
 }
 
@@ -185,12 +185,6 @@ impl Part for Verification {
 fn evidence_of(hypothesis: &Hypothesis) -> String {
     let list = |facts: &[String]| if facts.is_empty() { "nothing".to_owned() } else { facts.join("; ") };
     format!("for: {}. against: {}.", list(&hypothesis.evidence_for), list(&hypothesis.evidence_against))
-}
-
-/// `freeze_cgroup(cgroup "/x")`
-pub(super) fn call(action: &ActionRequest) -> String {
-    let params: Vec<String> = action.params.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    format!("{}({})", action.action_type, params.join(", "))
 }
 
 fn in_words(outcome: &Outcome) -> String {

@@ -5,11 +5,9 @@
 //! run delay fell from 15 % to 3 % by renicing to 10 (reckoned 3.5 %), to 4 % by a quota of a quarter (reckoned 3.8 %),
 //! while CPU pressure, which counts the spinners' own wait too, moved only when they were stopped.
 
-use serde_json::Value;
-
 use super::Effect;
 use crate::{
-    execute::ActionRequest,
+    execute::{ActionRequest, Actions},
     explain::{
         Explanation, Suspect, Yardstick,
         attribution::Contested,
@@ -23,8 +21,8 @@ const COMPETES_PERCENT: f64 = 50.0;
 
 /// Reckons each action, in the order given. An action whose target is no suspect is expected to change nothing.
 #[must_use]
-pub fn effects(explanation: &Explanation, candidates: &[ActionRequest]) -> Vec<Effect> {
-    candidates.iter().map(|action| effect(explanation, action)).collect()
+pub fn effects(explanation: &Explanation, candidates: &[Actions]) -> Vec<Effect> {
+    candidates.iter().map(|actions| effect(explanation, actions)).collect()
 }
 
 /// Weight of a nice value in the fair scheduler: 1024 at 0, a fourth less a step (kernel/sched/core.c, `sched_prio_to_weight`).
@@ -33,12 +31,14 @@ pub fn weight(nice: f64) -> f64 {
     1024.0 / 1.25_f64.powf(nice)
 }
 
-fn effect(explanation: &Explanation, action: &ActionRequest) -> Effect {
+fn effect(explanation: &Explanation, actions: &Actions) -> Effect {
     let yardstick = explanation.yardstick();
     let before = yardstick.value;
-    let Some(suspect) = explanation.suspects.iter().find(|suspect| is_target(suspect, action)) else {
+    let action = actions.first();
+    let targets = targets(explanation, actions);
+    let [suspect, ..] = targets[..] else {
         return Effect {
-            action: action.clone(),
+            actions: actions.clone(),
             before,
             after: before,
             suffices: false,
@@ -46,8 +46,8 @@ fn effect(explanation: &Explanation, action: &ActionRequest) -> Effect {
             cost: cost(action).to_owned(),
         };
     };
-    let Left { left, because, of_all } = left(explanation, &yardstick, suspect, action);
-    let part = if of_all { 1.0 } else { part(&yardstick, suspect) };
+    let Left { left, because, of_all } = left(explanation, &yardstick, suspect, &targets, action);
+    let part = if of_all { 1.0 } else { targets.iter().map(|target| part(&yardstick, target)).sum::<f64>().min(1.0) };
     let remains = (1.0 - part * (1.0 - left)).max(0.0);
     // Time left grows as the growth that eats it shrinks; it is endless when that ends, which is said as twice the calm.
     let (after, sign) = if yardstick.falling {
@@ -57,7 +57,7 @@ fn effect(explanation: &Explanation, action: &ActionRequest) -> Effect {
     };
     let measure = &yardstick.measure;
     Effect {
-        action: action.clone(),
+        actions: actions.clone(),
         before,
         after,
         suffices: yardstick.is_calm(after),
@@ -71,12 +71,24 @@ fn effect(explanation: &Explanation, action: &ActionRequest) -> Effect {
     }
 }
 
-fn is_target(suspect: &Suspect, action: &ActionRequest) -> bool {
-    let pid = action.params.get("pid").and_then(Value::as_u64);
-    let cgroup = action.params.get("cgroup").and_then(Value::as_str);
+/// The suspects that the actions reach, worst first.
+#[must_use]
+pub fn targets<'a>(explanation: &'a Explanation, actions: &Actions) -> Vec<&'a Suspect> {
+    explanation.suspects.iter().filter(|suspect| is_target(suspect, actions)).collect()
+}
+
+/// Whether the actions reach all of it: its cgroup, or each of its members.
+fn is_target(suspect: &Suspect, actions: &Actions) -> bool {
+    let cgroup = suspect.cgroup.as_ref().map(crate::text::Text::as_str);
+    let is_reached = |pid: u32| actions.iter().any(|action| action.pid() == Some(pid));
     match &suspect.entity {
-        Entity::Process { id, .. } if pid.is_some() => pid == Some(u64::from(id.pid)),
-        _ => cgroup.is_some() && suspect.cgroup.as_ref().map(crate::text::Text::as_str) == cgroup,
+        Entity::Process { id, .. } if is_reached(id.pid) => true,
+        Entity::Cgroup { .. }
+            if suspect.all_members().is_some_and(|all| all.iter().all(|one| is_reached(one.id.pid))) =>
+        {
+            true
+        }
+        _ => cgroup.is_some() && actions.first().cgroup() == cgroup,
     }
 }
 
@@ -96,8 +108,15 @@ struct Left {
     of_all: bool,
 }
 
-fn left(explanation: &Explanation, yardstick: &Yardstick, suspect: &Suspect, action: &ActionRequest) -> Left {
-    let number = |name: &str| action.params.get(name).and_then(Value::as_f64);
+/// `suspect` is the first of `targets`, which an action on a cgroup has one of.
+fn left(
+    explanation: &Explanation,
+    yardstick: &Yardstick,
+    suspect: &Suspect,
+    targets: &[&Suspect],
+    action: &ActionRequest,
+) -> Left {
+    let number = |name: &str| action.number(name);
     let held = suspect.of == Contested::Memory.name() || suspect.of == Contested::OpenFiles.name();
     let say = |left: f64, because: &str| Left { left, because: because.to_owned(), of_all: false };
     match action.action_type.as_str() {
@@ -113,7 +132,7 @@ fn left(explanation: &Explanation, yardstick: &Yardstick, suspect: &Suspect, act
             let used = of_all.or(suspect.number("cpu_percent")).unwrap_or(100.0);
             quota(used, number("percent").or(number("limit")).unwrap_or(100.0))
         }
-        "lower_process_priority" => renice(explanation, suspect, number("priority").unwrap_or(10.0)),
+        "lower_process_priority" => renice(explanation, suspect, targets, number("priority").unwrap_or(10.0)),
         "limit_cgroup_memory" => memory_limit(suspect, number("bytes").unwrap_or(f64::INFINITY)),
         "set_cpu_affinity" => say(1.0, "on fewer CPUs it waits for itself, and does as much"),
         _ => say(1.0, "no effect on this measure is known"),
@@ -133,9 +152,9 @@ fn quota(used: f64, limit_percent: f64) -> Left {
 
 /// How long a victim of nice 0 waits: W / (1 + W) where W is the weight of those who compete over that of the victim,
 /// a CPU. Where the CPU is not contested, a nice value changes nothing.
-fn renice(explanation: &Explanation, suspect: &Suspect, to: f64) -> Left {
+fn renice(explanation: &Explanation, suspect: &Suspect, targets: &[&Suspect], to: f64) -> Left {
     let cpus = f64::from(explanation.node.online_cpus.max(1));
-    let nice = suspect.number("nice").unwrap_or(0.0);
+    let nice = |suspect: &Suspect| suspect.number("nice").unwrap_or(0.0);
     let threads = |suspect: &Suspect| {
         suspect
             .number("cpu_percent")
@@ -144,19 +163,21 @@ fn renice(explanation: &Explanation, suspect: &Suspect, to: f64) -> Left {
     let others: f64 = explanation
         .suspects
         .iter()
-        .filter(|other| other.entity != suspect.entity && other.number("cpu_percent") >= Some(COMPETES_PERCENT))
-        .map(|other| threads(other) * weight(other.number("nice").unwrap_or(0.0)))
+        .filter(|other| targets.iter().all(|target| target.entity != other.entity))
+        .filter(|other| other.number("cpu_percent") >= Some(COMPETES_PERCENT))
+        .map(|other| threads(other) * weight(nice(other)))
         .sum();
     if suspect.of == Contested::Cpu.name() {
         let wait = |own: f64| {
             let w = (own + others) / cpus / weight(0.0);
             w / (1.0 + w)
         };
-        let (now, then) = (wait(threads(suspect) * weight(nice)), wait(threads(suspect) * weight(to)));
+        let of_targets = |weight: &dyn Fn(&Suspect) -> f64| targets.iter().map(|one| threads(one) * weight(one)).sum();
+        let (now, then) = (wait(of_targets(&|one| weight(nice(one)))), wait(of_targets(&|_| weight(to))));
         let left = if now > 0.0 { then / now } else { 1.0 };
         return Left {
             left,
-            because: format!("left {left:.2} = wait {then:.2} at nice {to:.0} / {now:.2} at nice {nice:.0}"),
+            because: format!("left {left:.2} = wait {then:.2} at nice {to:.0} / {now:.2} at nice {:.0}", nice(suspect)),
             of_all: true,
         };
     }
@@ -166,10 +187,10 @@ fn renice(explanation: &Explanation, suspect: &Suspect, to: f64) -> Left {
         return Left { left: 1.0, because, of_all: false };
     }
     let share = |own: f64| own / (own + others);
-    let left = share(weight(to)) / share(weight(nice));
+    let left = share(weight(to)) / share(weight(nice(suspect)));
     Left {
         left,
-        because: format!("left {left:.2} = its share of the CPU at nice {to:.0} / at nice {nice:.0}"),
+        because: format!("left {left:.2} = its share of the CPU at nice {to:.0} / at nice {:.0}", nice(suspect)),
         of_all: false,
     }
 }

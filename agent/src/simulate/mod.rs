@@ -3,17 +3,17 @@
 pub mod effect;
 pub mod projection;
 
-pub use effect::effects;
+pub use effect::{effects, targets};
 pub use projection::{project, reach};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{execute::ActionRequest, explain::Explanation};
+use crate::{execute::Actions, explain::Explanation};
 
 /// What comes if nothing is done, and what each of `candidates` would change, in their order.
 #[must_use]
-pub fn simulate(explanation: &Explanation, candidates: &[ActionRequest]) -> Forecast {
+pub fn simulate(explanation: &Explanation, candidates: &[Actions]) -> Forecast {
     let projections = project(explanation);
     Forecast {
         if_nothing_is_done: projection::in_words(explanation, &projections),
@@ -49,10 +49,10 @@ pub struct Projection {
     pub formula: String,
 }
 
-/// What an action would change, before it is done.
+/// What actions would change together, before they are done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Effect {
-    pub action: ActionRequest,
+    pub actions: Actions,
     /// The primary measure now and as expected after it.
     pub before: f64,
     pub after: f64,

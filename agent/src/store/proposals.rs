@@ -84,7 +84,7 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn of(row: &ProposalRow) -> Result<Self, StoreError> {
         let action_type = match &row.proposal.decision {
-            Decision::Act { action, .. } => Some(super::rows::bounded(&action.action_type)),
+            Decision::Act { actions, .. } => Some(super::rows::bounded(actions.action_type())),
             _ => None,
         };
         Ok(Self { row: row.clone(), action_type, proposal: json(TABLE, &row.proposal)? })

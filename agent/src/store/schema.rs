@@ -14,7 +14,10 @@ use rusqlite_migration::{M, Migrations};
 use super::{FILE, Limits, Opening, StoreError};
 
 /// Numbered, append-only: the next change is the next file.
-const STEPS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_begin.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("../../../migrations/0001_begin.sql")),
+    M::up(include_str!("../../../migrations/0002_actions_together.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The number of the newest migration.
 pub(super) const VERSION: i64 = STEPS.len() as i64;

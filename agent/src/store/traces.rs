@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     decide::Decision,
+    execute::Outcome,
     explain::IncidentUid,
     reflect::{Belief, Trace},
 };
@@ -50,6 +51,7 @@ impl TraceRow {
         fn part<T: Serialize + DeserializeOwned>(part: &Option<T>) -> Result<Option<String>, StoreError> {
             part.as_ref().map(|part| json(TABLE, part)).transpose()
         }
+        let several = |all: &Vec<Outcome>| (!all.is_empty()).then(|| json(TABLE, all)).transpose();
         Ok(Self {
             learnt: Learnt::of(trace)?,
             steps: json(TABLE, &trace.steps)?,
@@ -58,9 +60,9 @@ impl TraceRow {
                 part(&trace.forecast)?,
                 part(&trace.proposal)?,
                 part(&trace.denial)?,
-                part(&trace.outcome)?,
+                several(&trace.outcomes)?,
                 part(&trace.verification)?,
-                part(&trace.undo)?,
+                several(&trace.undone)?,
             ],
             trace: Trace {
                 // The parts are JSON by now.
@@ -69,9 +71,9 @@ impl TraceRow {
                 forecast: None,
                 proposal: None,
                 denial: None,
-                outcome: None,
+                outcomes: Vec::new(),
                 verification: None,
-                undo: None,
+                undone: Vec::new(),
                 ..trace.clone()
             },
         })
@@ -82,7 +84,7 @@ impl TraceRow {
         let Self { trace, learnt, steps, parts } = self;
         let id = (trace.trace_id > 0).then_some(trace.trace_id);
         let text = |text: &Option<String>| text.as_deref().map(bounded);
-        let [explanation, forecast, proposal, denial, outcome, verification, undo] = parts;
+        let [explanation, forecast, proposal, denial, outcomes, verification, undone] = parts;
         let write = || {
             connection
                 .prepare_cached(
@@ -90,7 +92,7 @@ impl TraceRow {
                          evidence, predicted_outcome, recommended_action, confidence, actual_outcome,
                          prediction_accurate, accuracy, lessons_learned, autonomy, closed_ms, action_type,
                          failure_mode, verdict, relative_effect, effect_factor, steps, explanation, forecast,
-                         proposal, denial, outcome, verification, undo)
+                         proposal, denial, outcomes, verification, undone)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
                          ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
                 )?
@@ -120,9 +122,9 @@ impl TraceRow {
                     forecast,
                     proposal,
                     denial,
-                    outcome,
+                    outcomes,
                     verification,
-                    undo,
+                    undone,
                 ])
         };
         write().map_err(StoreError::sqlite("write a trace"))
@@ -138,14 +140,14 @@ impl Learnt {
             Some(hypothesis) => Some(name_of(TABLE, &hypothesis.failure_mode)?),
             None => None,
         };
-        let Decision::Act { action, prediction } = &proposal.decision else {
+        let Decision::Act { actions, prediction } = &proposal.decision else {
             return Ok(Self { failure_mode, ..Self::default() });
         };
         let change = trace.verification.as_ref().and_then(|seen| Some((seen.before, seen.after? - seen.before)));
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let predicted = prediction.after - prediction.before;
         Ok(Self {
-            action_type: Some(bounded(&action.action_type)),
+            action_type: Some(bounded(actions.action_type())),
             failure_mode,
             verdict: trace.verification.as_ref().map(|seen| seen.verdict.name()),
             relative_effect: change.and_then(|(before, change)| finite(change / before.abs())),
@@ -159,7 +161,7 @@ impl Learnt {
 /// Columns as [`read`] takes them.
 const COLUMNS: &str = "trace_id, incident, timestamp, observation, hypothesis, evidence, predicted_outcome,
     recommended_action, confidence, actual_outcome, prediction_accurate, accuracy, lessons_learned, autonomy, closed_ms,
-    steps, explanation, forecast, proposal, denial, outcome, verification, undo";
+    steps, explanation, forecast, proposal, denial, outcomes, verification, undone";
 
 impl Reader {
     /// The traces that pass the filter, newest first.
@@ -261,8 +263,8 @@ fn read(row: &Row<'_>) -> Result<Trace, StoreError> {
         forecast: part(id, maybe(17)?)?,
         proposal: part(id, maybe(18)?)?,
         denial: part(id, maybe(19)?)?,
-        outcome: part(id, maybe(20)?)?,
+        outcomes: part(id, maybe(20)?)?.unwrap_or_default(),
         verification: part(id, maybe(21)?)?,
-        undo: part(id, maybe(22)?)?,
+        undone: part(id, maybe(22)?)?.unwrap_or_default(),
     })
 }

@@ -19,6 +19,12 @@ pub struct Params {
     pub proposal: Bounded<1, { i64::MAX }>,
 }
 
+/// How each action of the proposal went; whether they helped, its trace tells later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    pub outcomes: Vec<Outcome>,
+}
+
 impl Tool for ApproveProposal {
     const NAME: &'static str = "approve_proposal";
     const DESCRIPTION: &'static str = "Approves one waiting proposal: the policy judges it again, and if nothing speaks \
@@ -27,10 +33,11 @@ impl Tool for ApproveProposal {
     const ROLE: Role = Role::Admin;
     const LEVEL: Autonomy = Autonomy::Copilot;
     type Params = Params;
-    type Answer = Outcome;
+    type Answer = Answer;
 
-    async fn call(daemon: &Daemon, caller: &Caller, Params { proposal }: Params) -> Result<Outcome, ToolError> {
+    async fn call(daemon: &Daemon, caller: &Caller, Params { proposal }: Params) -> Result<Answer, ToolError> {
         let by = caller.operator.clone();
-        ask::order(daemon, |reply| Order::Approve { proposal: proposal.get(), by, reply }).await
+        let outcomes = ask::order(daemon, |reply| Order::Approve { proposal: proposal.get(), by, reply }).await?;
+        Ok(Answer { outcomes })
     }
 }

@@ -66,7 +66,7 @@ impl Head {
             confidence: trace.confidence,
             verdict: trace.verification.as_ref().map(|verification| verification.verdict),
             denied: trace.denial.as_ref().map(|denial| denial.reason.clone()),
-            undone: trace.undo.is_some(),
+            undone: !trace.undone.is_empty(),
             closed_ms: trace.closed_ms,
         }
     }

@@ -128,8 +128,10 @@ fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score {
     let before = score.reasons.len();
     for trace in &seen.traces {
         let failed = trace.verification.as_ref().is_some_and(|v| matches!(v.verdict.as_str(), "unchanged" | "worse"));
-        let taken_back = trace.undo.as_ref().is_some_and(|undo| matches!(undo.status.as_str(), "done" | "left_alone"));
-        if failed && !taken_back {
+        let done = trace.outcomes.iter().filter(|outcome| is_effect(outcome)).count();
+        let taken_back =
+            trace.undone.iter().filter(|undo| matches!(undo.status.as_str(), "done" | "left_alone")).count();
+        if failed && taken_back < done {
             score.reasons.push(format!("what did not help was not taken back (trace {})", trace.trace_id));
         }
     }
@@ -152,7 +154,7 @@ fn score_actions(expect: &Expect, seen: &Seen, score: &mut Score) {
     if !expect.actions.is_empty() {
         let helped = seen.traces.iter().any(|trace| {
             let verdict = trace.verification.as_ref().map(|verification| verification.verdict.as_str());
-            trace.outcome.as_ref().is_some_and(is_effect) && matches!(verdict, Some("resolved" | "improved"))
+            trace.outcomes.iter().any(is_effect) && matches!(verdict, Some("resolved" | "improved"))
         });
         let left_alone = expect.may_be_left_alone && effects.is_empty();
         if !helped && !left_alone {
@@ -194,7 +196,7 @@ fn blank(fault: &Fault, seen: &Seen) -> Score {
 
 /// What was done and changed something; a look is no deed.
 fn effects(seen: &Seen) -> impl Iterator<Item = &Outcome> {
-    seen.traces.iter().filter_map(|trace| trace.outcome.as_ref()).filter(|outcome| is_effect(outcome))
+    seen.traces.iter().flat_map(|trace| &trace.outcomes).filter(|outcome| is_effect(outcome))
 }
 
 fn is_effect(outcome: &Outcome) -> bool {
@@ -293,7 +295,7 @@ mod tests {
             "trace_id": 1, "incident": "u", "steps": [],
             "explanation": { "primary": primary, "suspects": [{ "entity": { "kind": "process", "pid": pid } }] },
             "proposal": { "hypotheses": [{ "failure_mode": "cpu_hog" }] },
-            "outcome": { "action_id": 1, "action": { "action_type": action, "params": { "pid": pid } }, "status": "done" },
+            "outcomes": [{ "action_id": 1, "action": { "action_type": action, "params": { "pid": pid } }, "status": "done" }],
             "verification": { "verdict": verdict },
         }))
         .expect("a trace")
@@ -354,7 +356,7 @@ mod tests {
     #[test]
     fn doing_nothing_about_what_could_be_helped_fails() {
         let mut idle = trace(7, "lower_process_priority", "resolved");
-        idle.outcome = None;
+        idle.outcomes.clear();
         idle.verification = None;
         check(&hog(), &seen(idle), &["nothing was done"]);
     }

@@ -36,40 +36,37 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "cpu")?;
     let wait = explanation.node.others_wait_percent;
     let unseen = explanation.node.cpu_unseen_percent;
-    let hogs: f64 = hogs(explanation).map(|hog| hog.share).sum();
+    let hogs = hogging(explanation);
+    let works = why_it_works(culprit).flatten();
     Some(
         Evidence::from(0.5)
             .weigh(
                 wanted(culprit).map(|percent| percent >= HOGS_FROM_PERCENT),
-                0.6,
-                format!("it ran or wanted to for {:.0} % of its life", wanted(culprit).unwrap_or(0.0)),
-            )
-            .weigh(
-                culprit.number("age_s").map(|age| age >= OLD_FROM_S),
-                0.5,
-                format!("it has run for {:.0} s", culprit.number("age_s").unwrap_or(0.0)),
+                0.8,
+                format!("it ran or wanted to for {:.0} % of its life", wanted(culprit).unwrap_or(0.0).min(100.0)),
             )
             .weigh(
                 Some(hogs >= 0.6),
-                0.4,
-                format!("spinning processes have {:.0} % of the CPU time in use", hogs * 100.0),
-            )
-            .weigh(
-                why_it_works(culprit).map(|why| why.is_none()),
                 0.6,
-                match why_it_works(culprit) {
-                    Some(Some(why)) => why,
-                    _ => "it neither faults, reads, writes nor sleeps".to_owned(),
-                },
+                format!(
+                    "processes that neither fault, read, write nor sleep have {:.0} % of the CPU time in use",
+                    hogs * 100.0
+                ),
+            )
+            .weigh(works.as_ref().map(|_| false), 0.8, works.clone().unwrap_or_default())
+            .weigh(
+                culprit.number("age_s").map(|age| age >= OLD_FROM_S),
+                0.3,
+                format!("it has run for {:.0} s", culprit.number("age_s").unwrap_or(0.0)),
             )
             .weigh(
                 wait.map(|percent| percent >= NEED_FROM_PERCENT),
-                0.4,
+                0.2,
                 format!("who uses little CPU waits {:.0} % of the time that it wants one", wait.unwrap_or(0.0)),
             )
             .weigh(
                 unseen.map(|percent| percent < 15.0),
-                0.4,
+                0.2,
                 format!("{:.0} % of the CPU time goes to processes too short-lived to be seen", unseen.unwrap_or(0.0)),
             )
             .says(format!("{} hogs the CPU", culprit.entity)),
@@ -84,7 +81,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let who = if named.is_empty() { culprit.entity.to_string() } else { named.join(", ") };
     Remedies {
         ladder: [
-            lower_priority(culprit),
+            lower_priority(hogs(explanation)),
             limit_cpu(explanation, culprit),
             throttle(explanation, culprit),
             freeze(culprit).filter(|_| explanation.yardstick().counts_own_wait()),
@@ -107,7 +104,7 @@ fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
     if life < HOGS_FROM_PERCENT {
         return Some(format!("{} ran or wanted to for only {life:.0} % of its life", culprit.entity));
     }
-    let spinning: f64 = hogs(explanation).map(|hog| hog.share).sum();
+    let spinning = hogging(explanation);
     if let Some(execs) = node.execs_per_s.filter(|execs| *execs >= BUILDS_FROM_EXECS_PER_S && spinning < SPINS_FROM) {
         return Some(format!("{execs:.0} programs are started a second, as in a build"));
     }
@@ -115,6 +112,11 @@ fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
         return Some(format!("nobody else is in need: who uses little CPU waits {wait:.0} % of the time"));
     }
     why_it_works(culprit).unwrap_or_else(|| Some("it is not known whether it works or spins".to_owned()))
+}
+
+/// The part of the CPU time in use that goes to processes that spin, 0 to 1.
+fn hogging(explanation: &Explanation) -> f64 {
+    hogs(explanation).fold(0.0, |sum, hog| sum + hog.share)
 }
 
 /// Processes that spin, the culprit among them.

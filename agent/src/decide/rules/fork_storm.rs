@@ -2,7 +2,7 @@
 
 use super::{
     Rule,
-    evidence::{Evidence, Finding, signal},
+    evidence::{Evidence, Finding, most, signal},
     remedy::{Remedies, end, freeze, restartable},
 };
 use crate::{
@@ -18,9 +18,10 @@ const STORM_FROM_PER_S: f64 = 200.0;
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let forks = signal(explanation, SignalType::Scheduler, &["forks"])?;
-    let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "forks");
-    let rate = culprit.and_then(|culprit| culprit.number("forks_per_s"));
-    let share = culprit.map(|culprit| culprit.share);
+    let most = most(explanation, |suspect| suspect.number("forks_per_s"));
+    let (culprit, rate) = most.unzip();
+    let all = explanation.node.forks_per_s;
+    let share = rate.zip(all).map(|(rate, all)| (rate / all.max(1.0)).min(1.0));
     let execs =
         explanation.node.execs_per_s.zip(explanation.node.forks_per_s).map(|(execs, forks)| execs / forks.max(1.0));
     let who = culprit.map_or_else(|| forks.entity.to_string(), |culprit| culprit.entity.to_string());
@@ -46,13 +47,12 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 }
 
 fn remedies(explanation: &Explanation) -> Remedies {
-    let Some(culprit) = explanation.suspects.iter().find(|suspect| suspect.of == "forks") else {
+    let Some((culprit, rate)) = most(explanation, |suspect| suspect.number("forks_per_s")) else {
         return Remedies {
             advice: "Limit the processes of whoever forks (pids.max).".to_owned(),
             ..Remedies::default()
         };
     };
-    let rate = culprit.number("forks_per_s").unwrap_or(0.0);
     let last_resort = explanation.primary.severity == Severity::Critical;
     Remedies {
         ladder: [freeze(culprit), end(culprit).filter(|_| last_resort)].into_iter().flatten().collect(),

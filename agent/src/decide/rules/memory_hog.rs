@@ -8,15 +8,20 @@ use super::{
 };
 use crate::{
     decide::FailureMode,
-    explain::{Direction, Explanation, Suspect, figures::figure},
+    explain::{
+        Direction, Explanation, Suspect,
+        figures::{figure, minutes},
+    },
     observe::{Severity, SignalType},
-    simulate::project,
+    simulate::{Projection, project},
 };
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::MemoryHog, hypothesise, remedies };
 
-/// Memory that runs out later than this is no emergency, minutes.
-const NEAR_MIN: f64 = 10.0;
+/// Growth is an emergency when memory runs out sooner than this, minutes, and so much of it is in use already, 0 to 1: a
+/// compiler grows as fast, and stops by itself long before.
+const NEAR_MIN: f64 = 2.0;
+const USED_FROM: f64 = 0.4;
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     signal(explanation, SignalType::MemoryPressure, &[])?;
@@ -47,10 +52,20 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 
 fn remedies(explanation: &Explanation) -> Remedies {
     let Some(culprit) = explanation.culprit() else { return Remedies::default() };
-    let near = project(explanation).iter().filter_map(|projection| projection.minutes).fold(f64::INFINITY, f64::min);
-    let grows = growth_per_min(explanation, culprit) > 0.0;
-    let hold = (grows && near > NEAR_MIN && explanation.primary.severity < Severity::High)
-        .then(|| "it grows, but nothing runs out soon".to_owned());
+    let hold = match project(explanation).first() {
+        _ if growth_per_min(explanation, culprit) <= 0.0 => None,
+        Some(Projection { minutes: Some(left), current, threshold, .. }) => {
+            let used = current / threshold.max(1.0);
+            (*left > NEAR_MIN || used < USED_FROM).then(|| {
+                format!(
+                    "it grows, but {} are left and {:.0} % are in use: it may stop by itself",
+                    minutes(*left),
+                    used * 100.0
+                )
+            })
+        }
+        _ => Some("it grows, but nothing runs out soon".to_owned()),
+    };
     Remedies {
         ladder: ladder(explanation, culprit),
         advice: format!("{} takes the memory; {} or give it a limit.", culprit.entity, restartable(culprit)),

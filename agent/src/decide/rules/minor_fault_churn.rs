@@ -2,7 +2,7 @@
 
 use super::{
     Rule,
-    evidence::{Evidence, Finding, signal},
+    evidence::{Evidence, Finding, most, signal},
     remedy::{Remedies, limit_cpu, lower_priority, restartable, throttle},
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
@@ -15,8 +15,8 @@ const OLD_FROM_S: f64 = 5.0;
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     signal(explanation, SignalType::PageFault, &["minor", "faults_per_cpu"])?;
-    let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "minor faults")?;
-    let minor = culprit.number("minor_faults_per_s")?;
+    let (culprit, minor) = most(explanation, |suspect| suspect.number("minor_faults_per_s"))?;
+    let all: f64 = explanation.suspects.iter().filter_map(|suspect| suspect.number("minor_faults_per_s")).sum();
     let major = culprit.number("major_faults_per_s").unwrap_or(0.0);
     let growth = culprit.number("growth_bytes_per_s").unwrap_or(0.0);
     Some(
@@ -28,9 +28,9 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
             )
             .weigh(Some(major * 100.0 < minor), 0.4, format!("{major:.0} of its faults a second are major"))
             .weigh(
-                Some(culprit.share >= 0.5),
+                Some(minor >= 0.5 * all),
                 0.4,
-                format!("that is {:.0} % of all minor faults", culprit.share * 100.0),
+                format!("that is {:.0} % of the suspects' minor faults", 100.0 * minor / all),
             )
             .weigh(
                 Some(growth < minor * 4096.0 * 0.1),
@@ -42,8 +42,9 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 }
 
 fn remedies(explanation: &Explanation) -> Remedies {
-    let Some(culprit) = explanation.culprit() else { return Remedies::default() };
-    let minor = culprit.number("minor_faults_per_s").unwrap_or(0.0);
+    let Some((culprit, minor)) = most(explanation, |suspect| suspect.number("minor_faults_per_s")) else {
+        return Remedies::default();
+    };
     let young = culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S);
     let hold = if young {
         Some(format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity))
@@ -51,7 +52,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
         (minor < CHURN_FROM_PER_S).then(|| format!("{minor:.0} minor faults a second are what a compiler makes, too"))
     };
     Remedies {
-        ladder: [lower_priority(culprit), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
+        ladder: [lower_priority([culprit]), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
             .into_iter()
             .flatten()
             .collect(),

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    execute::ActionRequest,
-    explain::{Explanation, Suspect},
+    execute::{ActionRequest, Actions},
+    explain::{Explanation, Member, Suspect},
     observe::Entity,
 };
 
@@ -20,7 +20,7 @@ pub(crate) enum Rung {
 #[derive(Clone, Debug)]
 pub(crate) struct Remedy {
     pub(super) rung: Rung,
-    pub(super) action: ActionRequest,
+    pub(super) actions: Actions,
 }
 
 /// What a rule would do.
@@ -34,9 +34,9 @@ pub(crate) struct Remedies {
 }
 
 /// `action("throttle_cpu", [("pid", 8.into())])`
-pub(super) fn action<const N: usize>(action_type: &str, params: [(&str, Value); N]) -> ActionRequest {
+pub(super) fn action<const N: usize>(action_type: &str, params: [(&str, Value); N]) -> Actions {
     let params: Map<String, Value> = params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    ActionRequest { action_type: action_type.to_owned(), params }
+    ActionRequest { action_type: action_type.to_owned(), params }.into()
 }
 
 /// The pid to act on, when the suspect is one process that may be: never the first two, which hold the system.
@@ -49,21 +49,27 @@ pub(super) fn own_cgroup_of(suspect: &Suspect) -> Option<&str> {
     suspect.own_cgroup().filter(|path| path.is_plain() && path.as_str() != "/").map(crate::text::Text::as_str)
 }
 
-pub(super) fn lower_priority(suspect: &Suspect) -> Option<Remedy> {
-    const TO: u32 = 10;
-    let higher = suspect.number("nice").is_some_and(|nice| nice < f64::from(TO));
-    let pid = pid_of(suspect).filter(|_| higher)?;
-    let action = action("lower_process_priority", [("pid", pid.into()), ("priority", TO.into())]);
-    Some(Remedy { rung: Rung::Adjust, action })
+/// Lowers every process of the suspects: one that kept its priority would take what the others leave. None when they are
+/// too many to be named in one decision.
+pub(super) fn lower_priority<'a>(suspects: impl IntoIterator<Item = &'a Suspect>) -> Option<Remedy> {
+    const TO: i8 = 10;
+    let members: Option<Vec<&[Member]>> = suspects.into_iter().map(Suspect::all_members).collect();
+    let lower = |member: &Member| {
+        let params = [("pid", member.id.pid.into()), ("priority", TO.into())];
+        action("lower_process_priority", params).first().clone()
+    };
+    let higher = members?.concat().into_iter().filter(|member| member.nice < TO && member.id.pid > 2);
+    let actions: Vec<ActionRequest> = higher.map(|member| lower(&member)).collect();
+    Some(Remedy { rung: Rung::Adjust, actions: actions.try_into().ok()? })
 }
 
 /// A quota on the suspect's own cgroup, tight enough for the primary measure to be calm.
 pub(super) fn limit_cpu(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
-    let used = suspect.number("cgroup_cpu_percent")?;
+    let used = suspect.number("cgroup_cpu_percent").filter(|_| suspect.number("cgroup_takes_quota") == Some(1.0))?;
     let cgroup = suspect.cgroup_it_keeps_busy().filter(|path| path.is_plain())?.as_str();
     let percent = quota(explanation, suspect, used);
-    let action = action("limit_cgroup_cpu", [("cgroup", cgroup.into()), ("percent", percent.into())]);
-    Some(Remedy { rung: Rung::Limit, action })
+    let actions = action("limit_cgroup_cpu", [("cgroup", cgroup.into()), ("percent", percent.into())]);
+    Some(Remedy { rung: Rung::Limit, actions })
 }
 
 /// The same for one process, by stopping and continuing it in turn.
@@ -71,23 +77,23 @@ pub(super) fn throttle(explanation: &Explanation, suspect: &Suspect) -> Option<R
     let pid = pid_of(suspect)?;
     let used = suspect.number("cpu_percent")?;
     let limit = quota(explanation, suspect, used).min(99);
-    let action = action("throttle_cpu", [("pid", pid.into()), ("limit", limit.into())]);
-    Some(Remedy { rung: Rung::Limit, action })
+    let actions = action("throttle_cpu", [("pid", pid.into()), ("limit", limit.into())]);
+    Some(Remedy { rung: Rung::Limit, actions })
 }
 
 /// Freezes the suspect's own cgroup where there is a freezer, else pauses the process.
 pub(super) fn freeze(suspect: &Suspect) -> Option<Remedy> {
     let freezer = suspect.number("cgroup_frozen") == Some(0.0);
-    let action = match own_cgroup_of(suspect).filter(|_| freezer) {
+    let actions = match own_cgroup_of(suspect).filter(|_| freezer) {
         Some(cgroup) => action("freeze_cgroup", [("cgroup", cgroup.into())]),
         None => action("pause_process", [("pid", pid_of(suspect)?.into())]),
     };
-    Some(Remedy { rung: Rung::Freeze, action })
+    Some(Remedy { rung: Rung::Freeze, actions })
 }
 
 pub(super) fn end(suspect: &Suspect) -> Option<Remedy> {
-    let action = action("terminate_process", [("pid", pid_of(suspect)?.into())]);
-    Some(Remedy { rung: Rung::End, action })
+    let actions = action("terminate_process", [("pid", pid_of(suspect)?.into())]);
+    Some(Remedy { rung: Rung::End, actions })
 }
 
 /// A limit on the memory of the suspect's own cgroup that only its cache stands above.
@@ -96,8 +102,8 @@ pub(super) fn limit_memory(suspect: &Suspect) -> Option<Remedy> {
     let (usage, anonymous) = (suspect.number("cgroup_usage_bytes")?, suspect.number("cgroup_anonymous_bytes")?);
     let bytes = (anonymous * 1.2).max(16.0 * 1_048_576.0);
     let worth_it = bytes < usage * 0.8;
-    let action = action("limit_cgroup_memory", [("cgroup", cgroup.into()), ("bytes", (bytes as u64).into())]);
-    worth_it.then_some(Remedy { rung: Rung::Limit, action })
+    let actions = action("limit_cgroup_memory", [("cgroup", cgroup.into()), ("bytes", (bytes as u64).into())]);
+    worth_it.then_some(Remedy { rung: Rung::Limit, actions })
 }
 
 /// "x.service" when a unit owns it, else the entity.
@@ -109,6 +115,9 @@ pub(super) fn restartable(suspect: &Suspect) -> String {
     }
 }
 
+/// Less of a CPU than this, percent, is hardly left alive, and at guardian it is not allowed.
+const LEAST_PERCENT: f64 = 10.0;
+
 /// Percent of a CPU that leaves the yardstick at 0.7 of medium, at least a twentieth of what is used now.
 fn quota(explanation: &Explanation, suspect: &Suspect, used: f64) -> u32 {
     let yardstick = explanation.yardstick();
@@ -116,5 +125,5 @@ fn quota(explanation: &Explanation, suspect: &Suspect, used: f64) -> u32 {
     let part = if yardstick.entity == suspect.entity { 1.0 } else { suspect.share.max(0.01) };
     let goal = (0.7 * yardstick.medium_at / value).min(1.0);
     let left = (1.0 - (1.0 - goal) / part).clamp(0.05, 0.8);
-    (used * left).clamp(1.0, 102_400.0).round() as u32
+    (used * left).clamp(LEAST_PERCENT, 102_400.0).round() as u32
 }

@@ -5,10 +5,14 @@
 
 use super::{
     Rule,
-    evidence::{Evidence, Finding, signal},
-    remedy::{Remedies, freeze, limit_cpu, lower_priority, restartable, throttle},
+    evidence::{Evidence, Finding, most, signal},
+    remedy::{Remedies, limit_cpu, lower_priority, restartable, throttle},
 };
-use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
+use crate::{
+    decide::FailureMode,
+    explain::{Explanation, Suspect},
+    observe::SignalType,
+};
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::SwitchStorm, hypothesise, remedies };
 
@@ -18,10 +22,13 @@ const OLD_FROM_S: f64 = 5.0;
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     signal(explanation, SignalType::Scheduler, &["switches"])?;
-    let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "context switches")?;
+    let (culprit, _) = most(explanation, switches)?;
     let (voluntary, involuntary) =
         (culprit.number("voluntary_switches_per_s")?, culprit.number("involuntary_switches_per_s").unwrap_or(0.0));
-    let storming: f64 = explanation.suspects.iter().take(4).map(|suspect| suspect.share).sum();
+    let all: f64 = explanation.suspects.iter().filter_map(switches).sum();
+    let storming: f64 =
+        explanation.suspects.iter().filter_map(switches).filter(|rate| *rate >= 0.2 * STORM_FROM_PER_S).sum();
+    let storming = storming / all.max(1.0);
     Some(
         Evidence::from(0.5)
             .weigh(
@@ -44,18 +51,13 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 }
 
 fn remedies(explanation: &Explanation) -> Remedies {
-    let Some(culprit) = explanation.culprit() else { return Remedies::default() };
+    let Some((culprit, _)) = most(explanation, switches) else { return Remedies::default() };
     let young = culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S);
     Remedies {
-        ladder: [
-            lower_priority(culprit),
-            limit_cpu(explanation, culprit),
-            throttle(explanation, culprit),
-            freeze(culprit),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
+        ladder: [lower_priority([culprit]), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
+            .into_iter()
+            .flatten()
+            .collect(),
         advice: format!(
             "{} wakes and sleeps without end: batch what it exchanges, or {}.",
             culprit.entity,
@@ -63,4 +65,8 @@ fn remedies(explanation: &Explanation) -> Remedies {
         ),
         hold: young.then(|| format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity)),
     }
+}
+
+fn switches(suspect: &Suspect) -> Option<f64> {
+    Some(suspect.number("voluntary_switches_per_s")? + suspect.number("involuntary_switches_per_s").unwrap_or(0.0))
 }

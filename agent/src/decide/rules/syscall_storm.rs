@@ -35,7 +35,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let Some(culprit) = explanation.culprit() else { return Remedies::default() };
     let young = culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S);
     Remedies {
-        ladder: [lower_priority(culprit), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
+        ladder: [lower_priority([culprit]), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
             .into_iter()
             .flatten()
             .collect(),

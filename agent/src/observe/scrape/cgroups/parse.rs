@@ -33,6 +33,7 @@ pub fn v2_cpu_stat(document: Document<'_>) -> Result<CgroupCpu, ScrapeError> {
         document.keyed(["usage_usec", "nr_periods", "nr_throttled", "throttled_usec"])?;
     Ok(CgroupCpu {
         usage_ns: usage_us.map(|us| us.saturating_mul(1000)),
+        takes_quota: false,
         quota_percent: None,
         periods: periods.unwrap_or(0),
         throttled_periods: throttled_periods.unwrap_or(0),

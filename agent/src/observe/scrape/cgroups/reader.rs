@@ -112,7 +112,8 @@ impl Reader {
         if tree.root(CPU).is_some() {
             files.v1_cpu(&mut self.sample.cpu)?;
         } else if let Some(cpu) = &mut self.sample.cpu {
-            cpu.quota_percent = files.get(UNIFIED, "cpu.max", parse::v2_quota_percent)?.flatten();
+            let quota_percent = files.get(UNIFIED, "cpu.max", parse::v2_quota_percent)?;
+            (cpu.takes_quota, cpu.quota_percent) = (quota_percent.is_some(), quota_percent.flatten());
         }
         self.sample.pids = files.pids()?;
         self.sample.memory_pressure = files.psi("memory.pressure")?;
@@ -216,7 +217,7 @@ impl Files<'_> {
             return Ok(());
         };
         let cpu = cpu.get_or_insert_default();
-        cpu.quota_percent = parse::v1_quota_percent(quota, period);
+        (cpu.takes_quota, cpu.quota_percent) = (true, parse::v1_quota_percent(quota, period));
         (cpu.periods, cpu.throttled_periods, cpu.throttled_ns) = (periods, throttled_periods, throttled_ns);
         Ok(())
     }
