@@ -21,7 +21,7 @@ const HOGS_FROM_PERCENT: f64 = 80.0;
 const OLD_FROM_S: f64 = 10.0;
 /// Who works shows it: compilers fault 6,000 to 10,000 times a second, pipes and files make one sleep.
 const WORKS_FROM_FAULTS_PER_S: f64 = 500.0;
-const WORKS_FROM_SLEEPS_PER_S: f64 = 100.0;
+const WORKS_FROM_SLEEPS_PER_S: f64 = 20.0;
 const WORKS_FROM_BYTES_PER_S: f64 = 262_144.0;
 /// A build makes processes all the time, and they, not spinners, have the CPU.
 const SPINS_FROM: f64 = 0.6;
