@@ -73,7 +73,7 @@ fn spinners_are_reniced_together() {
     let case = hogs(["spin"; 3]);
     check(
         &case,
-        "lower_process_priority(41, 10) and lower_process_priority(42, 10) and lower_process_priority(43, 10) for cpu_hog",
+        "lower_process_priority(41, 19) and lower_process_priority(42, 19) and lower_process_priority(43, 19) for cpu_hog",
     );
     let Decision::Act { prediction, .. } = decide(&case).decision else { panic!() };
     assert_eq!((prediction.measure.as_str(), &prediction.entity), ("others_wait_percent", &Entity::Node));
@@ -107,7 +107,7 @@ fn quiet_siblings_of_other_names_do_not_shield_the_spinners() {
     let scene = Scene::of(&actors, &[group("/x")]);
     check(
         &case(&scene, &[cpu_waits(&scene)]),
-        "lower_process_priority(41, 10) and lower_process_priority(42, 10) and lower_process_priority(43, 10) for cpu_hog",
+        "lower_process_priority(41, 19) and lower_process_priority(42, 19) and lower_process_priority(43, 19) for cpu_hog",
     );
 }
 
@@ -120,8 +120,8 @@ fn spinners_in_different_cgroups_are_reniced_together() {
 }
 
 #[test]
-fn spinners_of_low_priority_that_still_disturb_get_a_quota() {
-    let nice = |pid| Actor { nice: 10, ..spinner(pid, "spin", "/x") };
+fn spinners_of_the_lowest_priority_that_still_disturb_get_a_quota() {
+    let nice = |pid| Actor { nice: 19, ..spinner(pid, "spin", "/x") };
     let scene = Scene::of(&[nice(41), nice(42), nice(43), victim()], &[group("/x")]);
     check(&case(&scene, &[cpu_waits(&scene)]), "limit_cgroup_cpu(\"/x\", ");
 }
@@ -137,7 +137,7 @@ fn more_spinners_than_can_be_named_are_limited_by_their_cgroup() {
 fn one_spinner_is_reniced_before_anything_else() {
     let hog = Actor { cpu: 195.0, delay: 5.0, ..spinner(41, "spin", "/") };
     let scene = Scene::of(&[hog, victim()], &[]);
-    check(&case(&scene, &[cpu_waits(&scene)]), "lower_process_priority(41, 10) for cpu_hog");
+    check(&case(&scene, &[cpu_waits(&scene)]), "lower_process_priority(41, 19) for cpu_hog");
 }
 
 #[test]
@@ -238,16 +238,16 @@ fn a_switch_storm_that_makes_others_wait_is_still_called_one() {
     };
     check(
         &case(&scene, &[wait, switches]),
-        "lower_process_priority(50, 10) and lower_process_priority(51, 10) for switch_storm",
+        "lower_process_priority(50, 19) and lower_process_priority(51, 19) for switch_storm",
     );
 }
 
 #[test]
 fn a_quota_is_not_proposed_where_none_can_be_set() {
-    let nice = |pid| Actor { nice: 10, ..spinner(pid, "a", "/x") };
+    let nice = |pid| Actor { nice: 19, ..spinner(pid, "a", "/x") };
     let actors = [nice(41), nice(42), nice(43), victim()];
     let scene = Scene::of(&actors, &[Group { cpu: false, ..group("/x") }]);
-    check(&case(&scene, &[cpu_waits(&scene)]), "advice for cpu_hog: cgroup /x run without rest");
+    check(&case(&scene, &[cpu_waits(&scene)]), "advice for cpu_hog: Lower the priority of cgroup /x");
 }
 
 #[test]

@@ -68,9 +68,9 @@ fn a_quota_is_measured_by_the_wait_of_the_others_and_not_by_pressure() {
     let pressure = scene.signal(1, SignalType::LoadMismatch, "cpu_some_percent", Entity::Node, 80.0);
     let (_, explanation) = scene.explain(&[pressure]);
     assert_eq!(explanation.yardstick().measure, "others_wait_percent");
-    let quota = action("limit_cgroup_cpu", json!({ "cgroup": "/x", "percent": 18 }));
+    let quota = action("limit_cgroup_cpu", json!({ "cgroup": "/x", "percent": 10 }));
     let forecast = simulate(&explanation, &[quota.into()]);
-    expect!["others_wait_percent 60.0 % × (1 − 0.90 × (1 − 0.10)) = 11.4 %, medium at 15.0 %; left 0.10 = 18 % of a CPU / 180 % used now"]
+    expect!["others_wait_percent 60.0 % × (1 − 0.90 × (1 − 0.06)) = 9.0 %, medium at 20.0 %; left 0.06 = 10 % of a CPU / 180 % used now"]
         .assert_eq(&forecast.effects[0].formula);
     assert!(forecast.effects[0].suffices);
 }

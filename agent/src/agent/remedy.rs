@@ -81,7 +81,8 @@ impl Rooms {
         let (approved_by, reply) = approved.map_or((None, None), |approved| (Some(approved.by), Some(approved.reply)));
         let permits = match self.judge_all(&proposal.author, &actions, explanation, approved_by.as_ref()) {
             Ok(permits) => permits,
-            Err((action, denied)) => {
+            Err(refused) => {
+                let (action, denied) = *refused;
                 answer(reply, Err(denied.to_string()));
                 return self.refused(trace, proposal, actions, &action, &denied);
             }
@@ -112,7 +113,7 @@ impl Rooms {
         actions: &Actions,
         explanation: &Explanation,
         approved_by: Option<&Operator>,
-    ) -> Result<Vec<Permit>, (ActionRequest, Denied)> {
+    ) -> Result<Vec<Permit>, Box<(ActionRequest, Denied)>> {
         let members = || explanation.suspects.iter().flat_map(|suspect| &suspect.members);
         let recent = self.recent_actions();
         let judge = |(place, action): (u32, &ActionRequest)| {
@@ -120,7 +121,7 @@ impl Rooms {
             let approval = approved_by.map(|by| Approval::of(action, by, now_ms()));
             // Those before it count as carried out.
             let judging = self.judging(author, approval, expected, recent.saturating_add(place));
-            self.policy.judge(action, judging).map_err(|denied| (action.clone(), denied))
+            self.policy.judge(action, judging).map_err(|denied| Box::new((action.clone(), denied)))
         };
         (0..).zip(actions.iter()).map(judge).collect()
     }

@@ -239,7 +239,7 @@ fn corrected(case: &Case, actions: &Actions, belief: Option<&Belief>) -> Effect 
     if let Some(belief) = belief.filter(|belief| belief.attempts > 0) {
         let factor = belief.effect_factor.clamp(0.1, 1.0);
         effect.after = effect.before + (effect.after - effect.before) * factor;
-        effect.suffices = explanation.yardstick().is_calm(effect.after);
+        effect.suffices = explanation.yardstick().suffices(effect.after);
         effect.formula = format!("{}, × {factor:.2} by experience", effect.formula);
     }
     effect

@@ -48,7 +48,7 @@ impl fmt::Display for ActionRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<ActionRequest>", into = "Vec<ActionRequest>")]
 pub struct Actions {
-    first: ActionRequest,
+    first: Box<ActionRequest>,
     others: Vec<ActionRequest>,
 }
 
@@ -72,12 +72,12 @@ impl Actions {
     }
 
     #[must_use]
-    pub const fn first(&self) -> &ActionRequest {
+    pub fn first(&self) -> &ActionRequest {
         &self.first
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &ActionRequest> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(self.first()).chain(&self.others)
     }
 
     /// The same type for the same targets; other numbers do not make it another course.
@@ -96,7 +96,7 @@ fn target_of(action: &ActionRequest) -> (Option<u32>, Option<&str>) {
 
 impl From<ActionRequest> for Actions {
     fn from(first: ActionRequest) -> Self {
-        Self { first, others: Vec::new() }
+        Self { first: Box::new(first), others: Vec::new() }
     }
 }
 
@@ -118,13 +118,13 @@ impl TryFrom<Vec<ActionRequest>> for Actions {
             action.action_type != first.action_type
                 || all().take(place).any(|before| target_of(before) == target_of(action))
         });
-        if mixed { Err(ActionsError::Mixed) } else { Ok(Self { first, others }) }
+        if mixed { Err(ActionsError::Mixed) } else { Ok(Self { first: Box::new(first), others }) }
     }
 }
 
 impl From<Actions> for Vec<ActionRequest> {
     fn from(Actions { first, others }: Actions) -> Self {
-        std::iter::once(first).chain(others).collect()
+        std::iter::once(*first).chain(others).collect()
     }
 }
 

@@ -10,6 +10,8 @@ use crate::observe::{Entity, History, Signal, SignalType, classify::Thresholds};
 const OTHERS_WAIT: &str = "others_wait_percent";
 /// One tick of it says little.
 const LAST_VALUES: usize = 5;
+/// What suffices is at most this part of medium.
+const MARGIN: f64 = 0.7;
 
 /// One measure of one entity, with its value now and where it would be medium.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +70,13 @@ impl Yardstick {
     #[must_use]
     pub fn is_calm(&self, value: f64) -> bool {
         if self.falling { value > self.medium_at } else { value < self.medium_at }
+    }
+
+    /// Whether an action that is expected to leave this value is enough: a third below medium, for what comes is never
+    /// quite what was reckoned.
+    #[must_use]
+    pub fn suffices(&self, value: f64) -> bool {
+        if self.falling { value * MARGIN > self.medium_at } else { value < self.medium_at * MARGIN }
     }
 
     /// Whether the measure counts the wait of those who cause it as well as of those who suffer.

@@ -16,6 +16,9 @@ use crate::{
     observe::Entity,
 };
 
+/// Part of the time that a waking task waits for a running slice to end where every CPU is busy. Measured with three
+/// spinners on two CPUs: of 51 to 54 % at nice 0, 18 % are left at nice 10 and 13 % at nice 19.
+const SLICE: f64 = 0.1;
 /// A busy thread of this share of a CPU competes with others.
 const COMPETES_PERCENT: f64 = 50.0;
 
@@ -60,7 +63,7 @@ fn effect(explanation: &Explanation, actions: &Actions) -> Effect {
         actions: actions.clone(),
         before,
         after,
-        suffices: yardstick.is_calm(after),
+        suffices: yardstick.suffices(after),
         formula: format!(
             "{measure} {} {sign} (1 − {part:.2} × (1 − {left:.2})) = {}, medium at {}; {because}",
             figure(measure, before),
@@ -150,8 +153,8 @@ fn quota(used: f64, limit_percent: f64) -> Left {
     }
 }
 
-/// How long a victim of nice 0 waits: W / (1 + W) where W is the weight of those who compete over that of the victim,
-/// a CPU. Where the CPU is not contested, a nice value changes nothing.
+/// How long a victim of nice 0 waits: s + (1 − s) × W / (1 + W), where W is the weight of those who compete over that of
+/// the victim, a CPU, and s what it waits for the slice of whoever runs, be that one ever so light. Where the CPU is not contested, a nice value changes nothing.
 fn renice(explanation: &Explanation, suspect: &Suspect, targets: &[&Suspect], to: f64) -> Left {
     let cpus = f64::from(explanation.node.online_cpus.max(1));
     let nice = |suspect: &Suspect| suspect.number("nice").unwrap_or(0.0);
@@ -170,7 +173,7 @@ fn renice(explanation: &Explanation, suspect: &Suspect, targets: &[&Suspect], to
     if suspect.of == Contested::Cpu.name() {
         let wait = |own: f64| {
             let w = (own + others) / cpus / weight(0.0);
-            w / (1.0 + w)
+            SLICE + (1.0 - SLICE) * w / (1.0 + w)
         };
         let of_targets = |weight: &dyn Fn(&Suspect) -> f64| targets.iter().map(|one| threads(one) * weight(one)).sum();
         let (now, then) = (wait(of_targets(&|one| weight(nice(one)))), wait(of_targets(&|_| weight(to))));

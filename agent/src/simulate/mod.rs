@@ -56,7 +56,7 @@ pub struct Effect {
     /// The primary measure now and as expected after it.
     pub before: f64,
     pub after: f64,
-    /// Whether `after` is below the threshold that matters.
+    /// Whether `after` is well below medium (above, where less is worse).
     pub suffices: bool,
     /// How `after` was reckoned, with its inputs.
     pub formula: String,

@@ -6,7 +6,7 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
-    remedy::{Remedies, freeze, limit_cpu, lower_priority, restartable, throttle},
+    remedy::{Remedies, freeze, give_way, restartable},
 };
 use crate::{
     decide::FailureMode,
@@ -79,17 +79,14 @@ fn remedies(explanation: &Explanation) -> Remedies {
     };
     let named: Vec<String> = hogs(explanation).map(|hog| hog.entity.to_string()).collect();
     let who = if named.is_empty() { culprit.entity.to_string() } else { named.join(", ") };
+    let mut ladder = give_way(explanation, culprit, &hogs(explanation).collect::<Vec<_>>());
+    ladder.extend(freeze(culprit).filter(|_| explanation.yardstick().counts_own_wait()));
     Remedies {
-        ladder: [
-            lower_priority(hogs(explanation)),
-            limit_cpu(explanation, culprit),
-            throttle(explanation, culprit),
-            freeze(culprit).filter(|_| explanation.yardstick().counts_own_wait()),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-        advice: format!("{who} run without rest while others wait: lower their priority, or {}.", restartable(culprit)),
+        ladder,
+        advice: format!(
+            "Lower the priority of {who}, running without rest while others wait, or {}.",
+            restartable(culprit)
+        ),
         hold: why_not(explanation, culprit),
     }
 }

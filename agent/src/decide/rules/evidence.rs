@@ -64,10 +64,7 @@ pub(super) fn signal<'a>(explanation: &'a Explanation, kind: SignalType, words: 
 }
 
 /// The suspect with most of what `amount` reads off its numbers.
-pub(super) fn most<'a>(
-    explanation: &'a Explanation,
-    amount: impl Fn(&Suspect) -> Option<f64>,
-) -> Option<(&'a Suspect, f64)> {
+pub(super) fn most(explanation: &Explanation, amount: impl Fn(&Suspect) -> Option<f64>) -> Option<(&Suspect, f64)> {
     let known = explanation.suspects.iter().filter_map(|suspect| Some((suspect, amount(suspect)?)));
     known.max_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|(_, amount)| *amount > 0.0)
 }

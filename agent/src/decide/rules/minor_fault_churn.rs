@@ -3,7 +3,7 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, most, signal},
-    remedy::{Remedies, limit_cpu, lower_priority, restartable, throttle},
+    remedy::{Remedies, give_way, restartable},
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
 
@@ -52,10 +52,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
         (minor < CHURN_FROM_PER_S).then(|| format!("{minor:.0} minor faults a second are what a compiler makes, too"))
     };
     Remedies {
-        ladder: [lower_priority([culprit]), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
-            .into_iter()
-            .flatten()
-            .collect(),
+        ladder: give_way(explanation, culprit, &[culprit]),
         advice: format!(
             "{} should keep its memory instead of mapping it anew, or {}.",
             culprit.entity,

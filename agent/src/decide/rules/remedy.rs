@@ -49,22 +49,29 @@ pub(super) fn own_cgroup_of(suspect: &Suspect) -> Option<&str> {
     suspect.own_cgroup().filter(|path| path.is_plain() && path.as_str() != "/").map(crate::text::Text::as_str)
 }
 
+/// What leaves more of the CPU to others: `all` who share the blame yield it, to a tenth or a seventieth of the usual
+/// weight, or the culprit gets less of it.
+pub(super) fn give_way(explanation: &Explanation, culprit: &Suspect, all: &[&Suspect]) -> Vec<Remedy> {
+    let nicer = [10, 19].map(|to| lower_priority(all, to));
+    let less = [limit_cpu(explanation, culprit), throttle(explanation, culprit)];
+    nicer.into_iter().chain(less).flatten().collect()
+}
+
 /// Lowers every process of the suspects: one that kept its priority would take what the others leave. None when they are
 /// too many to be named in one decision.
-pub(super) fn lower_priority<'a>(suspects: impl IntoIterator<Item = &'a Suspect>) -> Option<Remedy> {
-    const TO: i8 = 10;
-    let members: Option<Vec<&[Member]>> = suspects.into_iter().map(Suspect::all_members).collect();
+fn lower_priority(suspects: &[&Suspect], to: i8) -> Option<Remedy> {
+    let members: Option<Vec<&[Member]>> = suspects.iter().map(|suspect| suspect.all_members()).collect();
     let lower = |member: &Member| {
-        let params = [("pid", member.id.pid.into()), ("priority", TO.into())];
+        let params = [("pid", member.id.pid.into()), ("priority", to.into())];
         action("lower_process_priority", params).first().clone()
     };
-    let higher = members?.concat().into_iter().filter(|member| member.nice < TO && member.id.pid > 2);
+    let higher = members?.concat().into_iter().filter(|member| member.nice < to && member.id.pid > 2);
     let actions: Vec<ActionRequest> = higher.map(|member| lower(&member)).collect();
     Some(Remedy { rung: Rung::Adjust, actions: actions.try_into().ok()? })
 }
 
 /// A quota on the suspect's own cgroup, tight enough for the primary measure to be calm.
-pub(super) fn limit_cpu(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
+fn limit_cpu(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
     let used = suspect.number("cgroup_cpu_percent").filter(|_| suspect.number("cgroup_takes_quota") == Some(1.0))?;
     let cgroup = suspect.cgroup_it_keeps_busy().filter(|path| path.is_plain())?.as_str();
     let percent = quota(explanation, suspect, used);
@@ -73,7 +80,7 @@ pub(super) fn limit_cpu(explanation: &Explanation, suspect: &Suspect) -> Option<
 }
 
 /// The same for one process, by stopping and continuing it in turn.
-pub(super) fn throttle(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
+fn throttle(explanation: &Explanation, suspect: &Suspect) -> Option<Remedy> {
     let pid = pid_of(suspect)?;
     let used = suspect.number("cpu_percent")?;
     let limit = quota(explanation, suspect, used).min(99);
@@ -118,12 +125,12 @@ pub(super) fn restartable(suspect: &Suspect) -> String {
 /// Less of a CPU than this, percent, is hardly left alive, and at guardian it is not allowed.
 const LEAST_PERCENT: f64 = 10.0;
 
-/// Percent of a CPU that leaves the yardstick at 0.7 of medium, at least a twentieth of what is used now.
+/// Percent of a CPU that leaves the yardstick at 0.6 of medium, at least a twentieth of what is used now.
 fn quota(explanation: &Explanation, suspect: &Suspect, used: f64) -> u32 {
     let yardstick = explanation.yardstick();
     let value = yardstick.value.max(f64::MIN_POSITIVE);
     let part = if yardstick.entity == suspect.entity { 1.0 } else { suspect.share.max(0.01) };
-    let goal = (0.7 * yardstick.medium_at / value).min(1.0);
+    let goal = (0.6 * yardstick.medium_at / value).min(1.0);
     let left = (1.0 - (1.0 - goal) / part).clamp(0.05, 0.8);
     (used * left).clamp(LEAST_PERCENT, 102_400.0).round() as u32
 }

@@ -6,7 +6,7 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, most, signal},
-    remedy::{Remedies, limit_cpu, lower_priority, restartable, throttle},
+    remedy::{Remedies, give_way, restartable},
 };
 use crate::{
     decide::FailureMode,
@@ -54,10 +54,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let Some((culprit, _)) = most(explanation, switches) else { return Remedies::default() };
     let young = culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S);
     Remedies {
-        ladder: [lower_priority([culprit]), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
-            .into_iter()
-            .flatten()
-            .collect(),
+        ladder: give_way(explanation, culprit, &[culprit]),
         advice: format!(
             "{} wakes and sleeps without end: batch what it exchanges, or {}.",
             culprit.entity,

@@ -3,7 +3,7 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
-    remedy::{Remedies, limit_cpu, lower_priority, restartable, throttle},
+    remedy::{Remedies, give_way, restartable},
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
 
@@ -35,10 +35,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let Some(culprit) = explanation.culprit() else { return Remedies::default() };
     let young = culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S);
     Remedies {
-        ladder: [lower_priority([culprit]), limit_cpu(explanation, culprit), throttle(explanation, culprit)]
-            .into_iter()
-            .flatten()
-            .collect(),
+        ladder: give_way(explanation, culprit, &[culprit]),
         advice: format!(
             "{} calls the kernel without end: look at what it polls, or {}.",
             culprit.entity,
