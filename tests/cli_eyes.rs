@@ -76,19 +76,19 @@ fn status_shows_what_does_not_work_and_what_it_costs() {
     check(
         &status::text(&status, true, &eyes()),
         expect![[r#"
-        The node is well: nothing is abnormal; but of the agent, 1 part is off.
+            The node is well: nothing is abnormal; but of the agent, 1 part is off.
 
-        agent     version 0.1.0, pid 4242, started 07:57:00 (2 h 3 min ago)
-        level     advisor: it looks and proposes, and changes nothing
-        costs     0.13 % of a CPU, 31 MiB of memory, 5 MiB of database
-        events    12,345 seen, 12 lost, in 7,380 ticks: conclusions are the less sure for it
-        parts     on: probe 1/2, source 1/1
-        note      the database was damaged; it was set aside as kernelsight.db.damaged-1
+            agent     version 0.1.0, pid 4242, started 07:57:00 (2 h 3 min ago)
+            level     advisor: it looks and proposes, and changes nothing
+            costs     0.13 % of a CPU, 31 MiB of memory, 5 MiB of database
+            events    12,345 seen, 12 lost, in 7,380 ticks: conclusions are the less sure for it
+            parts     on: probe 1/2, source 1/1
+            note      the database was damaged; it was set aside as kernelsight.db.damaged-1
 
-        KIND    NAME          STATE  RUNS   A RUN  LOST  WHY
-        probe   sched_switch  on     1,000  7 ns
-        probe   rss_stat      off    1,000  7 ns         the kernel has no tracepoint rss_stat
-        source  meminfo       on     1,000  7 ns"#]],
+            KIND    NAME          STATE  RUNS  A RUN  LOST  WHY
+            probe   sched_switch  on     50/s  7 ns
+            probe   rss_stat      off    50/s  7 ns         the kernel has no tracepoint rss_stat
+            source  meminfo       on     50/s  7 ns"#]],
     );
 }
 

@@ -163,6 +163,7 @@ pub(crate) fn status() -> Status {
         state,
         runs: Some(1000),
         run_time_ns: Some(7000),
+        counted_s: Some(20.0),
         lost: 0,
     };
     Status {

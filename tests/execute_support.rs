@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
@@ -23,6 +23,9 @@ use crate::store_rows::{NOW_MS, store};
 
 /// The threads of a target of its own, counted with its first one.
 const TARGET: &str = "KERNELSIGHT_TEST_TARGET";
+
+/// What a leaking target holds at last.
+const FULL_BYTES: u64 = 450 << 20;
 
 /// Whether this is a machine on which something can be done; a failure where CI=true.
 pub(crate) fn is_root() -> bool {
@@ -96,6 +99,32 @@ impl Target {
     /// One thread spins, for a minute at most.
     pub(crate) fn spinning() -> Self {
         Self::start("spin")
+    }
+
+    /// Once told to go, it leaks 30 MiB a second up to [`FULL_BYTES`].
+    pub(crate) fn leaking() -> Self {
+        Self::start("leak")
+    }
+
+    pub(crate) fn go(&mut self) {
+        self.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    /// Whether its resident memory grows just now.
+    pub(crate) fn grows(&self) -> bool {
+        let before = self.rss_bytes();
+        std::thread::sleep(Duration::from_millis(300));
+        self.rss_bytes() > before + (1 << 20)
+    }
+
+    /// Whether it leaked all that it may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rss_bytes() >= FULL_BYTES
+    }
+
+    fn rss_bytes(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
     fn start(kind: &str) -> Self {
@@ -189,6 +218,15 @@ impl Drop for Target {
     }
 }
 
+fn leak() {
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..FULL_BYTES / (3 << 20) + 1 {
+        kept.push(std::hint::black_box(vec![1; 3 << 20]));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_secs(60));
+}
+
 /// Not a test: what a target does.
 #[test]
 #[ignore = "started by the tests as another process"]
@@ -206,6 +244,10 @@ fn target() {
         });
     }
     println!("\ntarget is up");
+    if kind == "leak" {
+        let _ = std::io::stdin().read_line(&mut String::new());
+        leak();
+    }
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 

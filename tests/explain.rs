@@ -198,7 +198,7 @@ fn an_incident_closes_with_the_last_of_its_signals() {
     let mut correlator = Correlator::new(OWN_PID);
     correlator.apply(&[node.clone(), hog.clone()], &scene.view());
     let changes = correlator.apply(&[closed(&hog)], &scene.view());
-    assert!(matches!(&changes[..], [IncidentChange::Changed(_)]), "{changes:?}");
+    assert!(matches!(&changes[..], [IncidentChange::Refreshed(_)]), "{changes:?}");
     let changes = correlator.apply(&[closed(&node)], &scene.view());
     let [IncidentChange::Closed(incident)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((incident.status, incident.closed_ms), (IncidentStatus::Subsided, Some(scene.now_ms)));

@@ -9,6 +9,7 @@ mod classify_thresholds;
 mod cli;
 mod cli_eyes;
 mod cli_values;
+mod daemon;
 mod decide;
 mod docket;
 mod door;

@@ -15,6 +15,7 @@ use kernelsight::{
 use serde_json::json;
 
 use crate::{
+    daemon::Daemon,
     execute_support::{Bench, Cgroup, Target, executor, is_root, policy, request},
     store_rows::NOW_MS,
 };
@@ -242,7 +243,7 @@ fn act_and_be_killed(told: &str, at: At) {
     panic!("not killed: {survived:?}");
 }
 
-/// Starts an agent that is killed, sees its target paused or not, starts the next agent, and shows how it settled.
+/// Starts an agent that is killed, sees its target paused or not, starts the daemon, and shows how it settled.
 fn killed(name: &str, paused: bool, check: impl FnOnce(&[String], JournalState)) {
     if !is_root() {
         return;
@@ -265,9 +266,13 @@ fn killed(name: &str, paused: bool, check: impl FnOnce(&[String], JournalState))
     let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
     assert_eq!(opening.set_aside, None);
     let id = store.unsettled().unwrap()[0].id;
-    let said = executor(&policy()).settle(&store, NOW_MS + 1).unwrap();
-    assert_eq!(said.len(), 1);
+    drop(store);
+    let next = Daemon::start(dir.path(), "advisor");
+    let said = next.notes();
     target.comes_to_run();
+    next.stop();
+    assert_eq!(said.len(), 1, "{said:?}");
+    let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
     check(&said, store.get(id).unwrap().unwrap().state);
     assert!(store.unsettled().unwrap().is_empty());
 }

@@ -96,6 +96,8 @@ struct Agent {
     passes: JoinSet<Pass>,
     /// The incident of each pass, in case it does not come back.
     at_work: HashMap<task::Id, IncidentUid>,
+    /// The status that was last told of each open incident.
+    told: HashMap<IncidentUid, IncidentStatus>,
     tick_every: Duration,
     /// Whether a pass died, so that the journal has to be settled once no other is at work.
     died: bool,
@@ -127,6 +129,7 @@ impl Agent {
             orders,
             passes: JoinSet::new(),
             at_work: HashMap::new(),
+            told: HashMap::new(),
             tick_every: Duration::from_millis(settings.tick_ms),
             died: false,
         })
@@ -200,12 +203,22 @@ impl Agent {
             });
         }
         for change in incidents {
-            let (incident, opened) = match change {
-                IncidentChange::Opened(incident) => (incident, true),
-                IncidentChange::Changed(incident) | IncidentChange::Closed(incident) => (incident, false),
+            let news = match change {
+                IncidentChange::Opened(incident) => News::IncidentOpened { incident },
+                IncidentChange::Changed(incident) => News::IncidentChanged { incident },
+                IncidentChange::Refreshed(incident) => {
+                    self.rooms.keep_incident(&incident);
+                    continue;
+                }
+                IncidentChange::Closed(incident) => {
+                    self.told.remove(&incident.uid);
+                    News::IncidentChanged { incident }
+                }
             };
-            self.rooms.keep_incident(&incident);
-            daemon.tell(if opened { News::IncidentOpened { incident } } else { News::IncidentChanged { incident } });
+            if let News::IncidentOpened { incident } | News::IncidentChanged { incident } = &news {
+                self.rooms.keep_incident(incident);
+            }
+            daemon.tell(news);
         }
     }
 
@@ -226,8 +239,13 @@ impl Agent {
         let Some(uid) = self.at_work.remove(&id) else { return };
         let ending = match joined {
             Ok((_, mut pass)) => {
-                if pass.ending != Ending::LeftAlone || self.docket.is_new(&uid, pass.conclusion()) {
+                let left_alone = pass.ending == Ending::LeftAlone;
+                if !left_alone || self.docket.is_new(&uid, pass.conclusion()) {
                     self.rooms.keep_trace(&mut pass.trace);
+                    self.rooms.tell_steps(&pass.trace, pass.told);
+                    if let Some(action) = pass.would_do().filter(|_| left_alone) {
+                        self.rooms.keep_denial(&pass.trace, action);
+                    }
                 }
                 pass.ending
             }
@@ -249,7 +267,12 @@ impl Agent {
         let Some(incident) = open.iter().find(|incident| incident.uid == *uid).cloned() else { return };
         self.rooms.daemon.change().incidents = open.to_vec();
         self.rooms.keep_incident(&incident);
-        self.rooms.daemon.tell(News::IncidentChanged { incident });
+        // A look that leaves all as it was is no news.
+        let is_news = status != IncidentStatus::Working && self.told.get(uid) != Some(&status);
+        if is_news {
+            self.told.insert(uid.clone(), status);
+            self.rooms.daemon.tell(News::IncidentChanged { incident });
+        }
     }
 
     /// What need not be done at once: leases, proposals that waited too long, baselines, the standing of every part.

@@ -74,16 +74,35 @@ pub enum PartState {
 /// One part of the agent, for `status` and `doctor`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// `probe`, `source`, `store`, `executor`, …
+    /// `probe`, `records` (what probes send through the rings), `source`, `store`.
     pub kind: String,
     pub name: String,
     #[serde(flatten)]
     pub state: PartState,
-    /// Runs so far and the time they took, where that is known (probes, sources).
+    /// Runs, and the time they took, while they were counted; none where nobody counts.
     pub runs: Option<u64>,
     pub run_time_ns: Option<u64>,
+    /// Time over which they were counted, s: the runs of a source always, those of a probe one tick in sixty, because the
+    /// count itself costs each run two looks at the clock.
+    pub counted_s: Option<f64>,
     /// Records lost by it since it was loaded.
     pub lost: u64,
+}
+
+impl Part {
+    /// A part that works, of which nothing is counted.
+    #[must_use]
+    pub fn on(kind: &str, name: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            state: PartState::On,
+            runs: None,
+            run_time_ns: None,
+            counted_s: None,
+            lost: 0,
+        }
+    }
 }
 
 /// `kernelsight status`.

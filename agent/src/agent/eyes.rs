@@ -1,11 +1,14 @@
 //! The eyes: all that observes, put together. A tick and an urgent event come out as changes of signals.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::AgentError;
 use crate::{
     clock::now_ms,
-    explain::Baseline,
+    explain::{Baseline, Incident},
     live::{Daemon, Live, News, Part, PartState},
     observe::{
         Entity, Event, Signal, SignalType,
@@ -20,6 +23,8 @@ use crate::{
 
 /// Ring events kept from one tick to the next; more are counted as lost.
 const PENDING: usize = 16_384;
+/// The kernel counts and times the runs of the programs during one tick in so many.
+const COUNT_EVERY: u64 = 60;
 /// `EMFILE`: who meets it has its descriptors counted.
 const TOO_MANY_FILES: u32 = 24;
 
@@ -33,6 +38,13 @@ pub(super) struct Eyes {
     pending: Vec<Event>,
     pending_lost: u64,
     events_seen: u64,
+    /// Records lost since the programs were loaded, by who sends them.
+    lost: Vec<(&'static str, u64)>,
+    ticks: u64,
+    /// For how long runs of programs were counted, and since when they are counted now.
+    counted: Duration,
+    counting_since: Option<Instant>,
+    begun: Instant,
     /// The last reason for which the programs' counters could not be read.
     blind: Option<String>,
 }
@@ -52,6 +64,11 @@ impl Eyes {
             pending: Vec::new(),
             pending_lost: 0,
             events_seen: 0,
+            lost: Vec::new(),
+            ticks: 0,
+            counted: Duration::ZERO,
+            counting_since: None,
+            begun: Instant::now(),
             blind: None,
         };
         eyes.recall(store)?;
@@ -90,6 +107,7 @@ impl Eyes {
 
     /// Samples everything, moves the window on and classifies.
     pub(super) fn tick(&mut self, live: &mut Live) -> Vec<Change> {
+        self.count_runs();
         let tasks = self.tasks();
         let counters = self.kernel.sample();
         let mut sample = self.scraper.sample(tasks);
@@ -98,11 +116,13 @@ impl Eyes {
         if self.pending_lost > 0 {
             sample.kernel.lost.push(("daemon", self.pending_lost));
         }
+        self.lost.clone_from(&sample.kernel.lost);
         live.window.push(sample, std::mem::take(&mut self.pending));
         let usual = |signal: SignalType, measure: &str, entity: &Entity| usual(&self.usual, signal, measure, entity);
         let changes = self.classification.tick(&live.window, &mut live.history, &usual);
         live.signals = self.classification.open();
         self.watch_files(live);
+        self.watch_cgroups(live);
         changes
     }
 
@@ -129,6 +149,8 @@ impl Eyes {
 
     /// How every probe and source fares.
     pub(super) fn parts(&self) -> Vec<Part> {
+        let counted = self.counted + self.counting_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let counted_s = Some(counted.as_secs_f64()).filter(|seconds| *seconds > 0.0);
         let probe = |probe: kernel::ProbeState| Part {
             kind: "probe".to_owned(),
             name: probe.name.to_owned(),
@@ -137,10 +159,12 @@ impl Eyes {
                 State::Degraded { reason } => PartState::Degraded { reason },
                 State::Off { reason } => PartState::Off { reason },
             },
-            runs: Some(probe.run_count),
-            run_time_ns: Some(probe.run_time_ns),
+            runs: counted_s.map(|_| probe.run_count),
+            run_time_ns: counted_s.map(|_| probe.run_time_ns),
+            counted_s,
             lost: 0,
         };
+        let records = |(name, lost): &(&'static str, u64)| Part { lost: *lost, ..Part::on("records", name) };
         let source = |source: &crate::observe::scrape::SourceStatus| Part {
             kind: "source".to_owned(),
             name: source.name.to_owned(),
@@ -153,14 +177,15 @@ impl Eyes {
             },
             runs: Some(source.runs),
             run_time_ns: Some(source.run_time_ns),
+            counted_s: Some(self.begun.elapsed().as_secs_f64()),
             lost: 0,
         };
         let mut parts: Vec<Part> = self.kernel.probes().into_iter().map(probe).collect();
+        parts.extend(self.lost.iter().map(records));
         parts.extend(self.scraper.status().map(source));
         if let Some(reason) = &self.blind {
             let state = PartState::Degraded { reason: reason.clone() };
-            let name = "counters".to_owned();
-            parts.push(Part { kind: "probe".to_owned(), name, state, runs: None, run_time_ns: None, lost: 0 });
+            parts.push(Part { state, ..Part::on("probe", "counters") });
         }
         parts
     }
@@ -183,6 +208,18 @@ impl Eyes {
         Some(TaskTable { processes, cgroups })
     }
 
+    /// Has the kernel count and time the programs' runs now and then.
+    fn count_runs(&mut self) {
+        let wanted = self.ticks % COUNT_EVERY == 0;
+        self.ticks += 1;
+        if let Err(error) = self.kernel.count_runs(wanted) {
+            tracing::debug!(%error, "the runs of the programs cannot be counted");
+            return;
+        }
+        let since = if wanted { self.counting_since.replace(Instant::now()) } else { self.counting_since.take() };
+        self.counted += since.map_or(Duration::ZERO, |since| since.elapsed());
+    }
+
     fn hold(&mut self, events: Vec<Event>, daemon: &Daemon) {
         self.events_seen += events.len() as u64;
         for event in events {
@@ -195,6 +232,17 @@ impl Eyes {
                 self.pending_lost += 1;
             }
         }
+    }
+
+    /// Has the cgroups read at every tick that open incidents are about: a verdict needs fresh figures.
+    fn watch_cgroups(&mut self, live: &Live) {
+        let entities = live.incidents.iter().flat_map(Incident::signals).map(|signal| &signal.entity);
+        let cgroup_of = |entity: &Entity| match entity {
+            Entity::Cgroup { path } => Some(path.clone()),
+            Entity::Process { id, .. } => live.window.process(*id).map(|process| process.sample.cgroup.clone()),
+            _ => None,
+        };
+        self.scraper.context.watch_cgroups = entities.filter_map(cgroup_of).collect();
     }
 
     /// Has the descriptors counted of whoever meets their limit.

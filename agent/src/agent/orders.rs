@@ -75,8 +75,8 @@ impl Agent {
                 let pass = async move {
                     let mut trace = Trace::open(&incident, rooms.autonomy(), now_ms());
                     let explanation = rooms.explain(&incident, usual);
-                    let explanation = rooms.keep(&mut trace, explanation);
-                    let proposal = rooms.keep(&mut trace, row.proposal);
+                    let explanation = trace.keep(explanation, now_ms());
+                    let proposal = trace.keep(row.proposal, now_ms());
                     let approved = Approved { by: by.clone(), reply };
                     let pass = rooms.act(trace, &incident, &explanation, proposal, Some(approved)).await;
                     let done = !pass.trace.outcomes.is_empty();

@@ -24,9 +24,20 @@ use crate::{
 pub(super) struct Pass {
     pub(super) trace: Trace,
     pub(super) ending: Ending,
+    /// Steps of the trace that were told already: those of a pass that only looks are told when it ends, if it came to
+    /// anything new.
+    pub(super) told: usize,
 }
 
 impl Pass {
+    /// What was decided, whether or not it was done.
+    pub(super) fn would_do(&self) -> Option<&ActionRequest> {
+        match &self.trace.proposal.as_ref()?.decision {
+            Decision::Act { actions, .. } => Some(actions.first()),
+            _ => None,
+        }
+    }
+
     /// What it came to without its numbers, to tell a new conclusion from one that was recorded before.
     pub(super) fn conclusion(&self) -> String {
         let Trace { hypothesis, recommended_action, denial, .. } = &self.trace;
@@ -55,14 +66,10 @@ impl Rooms {
         usual: Option<Baseline>,
     ) -> Pass {
         let mut trace = Trace::open(&incident, self.autonomy(), now_ms());
-        self.tell_steps(&trace, 0);
-        let explanation = self.explain(&incident, usual);
-        let explanation = self.keep(&mut trace, explanation);
-        let forecast = simulate(&explanation, &rules::candidates(&explanation));
-        let forecast = self.keep(&mut trace, forecast);
+        let explanation = trace.keep(self.explain(&incident, usual), now_ms());
+        let forecast = trace.keep(simulate(&explanation, &rules::candidates(&explanation)), now_ms());
         let case = Case { incident, explanation, forecast, beliefs: self.beliefs(), tried };
-        let proposal = self.reasoner.decide(&case).await;
-        let proposal = self.keep(&mut trace, proposal);
+        let proposal = trace.keep(self.reasoner.decide(&case).await, now_ms());
         self.act(trace, &case.incident, &case.explanation, proposal, None).await
     }
 
@@ -76,7 +83,7 @@ impl Rooms {
         approved: Option<Approved>,
     ) -> Pass {
         let Decision::Act { actions, prediction } = proposal.decision.clone() else {
-            return self.end(trace, Ending::LeftAlone);
+            return end(trace, Ending::LeftAlone, 0);
         };
         let (approved_by, reply) = approved.map_or((None, None), |approved| (Some(approved.by), Some(approved.reply)));
         let permits = match self.judge_all(&proposal.author, &actions, explanation, approved_by.as_ref()) {
@@ -87,13 +94,15 @@ impl Rooms {
                 return self.refused(trace, proposal, actions, &action, &denied);
             }
         };
+        self.tell_steps(&trace, 0);
         self.keep_trace(&mut trace);
         for permit in &permits {
             self.keep_permit(&trace, permit, &proposal);
         }
         if let Err(why) = self.execute_all(&mut trace, permits, incident).await {
             answer(reply, Err(why.clone()));
-            return self.end(trace, Ending::Refused { attempt: Attempt { actions, result: why } });
+            let told = trace.steps.len();
+            return end(trace, Ending::Refused { attempt: Attempt { actions, result: why } }, told);
         }
         answer(reply, Ok(trace.outcomes.clone()));
         self.keep_trace(&mut trace);
@@ -103,7 +112,8 @@ impl Rooms {
         let verdict = self.keep(&mut trace, verification).verdict;
         self.settle(&mut trace, verdict).await;
         let attempt = Attempt { actions, result: verdict.name().to_owned() };
-        self.end(trace, Ending::Acted { attempt, verdict })
+        let told = trace.steps.len();
+        end(trace, Ending::Acted { attempt, verdict }, told)
     }
 
     /// A permit for each action, or the first that may not be, and why.
@@ -134,15 +144,18 @@ impl Rooms {
         action: &ActionRequest,
         denied: &Denied,
     ) -> Pass {
-        self.keep(&mut trace, denied.denial());
+        trace.keep(denied.denial(), now_ms());
+        if matches!(denied, Denied::Advisor) {
+            // The same at every look while the level stays, so it is kept only when it is new.
+            return end(trace, Ending::LeftAlone, 0);
+        }
         self.keep_trace(&mut trace);
-        self.keep_denial(&trace, &proposal.author, action, denied);
+        self.keep_denial(&trace, action);
         let ending = match denied {
-            Denied::Advisor => Ending::LeftAlone,
             Denied::NeedsApproval { .. } if self.propose(&trace, proposal) => Ending::AwaitsApproval,
             _ => Ending::Refused { attempt: Attempt { actions, result: format!("denied: {denied}") } },
         };
-        self.end(trace, ending)
+        end(trace, ending, 0)
     }
 
     /// Spends the permits one after the other. If one cannot be carried out, those before it are taken back.
@@ -228,13 +241,10 @@ impl Rooms {
         let rooms = Arc::clone(self);
         finish(spawn_blocking(move || rooms.executor.undo(id, &rooms.daemon.store, now_ms())).await)
     }
+}
 
-    fn end(&self, trace: Trace, ending: Ending) -> Pass {
-        let from = trace.steps.len();
-        let trace = trace.close(now_ms());
-        self.tell_steps(&trace, from);
-        Pass { trace, ending }
-    }
+fn end(trace: Trace, ending: Ending, told: usize) -> Pass {
+    Pass { trace: trace.close(now_ms()), ending, told }
 }
 
 /// The rows of the journal for what the trace says was done, in order.

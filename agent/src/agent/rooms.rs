@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     clock::now_ms,
     decide::{Proposal, Reasoner},
-    execute::{ActionRequest, Approval, Denied, Executor, Judging, Permit, Policy},
+    execute::{ActionRequest, Approval, Executor, Judging, Permit, Policy},
     explain::{Baseline, Explanation, Incident, Known, explain},
     live::{Autonomy, Daemon, News},
     observe::{
@@ -115,14 +115,15 @@ impl Rooms {
         self.complain("a permit", self.daemon.store.keep_permit(&row));
     }
 
-    pub(super) fn keep_denial(&self, trace: &Trace, who: &str, action: &ActionRequest, denied: &Denied) {
-        let denial = denied.denial();
+    /// A row for the denial of the trace, if it ended with one.
+    pub(super) fn keep_denial(&self, trace: &Trace, action: &ActionRequest) {
+        let (Some(denial), Some(proposal)) = (trace.denial.clone(), &trace.proposal) else { return };
         let row = DenialRow {
             id: 0,
             at_ms: now_ms(),
             incident: Some(trace.incident.clone()),
             trace_id: (trace.trace_id != 0).then_some(trace.trace_id),
-            who: who.to_owned(),
+            who: proposal.author.clone(),
             action: action.clone(),
             rule: denial.rule,
             reason: denial.reason,

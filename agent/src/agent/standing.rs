@@ -79,12 +79,5 @@ pub(super) fn parts(status: &mut Status, eyes: &Eyes, store: &Store) {
         _ => PartState::On,
     };
     let lost = health.lost.values().sum();
-    status.parts.push(Part {
-        kind: "store".to_owned(),
-        name: "database".to_owned(),
-        state,
-        runs: Some(health.written),
-        run_time_ns: None,
-        lost,
-    });
+    status.parts.push(Part { state, runs: Some(health.written), lost, ..Part::on("store", "database") });
 }

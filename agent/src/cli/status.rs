@@ -124,7 +124,11 @@ fn summary(parts: &[Part]) -> String {
 }
 
 fn parts(parts: &[&Part], all: bool, eyes: &Eyes) -> String {
-    let number = |value: Option<u64>| value.map_or_else(String::new, |value| eyes::short(value as f64));
+    let rate = |part: &Part| match (part.runs, part.counted_s) {
+        (Some(runs), Some(seconds)) if seconds > 0.0 => format!("{}/s", eyes::short(runs as f64 / seconds)),
+        (Some(runs), _) => eyes::short(runs as f64),
+        (None, _) => String::new(),
+    };
     let cost = |part: &Part| match (part.runs, part.run_time_ns) {
         (Some(runs), Some(time)) if runs > 0 => eyes::nanoseconds(time as f64 / runs as f64),
         _ => String::new(),
@@ -133,7 +137,7 @@ fn parts(parts: &[&Part], all: bool, eyes: &Eyes) -> String {
     if all {
         let rows = parts.iter().map(|part| {
             let (state, reason) = state(part);
-            [part.kind.clone(), part.name.clone(), state, number(part.runs), cost(part), lost(part), reason]
+            [part.kind.clone(), part.name.clone(), state, rate(part), cost(part), lost(part), reason]
         });
         return eyes.table(["KIND", "NAME", "STATE", "RUNS", "A RUN", "LOST", "WHY"], rows);
     }

@@ -284,17 +284,14 @@ fn against(hypothesis: &Hypothesis) -> String {
 }
 
 fn proposal(case: &Case, hypotheses: Vec<Hypothesis>, decision: Decision, parts: Vec<ConfidencePart>) -> Proposal {
-    let why = hypotheses.first().map_or_else(String::new, |best| {
+    let mut justification = hypotheses.first().map_or_else(String::new, |best| {
         let evidence = if best.evidence_for.is_empty() { "nothing".to_owned() } else { best.evidence_for.join("; ") };
-        format!("{}. For it: {evidence}. ", best.statement)
+        format!("{}. For it: {evidence}.", best.statement)
     });
-    let justification = match &decision {
-        Decision::Act { actions, prediction } => {
-            format!("{why}{} is the mildest action that suffices: {}.", actions.action_type(), prediction.statement)
-        }
-        Decision::Advise { advice } => format!("{why}{advice}"),
-        Decision::Inconclusive { missing } => format!("{why}{missing}."),
-    };
+    if let Decision::Act { actions, prediction } = &decision {
+        let mildest = actions.action_type();
+        justification = format!("{justification} {mildest} is the mildest that suffices: {}.", prediction.statement);
+    }
     Proposal {
         incident: case.incident.uid.clone(),
         author: Rules.name().to_owned(),

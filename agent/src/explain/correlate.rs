@@ -23,6 +23,8 @@ const TAKES_MUCH: f64 = 0.3;
 pub enum IncidentChange {
     Opened(Incident),
     Changed(Incident),
+    /// Only its numbers moved: nothing that a person should be told of again.
+    Refreshed(Incident),
     Closed(Incident),
 }
 
@@ -60,7 +62,8 @@ impl Correlator {
         for incident in &self.open {
             match was(incident) {
                 None => said.push(IncidentChange::Opened(incident.clone())),
-                Some(before) if before != incident => said.push(IncidentChange::Changed(incident.clone())),
+                Some(before) if tells_more(before, incident) => said.push(IncidentChange::Changed(incident.clone())),
+                Some(before) if before != incident => said.push(IncidentChange::Refreshed(incident.clone())),
                 Some(_) => {}
             }
         }
@@ -305,7 +308,13 @@ fn arrange(incident: &mut Incident) {
     incident.severity = incident.severity.max(worst);
     let primary = &incident.primary;
     incident.fingerprint = format!("{}/{}/{}", primary.signal_type, primary.measure, primary.entity.class());
-    incident.title = format!("{}: {}", primary.signal_type, primary.sentence);
+    incident.title = format!("{}: {}", primary.signal_type, headline(&primary.sentence));
+}
+
+/// The part of a sentence before its details.
+fn headline(sentence: &str) -> &str {
+    let end = [": ", "; "].iter().filter_map(|mark| sentence.find(mark)).min();
+    &sentence[..end.unwrap_or(sentence.len())]
 }
 
 const fn specificity(entity: &Entity) -> u8 {
@@ -315,6 +324,11 @@ const fn specificity(entity: &Entity) -> u8 {
         Entity::Device { .. } => 1,
         Entity::Node => 0,
     }
+}
+
+/// Whether it is worse than before, or about something else.
+fn tells_more(before: &Incident, now: &Incident) -> bool {
+    now.severity != before.severity || now.primary.id != before.primary.id
 }
 
 fn is_over(incident: &Incident) -> bool {

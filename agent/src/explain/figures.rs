@@ -33,7 +33,12 @@ pub fn scale_of(measure: &str) -> Scale {
 /// A value of a measure with its unit: `figure("rss_bytes", 5e8)` is "477 MiB".
 #[must_use]
 pub fn figure(measure: &str, value: f64) -> String {
-    scale_of(measure).show(value)
+    if measure.contains("seconds_to") { time_left(value) } else { scale_of(measure).show(value) }
+}
+
+/// Nobody reckons further ahead than a day.
+fn time_left(seconds: f64) -> String {
+    if seconds < 86_400.0 { minutes(seconds / 60.0) } else { "a day or more".to_owned() }
 }
 
 impl Scale {

@@ -57,12 +57,14 @@ pub fn lesson(action_type: &str, prediction: &Prediction, verification: &Verific
     else {
         return format!("{action_type} ended {verdict}: {}", verification.statement);
     };
-    let compared = format!(
-        "{:+.0} % was predicted, {:+.0} % came: accuracy {:.0} %",
-        predicted * 100.0,
-        actual * 100.0,
-        accuracy * 100.0
-    );
+    let shown = |value: f64| figure(&prediction.measure, value);
+    // Time left may grow a thousandfold, which says nothing in percent.
+    let compared = if prediction.lower_is_better {
+        format!("{:+.0} % was predicted, {:+.0} % came", predicted * 100.0, actual * 100.0)
+    } else {
+        format!("{} was predicted, {} came", shown(prediction.after), shown(verification.after.unwrap_or(f64::NAN)))
+    };
+    let compared = format!("{compared}: accuracy {:.0} %", accuracy * 100.0);
     let correction = if within_tolerance {
         "within tolerance".to_owned()
     } else {
@@ -74,6 +76,6 @@ pub fn lesson(action_type: &str, prediction: &Prediction, verification: &Verific
         Verdict::Unchanged => "It does not help here; something else must be tried",
         Verdict::Worse => "It does harm here and must not be tried again on this",
     };
-    let value = verification.after.map_or_else(|| "gone".to_owned(), |after| figure(&prediction.measure, after));
+    let value = verification.after.map_or_else(|| "gone".to_owned(), shown);
     format!("{action_type} ended {verdict} with {} at {value}. {compared}, {correction}. {then}.", prediction.measure)
 }

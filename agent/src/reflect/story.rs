@@ -5,7 +5,6 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::{Phase, Trace};
-use crate::decide::Decision;
 
 /// The whole story of one pass of the loop.
 #[must_use]
@@ -75,9 +74,6 @@ fn write_hypotheses(out: &mut String, trace: &Trace) -> std::fmt::Result {
         for other in proposal.hypotheses.iter().skip(1) {
             writeln!(out, "- {} ({:.2}): {}", other.failure_mode.name(), other.confidence, in_line(&other.statement))?;
         }
-    }
-    if let Decision::Advise { advice } = &proposal.decision {
-        writeln!(out, "\n## Advice\n\n{}", in_line(advice))?;
     }
     Ok(())
 }

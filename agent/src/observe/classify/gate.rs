@@ -215,11 +215,12 @@ impl Gate {
         signal.peak_severity = signal.peak_severity.max(severity);
         signal.pressure = pressure;
         signal.value = reading.value;
-        signal.numbers = reading.numbers;
-        signal.sentence = sentence;
         signal.lost_events = watch.lost;
         signal.count = watch.count;
+        // While it calms down, the sentence goes on saying what was last seen.
         if is_seen {
+            signal.numbers = reading.numbers;
+            signal.sentence = sentence;
             signal.last_seen_ms = moment.now_ms;
         }
         if turned || moment.now_ms - watch.told_ms >= REFRESH_MS {

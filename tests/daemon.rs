@@ -1,0 +1,108 @@
+//! The whole daemon as another process, which a test may kill.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::execute_support::{Cgroup, Target, is_root, until};
+
+/// A daemon on a state directory of the test's. Dropping it kills it.
+pub(crate) struct Daemon {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts one, and waits until its door is open.
+    pub(crate) fn start(state_dir: &Path, autonomy: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_kernelsight"))
+            .arg("--socket")
+            .arg(dir.path().join("k.sock"))
+            .args(["run", "--quiet", "--autonomy", autonomy, "--state-dir"])
+            .arg(state_dir)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let daemon = Self { child, dir };
+        until(|| daemon.try_ask(&["status"]).is_some());
+        daemon
+    }
+
+    /// What a verb answers.
+    pub(crate) fn ask(&self, verb: &[&str]) -> Value {
+        self.try_ask(verb).unwrap()
+    }
+
+    /// What it thinks a person should know.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        serde_json::from_value(self.ask(&["status"])["notes"].clone()).unwrap()
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it as systemd does.
+    pub(crate) fn stop(mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    fn try_ask(&self, verb: &[&str]) -> Option<Value> {
+        let socket = self.dir.path().join("k.sock");
+        let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
+        let output = client.arg("--socket").arg(socket).args(verb).arg("--json").output().unwrap();
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_daemon_killed_before_its_verdict_takes_back_at_its_next_start_what_it_did() {
+    if !is_root() {
+        return;
+    }
+    let mut target = Target::leaking();
+    let cgroup = ["memory.limit_in_bytes", "memory.max"].iter().find_map(|file| {
+        let cgroup = Cgroup::with(&target, file)?;
+        cgroup.write(file, "536870912");
+        Some(cgroup)
+    });
+    let Some(_cgroup) = cgroup else { return };
+    target.go();
+    let state = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(state.path(), "guardian");
+    let begun = Instant::now();
+    let row = loop {
+        let answer = daemon.ask(&["actions"]);
+        match answer["actions"].as_array().unwrap().first() {
+            Some(row) if row["state"] != "intended" => break row.clone(),
+            _ => {}
+        }
+        assert!(begun.elapsed() < Duration::from_secs(40), "nothing was done: {}", daemon.ask(&["incidents"]));
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(row["state"], "done", "the verdict takes seconds: {row}");
+    daemon.kill();
+    assert!(!target.grows(), "what was done stands: {row}");
+
+    let next = Daemon::start(state.path(), "advisor");
+    let said = next.notes();
+    assert!(said.iter().any(|note| note.contains("was done, and the agent ended before a verdict")), "{said:?}");
+    assert_eq!(next.ask(&["actions"])["actions"][0]["state"], json!("undone"), "{said:?}");
+    until(|| target.grows() || target.is_full());
+    next.stop();
+}
