@@ -354,14 +354,14 @@ fn news_are_one_line_each() {
     check(
         &lines.join("\n"),
         expect![[r#"
-        10:00:00  high      memory_pressure, python3 (pid 812): resident memory grows by 200 MiB/s
-        10:00:00  high      memory_pressure, python3 (pid 812): now high: resident memory grows by 200 MiB/s
-        10:00:00  over      memory_pressure, python3 (pid 812): over after 12 s, at its worst critical
-        10:00:00  incident  019a9b1c-2d3e opened: python3 (pid 812) eats the memory
-        10:00:00  incident  019a9b1c-2d3e working: python3 (pid 812) eats the memory
-        10:00:00  decide    019a9b1c-2d3e cpu_hog, 0.87 sure. lower_process_priority pid=812
-        10:00:00  note      an action of the run before was taken back
-        10:00:00  event     {"at_ns":5,"process":{"pid":812,"start_ticks":53412},"comm":"python3","cgroup_id":1,"event":"rss_step","rss_bytes":1073741824}"#]],
+            10:00:00  high      memory_pressure, python3 (pid 812): resident memory grows by 200 MiB/s
+            10:00:00  high      memory_pressure, python3 (pid 812): now high: resident memory grows by 200 MiB/s
+            10:00:00  over      memory_pressure, python3 (pid 812): over after 12 s, at its worst critical
+            10:00:00  incident  019a9b1c-2d3e opened: python3 (pid 812) eats the memory
+            10:00:00  incident  019a9b1c-2d3e being worked on: python3 (pid 812) eats the memory
+            10:00:00  decide    019a9b1c-2d3e cpu_hog, 0.87 sure. lower_process_priority pid=812
+            10:00:00  note      an action of the run before was taken back
+            10:00:00  event     {"at_ns":5,"process":{"pid":812,"start_ticks":53412},"comm":"python3","cgroup_id":1,"event":"rss_step","rss_bytes":1073741824}"#]],
     );
 }
 

@@ -157,7 +157,7 @@ fn a_trace_tells_its_seven_steps_as_an_auditor_reads_them() {
         1. **observe** (+0.0 s) medium memory_pressure: node_some_percent of node
         2. **explain** (+0.0 s) node_some_percent of node. a|b (pid 51) has 0 % of the memory: 4 MiB. Not known: what is usual for node_some_percent is not known yet; the trend is not known: 0 values, 10 are needed.
         3. **simulate** (+0.0 s) Nothing can be said of what comes: there are too few points for a trend.
-        4. **decide** (+0.0 s) rules proposes freeze_cgroup(cgroup "/x"). It suffices. Confidence 0.90 = evidence 0.90.
+        4. **decide** (+0.0 s) rules: freeze_cgroup(cgroup "/x"). It suffices. Confidence 0.90 = evidence 0.90.
         5. **execute** (+0.0 s) `cgset freezer.state=FROZEN /x` done, THAWED -> FROZEN (3 ms)
         6. **verify** (+10.0 s) resolved: it fell
         7. **reflect** (+10.1 s) freeze_cgroup ended resolved with node_some_percent at 2.0 %. -25 % was predicted, -95 % came: accuracy 26 %, out of tolerance, adjust the factor by 2.00x. It is worth doing again.

@@ -77,12 +77,16 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
     let agent = Agent::start(&settings)?;
     let (close_door, closed) = oneshot::channel::<()>();
     let daemon = agent.rooms.daemon.clone();
-    let door = tokio::spawn(async move {
+    let mut door = tokio::spawn(async move {
         let closed = async { drop(closed.await) };
         serve::serve(daemon, &settings, closed).await
     });
-    let ended = agent.turn(door).await;
+    let ended = agent.turn(&mut door).await;
     drop(close_door);
+    // Closing takes the socket away.
+    if !door.is_finished() && timeout(STOP_WITHIN, &mut door).await.is_err() {
+        door.abort();
+    }
     ended
 }
 
@@ -136,7 +140,7 @@ impl Agent {
     }
 
     /// One turn after the other: whatever comes next.
-    async fn turn(mut self, mut door: JoinHandle<Result<(), SocketError>>) -> Result<(), AgentError> {
+    async fn turn(mut self, door: &mut JoinHandle<Result<(), SocketError>>) -> Result<(), AgentError> {
         let listen = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
         let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         let (mut tick, mut drain, mut housekeeping) =
@@ -149,7 +153,7 @@ impl Agent {
                 Some(order) = self.orders.recv() => self.obey(order),
                 Some(pass) = self.passes.join_next_with_id() => self.close(pass),
                 _ = housekeeping.tick() => self.keep_house(),
-                closed = &mut door => return closed.unwrap_or(Ok(())).map_err(AgentError::from),
+                closed = &mut *door => return closed.unwrap_or(Ok(())).map_err(AgentError::from),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }

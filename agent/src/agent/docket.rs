@@ -35,6 +35,11 @@ pub enum Ending {
     LeftAlone,
 }
 
+/// What was worse once is left alone while it calms down.
+fn is_calm_now(incident: &Incident) -> bool {
+    incident.signals().all(|signal| signal.severity < Severity::Medium)
+}
+
 #[derive(Debug, Default)]
 pub struct Docket {
     cases: HashMap<IncidentUid, Case>,
@@ -59,7 +64,7 @@ impl Docket {
         let mut free = MOST_AT_ONCE.saturating_sub(self.cases.values().filter(|case| case.busy).count());
         let mut due = Vec::new();
         for incident in incidents {
-            if free == 0 || incident.closed_ms.is_some() || incident.severity < Severity::Medium {
+            if free == 0 || incident.closed_ms.is_some() || is_calm_now(incident) {
                 continue;
             }
             let case = self.cases.entry(incident.uid.clone()).or_default();

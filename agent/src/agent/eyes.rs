@@ -45,6 +45,8 @@ pub(super) struct Eyes {
     counted: Duration,
     counting_since: Option<Instant>,
     begun: Instant,
+    /// Why the urgent ring is not waited for.
+    slow: Option<String>,
     /// The last reason for which the programs' counters could not be read.
     blind: Option<String>,
 }
@@ -69,6 +71,7 @@ impl Eyes {
             counted: Duration::ZERO,
             counting_since: None,
             begun: Instant::now(),
+            slow: None,
             blind: None,
         };
         eyes.recall(store)?;
@@ -77,11 +80,12 @@ impl Eyes {
 
     /// Waits for what is urgent. Without rings it waits for ever.
     pub(super) async fn urgent(&mut self) -> Vec<Event> {
-        let Some(ring) = &mut self.events else { return std::future::pending().await };
+        let ring = self.events.as_mut().filter(|_| self.slow.is_none());
+        let Some(ring) = ring else { return std::future::pending().await };
         let mut events = Vec::new();
         if let Err(error) = ring.urgent(&mut events).await {
-            tracing::error!(%error, "the urgent ring failed; its events come with the next drain");
-            return std::future::pending().await;
+            tracing::error!(%error, "the urgent ring cannot be waited for; its events come with the next drain");
+            self.slow = Some(format!("it cannot be waited for ({error}), and is read with the others"));
         }
         events
     }
@@ -183,6 +187,10 @@ impl Eyes {
         let mut parts: Vec<Part> = self.kernel.probes().into_iter().map(probe).collect();
         parts.extend(self.lost.iter().map(records));
         parts.extend(self.scraper.status().map(source));
+        if let Some(reason) = &self.slow {
+            let state = PartState::Degraded { reason: reason.clone() };
+            parts.push(Part { state, ..Part::on("records", "urgent") });
+        }
         if let Some(reason) = &self.blind {
             let state = PartState::Degraded { reason: reason.clone() };
             parts.push(Part { state, ..Part::on("probe", "counters") });
@@ -210,7 +218,7 @@ impl Eyes {
 
     /// Has the kernel count and time the programs' runs now and then.
     fn count_runs(&mut self) {
-        let wanted = self.ticks % COUNT_EVERY == 0;
+        let wanted = self.ticks.is_multiple_of(COUNT_EVERY);
         self.ticks += 1;
         if let Err(error) = self.kernel.count_runs(wanted) {
             tracing::debug!(%error, "the runs of the programs cannot be counted");

@@ -101,7 +101,8 @@ pub fn short(uid: &IncidentUid) -> String {
     uid.0.chars().take(SHORT_UID).collect()
 }
 
-fn state(incident: &Incident) -> String {
+/// What is being done about it.
+pub(super) fn state(incident: &Incident) -> String {
     match incident.status {
         IncidentStatus::Open => "seen".to_owned(),
         IncidentStatus::Working => "being worked on".to_owned(),

@@ -6,7 +6,7 @@ use super::{
     CliError, Context,
     client::{self, Client},
     eyes::{self, Eyes, Mood, paint},
-    incidents::short,
+    incidents::{short, state},
 };
 use crate::{
     clock::now_ms,
@@ -98,9 +98,7 @@ pub fn line(news: &News, eyes: &Eyes) -> String {
             tagged(&paint(Mood::Bad, "incident"), "incident", &words)
         }
         News::IncidentChanged { incident } => {
-            let state = serde_json::to_value(incident.status).ok();
-            let state = state.as_ref().and_then(|state| state.as_str()).unwrap_or("changed").replace('_', " ");
-            let words = format!("{} {state}: {}", short(&incident.uid), incident.title);
+            let words = format!("{} {}: {}", short(&incident.uid), state(incident), incident.title);
             tagged(&paint(Mood::Strong, "incident"), "incident", &words)
         }
         News::Step { incident, step } => {

@@ -143,7 +143,7 @@ impl Part for Proposal {
         let parts: Vec<String> =
             self.confidence.parts.iter().map(|part| format!("{} {:.2}", part.name, part.factor)).collect();
         let text = format!(
-            "{} proposes {}. {} Confidence {:.2} = {}.",
+            "{}: {}. {} Confidence {:.2} = {}.",
             self.author,
             trace.recommended_action.trim_end_matches('.'),
             self.justification,
