@@ -11,7 +11,7 @@ use kernelsight::{
     explain::{Incident, IncidentStatus, IncidentUid},
     live::{Autonomy, Daemon, Live, News, Order, Part, PartState, Status},
     numbers,
-    observe::{Entity, ProcessId, Severity, Signal, SignalType},
+    observe::{Entity, ProcessId, Severity, Signal, SignalType, classify::Thresholds},
     serve::{Roles, serve_as},
     store::{Limits, Store},
     tools::Role,
@@ -60,6 +60,7 @@ impl House {
             store,
             orders,
             news: broadcast::channel(64).0,
+            thresholds: Arc::new(Thresholds::load(None).unwrap()),
         };
         let ordered = Arc::new(Mutex::new(Vec::new()));
         runtime.spawn(spine(taken, daemon.clone(), Arc::clone(&ordered)));

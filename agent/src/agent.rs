@@ -121,11 +121,17 @@ impl Agent {
             store.keep_note(note, now_ms())?;
         }
         let (orders_in, orders) = mpsc::channel(ORDERS);
-        let daemon = Daemon { live: Arc::default(), store, orders: orders_in, news: broadcast::channel(NEWS).0 };
-        let eyes = Eyes::open(thresholds.clone(), &daemon.store)?;
+        let eyes = Eyes::open(thresholds.clone(), &store)?;
+        let daemon = Daemon {
+            live: Arc::default(),
+            store,
+            orders: orders_in,
+            news: broadcast::channel(NEWS).0,
+            thresholds: Arc::new(thresholds),
+        };
         standing::begin(&daemon, settings, &eyes, notes)?;
         Ok(Self {
-            rooms: Arc::new(Rooms { daemon, reasoner: Arc::new(Rules), policy, executor, thresholds }),
+            rooms: Arc::new(Rooms { daemon, reasoner: Arc::new(Rules), policy, executor }),
             eyes,
             correlator: Correlator::new(std::process::id()),
             docket: Docket::default(),

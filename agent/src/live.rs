@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::{
     execute::{ActionRequest, Outcome},
     explain::{Incident, IncidentUid},
-    observe::{Event, History, Signal, View, Window},
+    observe::{Event, History, Signal, View, Window, classify::Thresholds},
     reflect::TraceStep,
     store::Store,
 };
@@ -23,6 +23,8 @@ pub struct Daemon {
     pub orders: mpsc::Sender<Order>,
     /// What happens, as it happens; a reader that is too slow loses the oldest and is told how many.
     pub news: broadcast::Sender<News>,
+    /// From which value on a measure is how bad.
+    pub thresholds: Arc<Thresholds>,
 }
 
 impl Daemon {

@@ -10,7 +10,7 @@ use crate::{
     live::{Autonomy, Daemon, News},
     observe::{
         ProcessId, SignalType,
-        classify::{self, Threshold, Thresholds},
+        classify::{self, Threshold},
     },
     reflect::{Belief, Part, Phase, Trace},
     store::{ActionFilter, DenialRow, PermitRow, ProposalRow, ProposalStatus, StoreError},
@@ -26,7 +26,6 @@ pub(super) struct Rooms {
     pub(super) reasoner: Arc<dyn Reasoner>,
     pub(super) policy: Arc<Policy>,
     pub(super) executor: Executor,
-    pub(super) thresholds: Thresholds,
 }
 
 impl Rooms {
@@ -35,12 +34,12 @@ impl Rooms {
     }
 
     pub(super) fn explain(&self, incident: &Incident, usual: Option<Baseline>) -> Explanation {
-        let known = Known { own_pid: std::process::id(), baseline: usual, thresholds: Some(&self.thresholds) };
+        let known = Known { own_pid: std::process::id(), baseline: usual, thresholds: Some(&self.daemon.thresholds) };
         explain(incident, &self.daemon.look().view(), known)
     }
 
     pub(super) fn threshold(&self, signal_type: SignalType, measure: &str) -> Option<&Threshold> {
-        self.thresholds.get(signal_type, classify::measure(signal_type, measure)?.name)
+        self.daemon.thresholds.get(signal_type, classify::measure(signal_type, measure)?.name)
     }
 
     pub(super) fn judging<'a>(

@@ -100,7 +100,7 @@ pub enum Verb {
 pub enum CliError {
     #[error("no daemon answers on {path}: is it running? start it with `systemctl start kernelsight` or `kernelsight run`", path = path.display())]
     NoDaemon { path: PathBuf },
-    #[error("you may not talk to the daemon on {path}: be root, or a member of the group kernelsight (log in anew after joining)", path = path.display())]
+    #[error("you may not talk to the daemon on {path}: be root, or a member of the group kernelsight, as those of kernelsight-admin must be too (log in anew after joining)", path = path.display())]
     NotAllowed { path: PathBuf },
     #[error("{reason}")]
     Usage { reason: String },

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::observe::{
     Entity, ProcessId, Signal, View,
-    classify::{Thresholds, measure},
+    classify::{RELATIVE_SAMPLES, Thresholds, measure},
 };
 
 /// What others know that an explanation needs: looked up by the caller, so that explaining stays pure.
@@ -37,9 +37,14 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
             incident.symptoms.iter().map(|symptom| attribute(symptom, view.window, known.own_pid).suspects);
         suspects = of_symptoms.into_iter().find(|suspects| !suspects.is_empty()).unwrap_or_default();
     }
-    let deviation = known.baseline.map(|baseline| deviation(primary.value, baseline));
+    let samples = known.baseline.as_ref().map_or(0, |baseline| baseline.samples);
+    let baseline = known.baseline.filter(|baseline| baseline.samples >= RELATIVE_SAMPLES);
+    let deviation = baseline.map(|baseline| deviation(primary.value, baseline));
     if deviation.is_none() {
-        unknown.push(format!("what is usual for {} is not known yet", primary.measure));
+        unknown.push(format!(
+            "what is usual for {} is not known yet: {samples} samples, {RELATIVE_SAMPLES} are needed",
+            primary.measure
+        ));
     }
     let trend = or_note(trend_of(primary, view), "the trend", &mut unknown);
     let growth = suspects.first().and_then(|culprit| growth_of(culprit, view));

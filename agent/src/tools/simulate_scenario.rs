@@ -95,7 +95,7 @@ pub(super) async fn explained(
         let class = primary.entity.class();
         let baseline =
             ask::read(daemon, move |reader| reader.baseline(primary.signal_type, &primary.measure, &class)).await?;
-        let known = Known { own_pid: std::process::id(), baseline, ..Known::default() };
+        let known = Known { own_pid: std::process::id(), baseline, thresholds: Some(&daemon.thresholds) };
         let explanation = explain(&incident, &daemon.look().view(), known);
         explained.push((incident, explanation));
     }
