@@ -189,7 +189,7 @@ fn blank(fault: &Fault, seen: &Seen) -> Score {
         explained: Mark::None,
         resolved: Mark::None,
         undone: Mark::None,
-        actions: effects(seen).map(words).collect(),
+        actions: in_short(&effects(seen).collect::<Vec<_>>()),
         reasons: Vec::new(),
     }
 }
@@ -226,6 +226,16 @@ fn is_on_the_load(seen: &Seen, effect: &Outcome) -> bool {
     let cgroup = params.get("cgroup").and_then(serde_json::Value::as_str);
     pid.is_none_or(|pid| seen.processes.iter().any(|own| u64::from(*own) == pid))
         && cgroup.is_none_or(|path| seen.cgroup.as_deref() == Some(path))
+}
+
+/// Each action in words; those that did the same to another as the one before are counted with it.
+fn in_short(effects: &[&Outcome]) -> Vec<String> {
+    let same = |a: &&Outcome, b: &&Outcome| a.action.action_type == b.action.action_type && a.change == b.change;
+    let alike = effects.chunk_by(same).map(|alike| match alike {
+        [first, others @ ..] if !others.is_empty() => format!("{}, and {} more", words(first), others.len()),
+        _ => alike.iter().copied().map(words).collect(),
+    });
+    alike.collect()
 }
 
 fn words(outcome: &Outcome) -> String {
