@@ -128,7 +128,7 @@ fn spinners_of_the_lowest_priority_that_still_disturb_get_a_quota() {
 
 #[test]
 fn more_spinners_than_can_be_named_are_limited_by_their_cgroup() {
-    let many: Vec<Actor> = (41..50).map(|pid| Actor { cpu: 20.0, delay: 75.0, ..spinner(pid, "spin", "/x") }).collect();
+    let many: Vec<Actor> = (41..58).map(|pid| Actor { cpu: 10.0, delay: 85.0, ..spinner(pid, "spin", "/x") }).collect();
     let scene = Scene::of(&[many.as_slice(), &[victim()]].concat(), &[group("/x")]);
     check(&case(&scene, &[cpu_waits(&scene)]), "limit_cgroup_cpu(\"/x\", ");
 }

@@ -234,7 +234,7 @@ fn an_explanation_says_who_since_when_and_what_is_not_known() {
     assert_eq!(
         explanation.unknown,
         [
-            "what is usual for process_growth_bytes_per_s is not known yet",
+            "what is usual for process_growth_bytes_per_s is not known yet: 0 samples, 300 are needed",
             "the trend is not known: 0 values, 10 are needed"
         ]
     );

@@ -22,8 +22,8 @@ fn one_decision_holds_one_type_and_each_target_once() {
     assert_eq!(Actions::try_from(vec![renice(41), renice(41)]), Err(ActionsError::Mixed));
     let pause = request("pause_process", &json!({ "pid": 42 }));
     assert_eq!(Actions::try_from(vec![renice(41), pause]), Err(ActionsError::Mixed));
-    let many = (41..50).map(renice).collect::<Vec<_>>();
-    assert_eq!(Actions::try_from(many), Err(ActionsError::TooMany { count: 9 }));
+    let many = (41..58).map(renice).collect::<Vec<_>>();
+    assert_eq!(Actions::try_from(many), Err(ActionsError::TooMany { count: 17 }));
 }
 
 #[test]

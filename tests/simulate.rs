@@ -70,7 +70,7 @@ fn a_quota_is_measured_by_the_wait_of_the_others_and_not_by_pressure() {
     assert_eq!(explanation.yardstick().measure, "others_wait_percent");
     let quota = action("limit_cgroup_cpu", json!({ "cgroup": "/x", "percent": 10 }));
     let forecast = simulate(&explanation, &[quota.into()]);
-    expect!["others_wait_percent 60.0 % × (1 − 0.90 × (1 − 0.06)) = 9.0 %, medium at 17.0 %; left 0.06 = 10 % of a CPU / 180 % used now"]
+    expect!["others_wait_percent 60.0 % × (1 − 0.90 × (1 − 0.06)) = 9.0 %, medium at 20.0 %; left 0.06 = 10 % of a CPU / 180 % used now"]
         .assert_eq(&forecast.effects[0].formula);
     assert!(forecast.effects[0].suffices);
 }

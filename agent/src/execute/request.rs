@@ -64,7 +64,7 @@ pub enum ActionsError {
 
 impl Actions {
     /// Actions in one decision.
-    pub const MOST: usize = 8;
+    pub const MOST: usize = 16;
 
     #[must_use]
     pub fn action_type(&self) -> &str {

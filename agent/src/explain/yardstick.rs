@@ -43,10 +43,12 @@ impl Yardstick {
         }
     }
 
-    /// The wait of those who suffer, where the primary measure counts that of the hogs too: no nice value and no quota
+    /// The wait of those who suffer, where that is what hurts: of switches, which by themselves take nothing from
+    /// anybody, and where the primary measure counts the wait of the hogs too: no nice value and no quota
     /// lowers such a measure, though they help. Its value is the median of its last ones. None while nobody reads it.
     pub(super) fn of_others(primary: &Signal, history: &History, thresholds: Option<&Thresholds>) -> Option<Self> {
-        if !counts_own_wait(primary) {
+        let own_wait = counts_own_wait(primary);
+        if !own_wait && !primary.measure.contains("switches") {
             return None;
         }
         let signal_type = SignalType::LoadMismatch;
@@ -56,6 +58,9 @@ impl Yardstick {
         let last = &mut last.split_off(last.len().saturating_sub(LAST_VALUES))[..];
         last.sort_unstable_by(f64::total_cmp);
         let value = *last.get(last.len() / 2)?;
+        if !own_wait && value < medium_at {
+            return None;
+        }
         Some(Self {
             signal_type,
             measure: OTHERS_WAIT.to_owned(),
@@ -77,6 +82,12 @@ impl Yardstick {
     #[must_use]
     pub fn suffices(&self, value: f64) -> bool {
         if self.falling { value * MARGIN > self.medium_at } else { value < self.medium_at * MARGIN }
+    }
+
+    /// Whether it is the wait of those who want little.
+    #[must_use]
+    pub fn is_wait_of_others(&self) -> bool {
+        self.measure == OTHERS_WAIT
     }
 
     /// Whether the measure counts the wait of those who cause it as well as of those who suffer.

@@ -170,7 +170,7 @@ fn renice(explanation: &Explanation, suspect: &Suspect, targets: &[&Suspect], to
         .filter(|other| other.number("cpu_percent") >= Some(COMPETES_PERCENT))
         .map(|other| threads(other) * weight(nice(other)))
         .sum();
-    if suspect.of == Contested::Cpu.name() {
+    if suspect.of == Contested::Cpu.name() || explanation.yardstick().is_wait_of_others() {
         let wait = |own: f64| {
             let w = (own + others) / cpus / weight(0.0);
             SLICE + (1.0 - SLICE) * w / (1.0 + w)
@@ -186,7 +186,11 @@ fn renice(explanation: &Explanation, suspect: &Suspect, targets: &[&Suspect], to
     }
     let busy = explanation.node.cpu_busy_percent.unwrap_or(0.0);
     if busy < 95.0 || others == 0.0 {
-        let because = format!("nobody competes for the CPU ({busy:.0} % busy), so a nice value changes nothing");
+        let because = if busy < 95.0 {
+            format!("the CPUs are only {busy:.0} % busy, so a nice value changes nothing")
+        } else {
+            "no other suspect wants the CPU as much, so a nice value changes nothing".to_owned()
+        };
         return Left { left: 1.0, because, of_all: false };
     }
     let share = |own: f64| own / (own + others);

@@ -26,8 +26,7 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let (voluntary, involuntary) =
         (culprit.number("voluntary_switches_per_s")?, culprit.number("involuntary_switches_per_s").unwrap_or(0.0));
     let all: f64 = explanation.suspects.iter().filter_map(switches).sum();
-    let storming: f64 =
-        explanation.suspects.iter().filter_map(switches).filter(|rate| *rate >= 0.2 * STORM_FROM_PER_S).sum();
+    let storming: f64 = storming(explanation).into_iter().filter_map(switches).sum();
     let storming = storming / all.max(1.0);
     Some(
         Evidence::from(0.5)
@@ -54,7 +53,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let Some((culprit, _)) = most(explanation, switches) else { return Remedies::default() };
     let young = culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S);
     Remedies {
-        ladder: give_way(explanation, culprit, &[culprit]),
+        ladder: give_way(explanation, culprit, &storming(explanation)),
         advice: format!(
             "{} wakes and sleeps without end: batch what it exchanges, or {}.",
             culprit.entity,
@@ -62,6 +61,12 @@ fn remedies(explanation: &Explanation) -> Remedies {
         ),
         hold: young.then(|| format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity)),
     }
+}
+
+/// Those who wake each other: the partner of a pair switches as often.
+fn storming(explanation: &Explanation) -> Vec<&Suspect> {
+    let storms = |suspect: &&Suspect| switches(suspect).is_some_and(|rate| rate >= 0.2 * STORM_FROM_PER_S);
+    explanation.suspects.iter().filter(storms).collect()
 }
 
 fn switches(suspect: &Suspect) -> Option<f64> {
