@@ -69,12 +69,14 @@ impl Eyes {
         events
     }
 
-    /// Empties the ordinary ring into what the next tick sees.
-    pub(super) fn drain(&mut self, daemon: &Daemon) {
-        let Some(ring) = &mut self.events else { return };
+    /// Empties the rings into what the next tick sees, and answers how many events there were.
+    pub(super) fn drain(&mut self, daemon: &Daemon, raw: bool) -> usize {
+        let Some(ring) = &mut self.events else { return 0 };
         let mut events = Vec::new();
         ring.drain(&mut events);
-        self.hold(events, daemon);
+        let drained = events.len();
+        self.hold(events, daemon, raw);
+        drained
     }
 
     /// The reflex on one urgent event; the event itself is held for the next tick.
@@ -84,7 +86,7 @@ impl Eyes {
         if change.is_some() {
             live.signals = self.classification.open();
         }
-        self.hold(vec![event], daemon);
+        self.hold(vec![event], daemon, live.is_raw_wanted());
         change
     }
 
@@ -183,10 +185,10 @@ impl Eyes {
         Some(TaskTable { processes, cgroups })
     }
 
-    fn hold(&mut self, events: Vec<Event>, daemon: &Daemon) {
+    fn hold(&mut self, events: Vec<Event>, daemon: &Daemon, raw: bool) {
         self.events_seen += events.len() as u64;
         for event in events {
-            if daemon.news.receiver_count() > 0 {
+            if raw {
                 daemon.tell(News::Raw { event: event.clone() });
             }
             if self.pending.len() < PENDING {
