@@ -167,6 +167,10 @@ impl Agent {
 
     /// Observe: empties the rings, and says when to do so again.
     fn drain(&mut self) -> Instant {
+        let urgent = self.eyes.urgent_now();
+        if !urgent.is_empty() {
+            self.react(urgent);
+        }
         let raw = self.rooms.daemon.look().is_raw_wanted();
         let drained = self.eyes.drain(&self.rooms.daemon, raw);
         let busy = raw || drained >= BUSY_EVENTS;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::AgentError;
 use crate::{
-    clock::now_ms,
+    clock::{monotonic_ns, now_ms},
     explain::Baseline,
     live::{Daemon, Live, News, Part, PartState},
     observe::{
@@ -20,6 +20,8 @@ use crate::{
 
 /// Ring events kept from one tick to the next; more are counted as lost.
 const PENDING: usize = 16_384;
+/// Under what name a signal that a reflex opened tells how long after the kernel's event that was, us.
+const EVENT_TO_SIGNAL: &str = "event_to_signal_us";
 /// `EMFILE`: who meets it has its descriptors counted.
 const TOO_MANY_FILES: u32 = 24;
 
@@ -69,11 +71,20 @@ impl Eyes {
         events
     }
 
-    /// Empties the rings into what the next tick sees, and answers how many events there were.
+    /// What is urgent now. A drain that comes before [`Self::urgent`] must not take a reflex's event from it.
+    pub(super) fn urgent_now(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if let Some(ring) = &mut self.events {
+            ring.drain_urgent(&mut events);
+        }
+        events
+    }
+
+    /// Empties the ordinary ring into what the next tick sees, and answers how many events there were.
     pub(super) fn drain(&mut self, daemon: &Daemon, raw: bool) -> usize {
         let Some(ring) = &mut self.events else { return 0 };
         let mut events = Vec::new();
-        ring.drain(&mut events);
+        ring.drain_ordinary(&mut events);
         let drained = events.len();
         self.hold(events, daemon, raw);
         drained
@@ -82,9 +93,13 @@ impl Eyes {
     /// The reflex on one urgent event; the event itself is held for the next tick.
     pub(super) fn react(&mut self, event: Event, live: &mut Live, daemon: &Daemon) -> Option<Change> {
         let usual = |signal: SignalType, measure: &str, entity: &Entity| usual(&self.usual, signal, measure, entity);
-        let change = self.classification.react(&event, &live.window, &mut live.history, now_ms(), &usual);
+        let mut change = self.classification.react(&event, &live.window, &mut live.history, now_ms(), &usual);
         if change.is_some() {
             live.signals = self.classification.open();
+        }
+        if let Some(Change::Opened(signal)) = &mut change {
+            let late_us = monotonic_ns().saturating_sub(event.at_ns) as f64 / 1e3;
+            signal.numbers.0.push((EVENT_TO_SIGNAL.into(), late_us));
         }
         self.hold(vec![event], daemon, live.is_raw_wanted());
         change
