@@ -1,5 +1,6 @@
 //! The spine: all that happens, in the order of the loop. It alone knows every room.
 
+pub mod bench;
 pub mod docket;
 mod eyes;
 mod orders;
