@@ -1,5 +1,6 @@
 //! The spine: all that happens, in the order of the loop. It alone knows every room.
 
+pub mod bench;
 pub mod docket;
 mod eyes;
 mod orders;
@@ -7,13 +8,13 @@ mod remedy;
 mod rooms;
 mod standing;
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{broadcast, mpsc, oneshot},
     task::{self, JoinHandle, JoinSet},
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use self::{
@@ -39,12 +40,17 @@ use crate::{
     verify::Verdict,
 };
 
-/// How often the ordinary ring is drained.
-const DRAIN_EVERY: Duration = Duration::from_millis(100);
+/// How often the ordinary ring is drained while somebody follows it, or it fills; and else, beside each tick's drain.
+const DRAIN_BUSY_EVERY: Duration = Duration::from_millis(100);
+const DRAIN_EVERY: Duration = Duration::from_millis(600);
+/// The ring fills when one drain finds this many events.
+const BUSY_EVENTS: usize = 256;
 /// How often leases and proposals are looked at, baselines read anew, and the standing of every part told.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 /// How long passes that are at work are waited for when the daemon stops; what is unverified then is taken back.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Baselines are read in one round of so many: they are written every 15 s, and tell of hours.
+const RECALL_ROUNDS: u32 = 6;
 /// News that a follower may be behind.
 const NEWS: usize = 4096;
 /// Orders that may wait.
@@ -103,6 +109,8 @@ struct Agent {
     /// The status that was last told of each open incident.
     told: HashMap<IncidentUid, IncidentStatus>,
     tick_every: Duration,
+    /// Rounds of housekeeping until baselines are read again.
+    recall_in: u32,
     /// Whether a pass died, so that the journal has to be settled once no other is at work.
     died: bool,
 }
@@ -141,6 +149,7 @@ impl Agent {
             at_work: HashMap::new(),
             told: HashMap::new(),
             tick_every: Duration::from_millis(settings.tick_ms),
+            recall_in: 0,
             died: false,
         })
     }
@@ -149,13 +158,16 @@ impl Agent {
     async fn turn(mut self, door: &mut JoinHandle<Result<(), SocketError>>) -> Result<(), AgentError> {
         let listen = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
         let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-        let (mut tick, mut drain, mut housekeeping) =
-            (every(self.tick_every), every(DRAIN_EVERY), every(HOUSEKEEPING_EVERY));
+        let (mut tick, mut housekeeping) = (every(self.tick_every), every(HOUSEKEEPING_EVERY));
+        let mut drain = pin!(sleep(DRAIN_EVERY));
         loop {
             tokio::select! {
                 events = self.eyes.urgent() => self.react(events),
-                _ = tick.tick() => self.tick(),
-                _ = drain.tick() => self.eyes.drain(&self.rooms.daemon),
+                _ = tick.tick() => {
+                    drain.as_mut().reset(self.drain());
+                    self.tick();
+                }
+                () = &mut drain => drain.as_mut().reset(self.drain()),
                 Some(order) = self.orders.recv() => self.obey(order),
                 Some(pass) = self.passes.join_next_with_id() => self.close(pass),
                 _ = housekeeping.tick() => self.keep_house(),
@@ -165,6 +177,18 @@ impl Agent {
             }
         }
         self.stop().await
+    }
+
+    /// Observe: empties the rings, and says when to do so again.
+    fn drain(&mut self) -> Instant {
+        let urgent = self.eyes.urgent_now();
+        if !urgent.is_empty() {
+            self.react(urgent);
+        }
+        let raw = self.rooms.daemon.look().is_raw_wanted();
+        let drained = self.eyes.drain(&self.rooms.daemon, raw);
+        let busy = raw || drained >= BUSY_EVENTS;
+        Instant::now() + if busy { DRAIN_BUSY_EVERY } else { DRAIN_EVERY }
     }
 
     /// Observe: a second has passed.
@@ -288,7 +312,9 @@ impl Agent {
     /// What need not be done at once: leases, proposals that waited too long, baselines, the standing of every part.
     fn keep_house(&mut self) {
         let daemon = self.rooms.daemon.clone();
-        if let Err(error) = self.eyes.recall(&daemon.store) {
+        let recall = self.recall_in == 0;
+        self.recall_in = if recall { RECALL_ROUNDS } else { self.recall_in } - 1;
+        if recall && let Err(error) = self.eyes.recall(&daemon.store) {
             tracing::warn!(%error, "baselines could not be read; the last ones serve on");
         }
         standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store);

@@ -1,6 +1,15 @@
-//! The wall clock, in the one unit that rows and traces use.
+//! The wall clock, in the one unit that rows and traces use, and the clock of the kernel's events.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// `CLOCK_MONOTONIC`, ns.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has a monotonic clock");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}
 
 /// Unix time, ms. Zero for a clock that stands before 1970.
 #[must_use]

@@ -45,6 +45,12 @@ impl Daemon {
 }
 
 impl Live {
+    /// Whether somebody follows the kernel's own events.
+    #[must_use]
+    pub fn is_raw_wanted(&self) -> bool {
+        Arc::strong_count(&self.raw_wanted) > 1
+    }
+
     /// What the rooms after observation may look at.
     #[must_use]
     pub fn view(&self) -> View<'_> {
@@ -62,6 +68,8 @@ pub struct Live {
     /// Incidents that are open.
     pub incidents: Vec<Incident>,
     pub status: Status,
+    /// Held by each client that follows the kernel's own events, for as long as it is connected.
+    pub raw_wanted: Arc<()>,
 }
 
 /// Whether a part works. The same three states for probes, sources and rooms.

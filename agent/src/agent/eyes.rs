@@ -7,7 +7,7 @@ use std::{
 
 use super::AgentError;
 use crate::{
-    clock::now_ms,
+    clock::{monotonic_ns, now_ms},
     explain::{Baseline, Incident},
     live::{Daemon, Live, News, Part, PartState},
     observe::{
@@ -25,6 +25,8 @@ use crate::{
 const PENDING: usize = 16_384;
 /// The kernel counts and times the runs of the programs during one tick in so many.
 const COUNT_EVERY: u64 = 60;
+/// Under what name a signal that a reflex opened tells how long after the kernel's event that was, us.
+const EVENT_TO_SIGNAL: &str = "event_to_signal_us";
 /// `EMFILE`: who meets it has its descriptors counted.
 const TOO_MANY_FILES: u32 = 24;
 
@@ -90,22 +92,37 @@ impl Eyes {
         events
     }
 
-    /// Empties the ordinary ring into what the next tick sees.
-    pub(super) fn drain(&mut self, daemon: &Daemon) {
-        let Some(ring) = &mut self.events else { return };
+    /// What is urgent now. A drain that comes before [`Self::urgent`] must not take a reflex's event from it.
+    pub(super) fn urgent_now(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        ring.drain(&mut events);
-        self.hold(events, daemon);
+        if let Some(ring) = &mut self.events {
+            ring.drain_urgent(&mut events);
+        }
+        events
+    }
+
+    /// Empties the ordinary ring into what the next tick sees, and answers how many events there were.
+    pub(super) fn drain(&mut self, daemon: &Daemon, raw: bool) -> usize {
+        let Some(ring) = &mut self.events else { return 0 };
+        let mut events = Vec::new();
+        ring.drain_ordinary(&mut events);
+        let drained = events.len();
+        self.hold(events, daemon, raw);
+        drained
     }
 
     /// The reflex on one urgent event; the event itself is held for the next tick.
     pub(super) fn react(&mut self, event: Event, live: &mut Live, daemon: &Daemon) -> Option<Change> {
         let usual = |signal: SignalType, measure: &str, entity: &Entity| usual(&self.usual, signal, measure, entity);
-        let change = self.classification.react(&event, &live.window, &mut live.history, now_ms(), &usual);
+        let mut change = self.classification.react(&event, &live.window, &mut live.history, now_ms(), &usual);
         if change.is_some() {
             live.signals = self.classification.open();
         }
-        self.hold(vec![event], daemon);
+        if let Some(Change::Opened(signal)) = &mut change {
+            let late_us = monotonic_ns().saturating_sub(event.at_ns) as f64 / 1e3;
+            signal.numbers.0.push((EVENT_TO_SIGNAL.into(), late_us));
+        }
+        self.hold(vec![event], daemon, live.is_raw_wanted());
         change
     }
 
@@ -228,10 +245,10 @@ impl Eyes {
         self.counted += since.map_or(Duration::ZERO, |since| since.elapsed());
     }
 
-    fn hold(&mut self, events: Vec<Event>, daemon: &Daemon) {
+    fn hold(&mut self, events: Vec<Event>, daemon: &Daemon, raw: bool) {
         self.events_seen += events.len() as u64;
         for event in events {
-            if daemon.news.receiver_count() > 0 {
+            if raw {
                 daemon.tell(News::Raw { event: event.clone() });
             }
             if self.pending.len() < PENDING {

@@ -1,4 +1,4 @@
-//! `bench-probes` and `bench-store`: measurements for `cargo xtask bench`; not for operators.
+//! `bench-probes`, `bench-store` and `bench-signals`: measurements for `cargo xtask bench`; not for operators.
 
 use std::{path::PathBuf, thread, time::Duration};
 
@@ -11,6 +11,7 @@ use super::{
     eyes::{self, Eyes},
 };
 use crate::{
+    agent,
     observe::kernel::{Kernel, Settings, bench::Bench},
     store,
 };
@@ -30,6 +31,16 @@ pub struct BenchStore {
     /// Signals a round.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub rows: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchSignals {
+    /// Directory to write in; it is left as it is.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Signals that open and close.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub signals: u64,
 }
 
 /// What one program costs beside an empty one.
@@ -67,6 +78,14 @@ impl BenchProbes {
 impl BenchStore {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
         let report = store::bench::bench(&self.dir, self.rows)
+            .map_err(|error| CliError::Failed { reason: error.to_string() })?;
+        context.print(&report, |report, _| format!("{report:#?}"))
+    }
+}
+
+impl BenchSignals {
+    pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
+        let report = agent::bench::bench(&self.dir, self.signals)
             .map_err(|error| CliError::Failed { reason: error.to_string() })?;
         context.print(&report, |report, _| format!("{report:#?}"))
     }

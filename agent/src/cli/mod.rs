@@ -91,6 +91,9 @@ pub enum Verb {
     /// Measure the store against bare SQLite.
     #[command(hide = true)]
     BenchStore(bench::BenchStore),
+    /// Measure the memory that many signals leave behind.
+    #[command(hide = true)]
+    BenchSignals(bench::BenchSignals),
     /// Follow live: one line for each thing that happens.
     Watch(watch::Watch),
 }
@@ -178,6 +181,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Doctor(verb) => verb.run(&context),
         Verb::BenchProbes(verb) => done(verb.run(&context)),
         Verb::BenchStore(verb) => done(verb.run(&context)),
+        Verb::BenchSignals(verb) => done(verb.run(&context)),
         Verb::Watch(verb) => done(verb.run(&context)),
     }
 }

@@ -62,13 +62,15 @@ impl Run {
                     tell(&context).await;
                 }
             });
-            let ended = agent::run(settings).await;
+            // On a worker: there a timer wakes the thread that waits for it, and not another one through this.
+            let ended = tokio::spawn(agent::run(settings)).await;
             told.abort();
             ended
         });
         // What still blocks (a name service, a disk) must not keep the process.
         runtime.shutdown_timeout(Duration::from_secs(2));
-        ended.map_err(|error| CliError::Failed { reason: error.to_string() })
+        let failed = |error: &dyn std::fmt::Display| CliError::Failed { reason: error.to_string() };
+        ended.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 
     fn settings(self, socket: Option<PathBuf>) -> Result<Settings, CliError> {

@@ -71,11 +71,20 @@ impl Events {
         Ok(())
     }
 
-    /// Appends all that both rings hold, the urgent first. The ordinary one wakes nobody: call this on a timer.
+    /// Appends all that both rings hold, the urgent first.
     pub fn drain(&mut self, events: &mut Vec<Event>) {
-        let Self { ordinary, urgent, devices, defects } = self;
-        drain(urgent.get_mut(), devices, defects, events);
-        drain(ordinary, devices, defects, events);
+        self.drain_urgent(events);
+        self.drain_ordinary(events);
+    }
+
+    /// Appends what the urgent ring holds, for whoever does not wait for it.
+    pub fn drain_urgent(&mut self, events: &mut Vec<Event>) {
+        drain(self.urgent.get_mut(), &mut self.devices, &mut self.defects, events);
+    }
+
+    /// Appends what the ordinary ring holds. It wakes nobody: call this on a timer.
+    pub fn drain_ordinary(&mut self, events: &mut Vec<Event>) {
+        drain(&mut self.ordinary, &mut self.devices, &mut self.defects, events);
     }
 
     #[must_use]

@@ -32,6 +32,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 pub use actions::ActionFilter;
 pub use audit::{AuditFilter, DenialRow, PermitRow};
 pub use families::Family;
@@ -52,6 +54,7 @@ use crate::{
 };
 use health::Health;
 use queue::{Queue, Row};
+use reader::Idle;
 use readings::Readings;
 use writer::Writer;
 
@@ -146,6 +149,7 @@ struct Shared {
     queue: Arc<Queue>,
     health: Arc<Health>,
     readings: Arc<Mutex<Readings>>,
+    idle: Idle,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -176,7 +180,7 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| StoreError::File { what: "start the writer of", path: path.clone(), source })?;
-        let shared = Shared { path, queue, health, readings, thread: Mutex::new(Some(thread)) };
+        let shared = Shared { path, queue, health, readings, idle: Idle::default(), thread: Mutex::new(Some(thread)) };
         Ok((Self { shared: Arc::new(shared) }, opening))
     }
 
@@ -185,7 +189,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened.
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        Reader::open(&self.shared.path)
+        Reader::open(&self.shared.path, &self.shared.idle)
     }
 
     /// Queues the ten metric families of a tick.
@@ -339,7 +343,7 @@ impl Store {
             // Whoever asked may have gone: then the answer is for nobody.
             let _ = answer.send(question(writer));
         }))?;
-        wait.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|error| match error {
+        blocking(|| wait.recv_timeout(ANSWER_WITHIN)).unwrap_or_else(|error| match error {
             mpsc::RecvTimeoutError::Timeout => Err(StoreError::NoAnswer { seconds: ANSWER_WITHIN.as_secs() }),
             mpsc::RecvTimeoutError::Disconnected => Err(StoreError::Closed),
         })
@@ -349,6 +353,8 @@ impl Store {
 impl Shared {
     fn end(&self) {
         self.queue.close();
+        // The last connection to close tidies up after the log, and that is to be the writer's.
+        self.idle.close();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread
             && thread.join().is_err()
@@ -368,6 +374,12 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("path", &self.shared.path).finish_non_exhaustive()
     }
+}
+
+/// Waits; where this thread is one of the runtime's, the tasks that it was to run next go to another one meanwhile.
+fn blocking<T>(wait: impl FnOnce() -> T) -> T {
+    let shared = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if shared { tokio::task::block_in_place(wait) } else { wait() }
 }
 
 /// Locks; what a panicking holder left behind is plain data, so it is used on.

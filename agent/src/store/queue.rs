@@ -11,8 +11,11 @@ use crate::observe::Signal;
 
 /// Most rows written in one transaction.
 pub(super) const BATCH_ROWS: usize = 1000;
-/// Longest that a row waits for others to be written with it.
-pub(super) const BATCH_WAIT: Duration = Duration::from_millis(200);
+/// Longest that a signal waits for others to be written with it.
+const SIGNAL_WAIT: Duration = Duration::from_millis(200);
+/// The same of metrics, which come every tick: rows of one table share its pages, so five ticks cost little more to
+/// write than one. They go with the first signal.
+const METRICS_WAIT: Duration = Duration::from_secs(5);
 /// Most askers that may wait.
 const URGENT: usize = 256;
 
@@ -39,6 +42,13 @@ impl Row {
             Self::Signal(_) => 1,
         }
     }
+
+    fn wait(&self) -> Duration {
+        match self {
+            Self::Metrics(_) => METRICS_WAIT,
+            Self::Signal(_) => SIGNAL_WAIT,
+        }
+    }
 }
 
 pub(super) struct Queue {
@@ -51,7 +61,8 @@ pub(super) struct Queue {
 struct Waiting {
     rows: VecDeque<Row>,
     weight: usize,
-    oldest: Option<Instant>,
+    /// When they are to be written at the latest.
+    due: Option<Instant>,
     urgent: VecDeque<Urgent>,
     closed: bool,
 }
@@ -77,16 +88,17 @@ impl Queue {
         if waiting.closed || weight > self.capacity {
             return false;
         }
-        let first = waiting.oldest.is_none();
-        if first {
-            waiting.oldest = Some(Instant::now());
+        let due = Instant::now() + row.wait();
+        let sooner = waiting.due.is_none_or(|before| due < before);
+        if sooner {
+            waiting.due = Some(due);
         }
         let full_before = waiting.weight >= BATCH_ROWS;
         waiting.weight = weight;
         waiting.rows.push_back(row);
         drop(waiting);
-        // One wake for the first row, to start the clock, and one for a full batch: not one a row.
-        if first || (weight >= BATCH_ROWS && !full_before) {
+        // One wake to set the clock, and one for a full batch: not one a row.
+        if sooner || (weight >= BATCH_ROWS && !full_before) {
             self.wake.notify_one();
         }
         true
@@ -140,11 +152,11 @@ impl Queue {
             }
             let now = Instant::now();
             let mut wake_at = until;
-            if let Some(oldest) = waiting.oldest.filter(|_| batches) {
-                if waiting.weight >= BATCH_ROWS || now >= oldest + BATCH_WAIT {
+            if let Some(due) = waiting.due.filter(|_| batches) {
+                if waiting.weight >= BATCH_ROWS || now >= due {
                     return Work::Batch(waiting.take());
                 }
-                wake_at = wake_at.min(oldest + BATCH_WAIT);
+                wake_at = wake_at.min(due);
             }
             if now >= until {
                 return Work::Due;
@@ -166,7 +178,7 @@ impl Waiting {
         }
         self.weight -= weight;
         if self.rows.is_empty() {
-            self.oldest = None;
+            self.due = None;
         }
         taken
     }

@@ -1,29 +1,49 @@
 //! A connection that can only read. What it can read stands with each table family.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    ops::Deref,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use rusqlite::{Connection, OpenFlags, Params, Row};
 
 use super::{
     ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit,
-    incidents, metrics, proposals, readings, schema, signals, traces,
+    incidents, lock, metrics, proposals, readings, schema, signals, traces,
 };
 use crate::observe::SignalType;
 
 /// A connection of its own that cannot write. Not shared between threads: each asks the store for one.
 pub struct Reader {
-    pub(super) connection: Connection,
+    pub(super) connection: Lent,
+}
+
+/// Idle connections that are kept: to open one anew, SQLite reads the whole schema.
+const KEPT: usize = 2;
+
+/// Connections for reading that nobody uses now.
+#[derive(Clone, Default)]
+pub(super) struct Idle(Arc<Mutex<Pool>>);
+
+#[derive(Default)]
+struct Pool {
+    connections: Vec<Connection>,
+    closed: bool,
+}
+
+/// A connection that goes back to the idle ones.
+pub(super) struct Lent {
+    connection: Option<Connection>,
+    home: Idle,
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let what = "open the database for reading";
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let connection = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(what))?;
-        schema::tune(&connection).map_err(StoreError::sqlite(what))?;
-        connection.pragma_update(None, "query_only", true).map_err(StoreError::sqlite(what))?;
-        Ok(Self { connection })
+    pub(super) fn open(path: &Path, idle: &Idle) -> Result<Self, StoreError> {
+        let kept = lock(&idle.0).connections.pop();
+        let connection = kept.map_or_else(|| connect(path), Ok)?;
+        Ok(Self { connection: Lent { connection: Some(connection), home: idle.clone() } })
     }
 
     /// How SQLite answers each of the questions that are asked often: the question, and the plan a line a step.
@@ -70,6 +90,41 @@ impl Reader {
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         Ok(self.rows(what, sql, values, read)?.into_iter().next())
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let what = "open the database for reading";
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(what))?;
+    schema::tune(&connection).map_err(StoreError::sqlite(what))?;
+    connection.pragma_update(None, "query_only", true).map_err(StoreError::sqlite(what))?;
+    Ok(connection)
+}
+
+impl Idle {
+    /// Closes them, and those that still come back.
+    pub(super) fn close(&self) {
+        let mut pool = lock(&self.0);
+        pool.closed = true;
+        pool.connections.clear();
+    }
+}
+
+impl Deref for Lent {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("it is taken when this is dropped")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut pool = lock(&self.home.0);
+        if !pool.closed && pool.connections.len() < KEPT {
+            pool.connections.extend(self.connection.take());
+        }
     }
 }
 

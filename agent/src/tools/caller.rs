@@ -1,5 +1,7 @@
 //! Who calls, and what they may.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::sync::{Mutex, broadcast};
 
 use crate::live::{News, Operator};
@@ -36,12 +38,14 @@ pub struct Caller {
     pub role: Role,
     /// The news since the client last asked; opened by its first `follow`.
     pub(super) news: Mutex<Option<broadcast::Receiver<News>>>,
+    /// Set once it asked for the kernel's own events; the daemon counts who holds this.
+    pub(super) raw: OnceLock<Arc<()>>,
 }
 
 impl Caller {
     #[must_use]
     pub fn new(operator: Operator, role: Role) -> Self {
-        Self { operator, role, news: Mutex::new(None) }
+        Self { operator, role, news: Mutex::new(None), raw: OnceLock::new() }
     }
 
     pub(super) fn who(&self) -> String {

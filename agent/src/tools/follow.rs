@@ -1,6 +1,6 @@
 //! `follow`: what happened since this client last asked. It waits for news, so that asking again and again is cheap.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ impl Tool for Follow {
     async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Answer, ToolError> {
         let deadline = Instant::now() + Duration::from_secs(params.wait_s.count() as u64);
         let mut news = caller.news.lock().await;
+        if params.raw {
+            caller.raw.get_or_init(|| Arc::clone(&daemon.look().raw_wanted));
+        }
         let receiver = news.get_or_insert_with(|| daemon.news.subscribe());
         let mut answer = Answer { news: Vec::new(), lost: 0 };
         let wanted = |one: &News| params.raw || !matches!(one, News::Raw { .. });

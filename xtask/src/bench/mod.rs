@@ -5,6 +5,7 @@ mod probes;
 mod ratio;
 mod reaction;
 mod rounds;
+mod signals;
 mod store;
 mod work;
 
@@ -27,11 +28,12 @@ use crate::{
 pub(crate) use work::Work;
 
 /// Every measurement, in the order it is taken; each gives one figure or more.
-const MEASUREMENTS: [Measurement; 5] = [
+const MEASUREMENTS: [Measurement; 6] = [
     Measurement { name: "probes", about: "net time of each eBPF program", measure: probes::measure },
     Measurement { name: "ratio", about: "CPU time of fixed work, with the agent and without", measure: ratio::measure },
     Measurement { name: "reaction", about: "how soon a leak is seen", measure: reaction::measure },
     Measurement { name: "store", about: "what the store takes in, and how soon it answers", measure: store::measure },
+    Measurement { name: "signals", about: "what many signals leave in memory", measure: signals::measure },
     Measurement { name: "idle", about: "what the agent costs on a calm node", measure: idle::measure },
 ];
 

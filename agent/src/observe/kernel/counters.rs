@@ -1,14 +1,14 @@
-//! Reads the maps: one system call a map for what is counted per CPU, and the bounded hashes entry by entry.
+//! Reads the maps: one system call a map, for what is counted per CPU and for the bounded hashes.
 
 use std::collections::HashMap;
 
 use agent_ebpf::wire::{self, Emitter};
 use aya::{
     Ebpf, Pod,
-    maps::{HashMap as BpfHashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Map, MapData, MapError, PerCpuArray},
 };
 
-use super::{KernelError, settings::Settings, settings::timed_calls};
+use super::{KernelError, batch::BatchMap, settings::Settings, settings::timed_calls};
 use crate::observe::{
     ring::{Devices, operation},
     sample::{
@@ -22,6 +22,8 @@ const STALE_SAMPLES: u32 = 60;
 /// Entries of a map from which stale ones leave, and processes kept in user space.
 const CROWDED: usize = 512;
 const PROCESSES: usize = 1024;
+/// Most entries of each of the bounded hashes.
+const ENTRIES: usize = 1024;
 /// Under what name events of block devices are lost that had no room in their tables.
 const BLOCK_UNTOLD: &str = "block_io_slots";
 
@@ -30,7 +32,7 @@ pub(super) struct Counters {
     calls: PerCpuArray<MapData, wire::SyscallCounts>,
     latency: PerCpuArray<MapData, wire::SyscallLatency>,
     errors: Aged<wire::ErrorKey, wire::ErrorValue>,
-    samples: BpfHashMap<MapData, wire::SampleKey, u64>,
+    samples: BatchMap<wire::SampleKey, u64>,
     /// Samples so far, and how many readings ago the last came.
     by_process: HashMap<wire::SampleKey, (u64, u32)>,
     sampled_one_in: u32,
@@ -51,12 +53,12 @@ impl Counters {
             dropped: typed("DROPPED", take("DROPPED")?)?,
             calls: typed("SYSCALL_COUNTS", take("SYSCALL_COUNTS")?)?,
             latency: typed("SYSCALL_LATENCY", take("SYSCALL_LATENCY")?)?,
-            errors: Aged::new(typed("SYSCALL_ERRORS", take("SYSCALL_ERRORS")?)?),
-            samples: typed("SYSCALL_SAMPLES", take("SYSCALL_SAMPLES")?)?,
+            errors: Aged::new(batch("SYSCALL_ERRORS", take("SYSCALL_ERRORS")?)?),
+            samples: batch("SYSCALL_SAMPLES", take("SYSCALL_SAMPLES")?)?,
             by_process: HashMap::new(),
             sampled_one_in: settings.sampled_one_in(),
             scheduler: typed("SCHEDULER", take("SCHEDULER")?)?,
-            forks: Aged::new(typed("FORKS", take("FORKS")?)?),
+            forks: Aged::new(batch("FORKS", take("FORKS")?)?),
             faults: typed("PAGE_FAULTS", take("PAGE_FAULTS")?)?,
             memory: typed("MEMORY", take("MEMORY")?)?,
             block: typed("BLOCK", take("BLOCK")?)?,
@@ -128,15 +130,7 @@ impl Counters {
         for (_, silent) in self.by_process.values_mut() {
             *silent += 1;
         }
-        // The kernel evicts while this walks: a key may come twice, and the walk may begin anew.
-        let fresh: HashMap<wire::SampleKey, u64> =
-            self.samples.iter().take(2 * PROCESSES).filter_map(Result::ok).collect();
-        for (key, count) in fresh {
-            match self.samples.remove(&key) {
-                // Evicted meanwhile, and told already.
-                Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(source) => return Err(map(source)),
-            }
+        for (key, count) in self.samples.take().map_err(map)? {
             let known = self.by_process.entry(key).or_default();
             *known = (known.0 + count, 0);
         }
@@ -237,18 +231,18 @@ impl Counters {
 /// A bounded hash whose counts are exact: an entry leaves only when it stood still for [`STALE_SAMPLES`] readings and
 /// the map is crowded, and then it is left out of the same reading, so that its next count starts anew for all.
 struct Aged<K: Pod, V: Pod> {
-    map: BpfHashMap<MapData, K, V>,
+    map: BatchMap<K, V>,
     /// Last count of each entry, and for how many readings it stood still.
     seen: HashMap<K, (u64, u32)>,
 }
 
 impl<K: Pod + Eq + std::hash::Hash, V: Pod> Aged<K, V> {
-    fn new(map: BpfHashMap<MapData, K, V>) -> Self {
+    fn new(map: BatchMap<K, V>) -> Self {
         Self { map, seen: HashMap::new() }
     }
 
     fn read(&mut self, count: impl Fn(&V) -> u64) -> Result<Vec<(K, V)>, MapError> {
-        let mut entries = self.map.iter().collect::<Result<Vec<_>, _>>()?;
+        let mut entries = self.map.read()?;
         let crowded = entries.len() > CROWDED;
         let mut left = Vec::new();
         entries.retain(|(key, value)| {
@@ -267,6 +261,10 @@ impl<K: Pod + Eq + std::hash::Hash, V: Pod> Aged<K, V> {
         }
         Ok(entries)
     }
+}
+
+fn batch<K: Pod, V: Pod>(map: &'static str, data: Map) -> Result<BatchMap<K, V>, KernelError> {
+    BatchMap::new(data, ENTRIES).map_err(|source| KernelError::Map { map, source })
 }
 
 fn typed<T: TryFrom<Map, Error = MapError>>(map: &'static str, data: Map) -> Result<T, KernelError> {

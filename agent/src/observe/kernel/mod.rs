@@ -3,8 +3,9 @@
 //! `programs` says what there is and what each needs; `counters` reads the maps; `tasks` reads the task iterator.
 //! Nothing is pinned: all of it goes when the process ends.
 
-#![expect(unsafe_code, reason = "the allocator is asked to give memory back")]
+#![expect(unsafe_code, reason = "the allocator is asked to give memory back, and maps are read by bpf(2)")]
 
+mod batch;
 pub mod bench;
 mod counters;
 mod obstacles;

@@ -50,7 +50,7 @@ impl Default for Settings {
             sample_one_in: 64,
             lifecycle_events: false,
             count_runs: false,
-            ring_bytes: 256 << 10,
+            ring_bytes: 1 << 20,
             agent_pid: std::process::id(),
         }
     }

@@ -17,7 +17,7 @@ pub const SOURCE: Source = Source {
 };
 
 /// Links whose state is looked at in one tick; a node of many virtual interfaces takes turns.
-const STATES_PER_TICK: usize = 2;
+const STATES_PER_TICK: usize = 1;
 /// The speed asks the driver, under the kernel's network lock: seldom.
 const SPEED_EVERY_LOOKS: u32 = 60;
 

@@ -14,6 +14,8 @@ pub const SOURCE: Source = Source {
             tcp_memory: file("net/ipv4/tcp_mem"),
             tcp_orphans: file("net/ipv4/tcp_max_orphans"),
             swappiness: file("vm/swappiness"),
+            read: None,
+            left: 0,
         })
     },
 };
@@ -26,14 +28,32 @@ struct LimitsSource {
     tcp_memory: KernelFile,
     tcp_orphans: KernelFile,
     swappiness: KernelFile,
+    /// As last read, and the ticks until they are read again.
+    read: Option<KernelLimits>,
+    left: u32,
 }
+
+/// An administrator changes these, or an action: seldom.
+const READ_EVERY_TICKS: u32 = 5;
 
 impl Scrape for LimitsSource {
     fn scrape(&mut self, context: &mut Context, sample: &mut Sample) -> Result<Scraped, ScrapeError> {
-        let buffer = &mut context.buffer;
+        if self.left == 0 {
+            self.read = None;
+            self.read = Some(self.read(&mut context.buffer)?);
+            self.left = READ_EVERY_TICKS;
+        }
+        self.left -= 1;
+        sample.node.limits.clone_from(&self.read);
+        Ok(Scraped::Whole)
+    }
+}
+
+impl LimitsSource {
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<KernelLimits, ScrapeError> {
         let mut ports = self.local_ports.read(buffer)?.line()?.fields();
         let (local_port_low, local_port_high) = (ports.number()?, ports.number()?);
-        sample.node.limits = Some(KernelLimits {
+        Ok(KernelLimits {
             pid_max: self.pid_max.read(buffer)?.number()?,
             somaxconn: self.somaxconn.read(buffer)?.number()?,
             local_port_low,
@@ -42,7 +62,6 @@ impl Scrape for LimitsSource {
             tcp_mem_max_pages: self.tcp_memory.read(buffer)?.line()?.fields().over(2).number()?,
             tcp_max_orphans: self.tcp_orphans.read(buffer)?.number()?,
             swappiness: self.swappiness.read(buffer)?.number()?,
-        });
-        Ok(Scraped::Whole)
+        })
     }
 }

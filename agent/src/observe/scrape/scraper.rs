@@ -6,14 +6,11 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use nix::{
-    sys::resource::{Resource, getrlimit},
-    time::{ClockId, clock_gettime},
-};
+use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::{CgroupMounts, CgroupTree, Context, SOURCES, Scrape, ScrapeError, Scraped, Source, TaskTable};
-use crate::{observe::Sample, text::Text};
+use crate::{clock::monotonic_ns, observe::Sample, text::Text};
 
 /// A source that is off is asked again once in so many ticks; one that failed, at the next.
 const OFF_RETRY_TICKS: u64 = 60;
@@ -181,11 +178,6 @@ impl Context {
             watch_cgroups: HashSet::new(),
         }
     }
-}
-
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has a monotonic clock");
-    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
 }
 
 fn wall_ms() -> i64 {

@@ -58,8 +58,9 @@ impl Scrape for CgroupsSource {
                     continue;
                 }
                 _ if reader.troubled => Kind::Troubled,
-                Pulse::Moved => Kind::Moved,
-                Pulse::Same => Kind::Idle,
+                // The root always moves, and what it tells the node's own sources tell.
+                Pulse::Moved if reader.node.path.as_str() != "/" => Kind::Moved,
+                Pulse::Moved | Pulse::Same => Kind::Idle,
             };
             turns.push((kind, reader.read_whole, at));
         }

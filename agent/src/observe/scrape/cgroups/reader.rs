@@ -19,6 +19,8 @@ pub(super) struct Reader {
     pub(super) sample: CgroupSample,
     /// The tick of the last full reading; none before the first.
     pub(super) read_whole: Option<u64>,
+    /// The pulse then: memory in use, bytes, and CPU time, ns.
+    pulse_then: (Option<u64>, Option<u64>),
     /// At the last full reading it was near its limit, under pressure, or had hit a limit since the one before.
     pub(super) troubled: bool,
     /// Hits of limits at the last full reading: memory, kills, throttled periods, refused forks.
@@ -28,6 +30,9 @@ pub(super) struct Reader {
 /// A cgroup is in trouble from this share of its memory limit and this pressure on.
 const NEAR_LIMIT: f64 = 0.9;
 const PRESSED_PERCENT: f64 = 5.0;
+/// A cgroup moves when its memory or its CPU time changed by so much since the last full reading.
+const MOVED_BYTES: u64 = 256 << 10;
+const MOVED_CPU_NS: u64 = 5_000_000;
 
 /// What a reading of the pulse found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +59,7 @@ impl Reader {
         };
         let cpu = cpu.or_else(|| file(UNIFIED, "cpu.stat"));
         let sample = CgroupSample { path: node.path.clone(), ids: node.ids, ..CgroupSample::default() };
-        Self { node, memory, cpu, sample, read_whole: None, troubled: false, hits: [0; 4] }
+        Self { node, memory, cpu, sample, read_whole: None, pulse_then: (None, None), troubled: false, hits: [0; 4] }
     }
 
     /// Reads memory in use and CPU time.
@@ -71,11 +76,8 @@ impl Reader {
         if usage.is_none() && cpu.is_none() && !self.is_there(tree) {
             return Ok(Pulse::Gone);
         }
-        let before = (
-            self.sample.memory.as_ref().map(|memory| memory.usage_bytes),
-            self.sample.cpu.as_ref().and_then(|cpu| cpu.usage_ns),
-        );
-        let now = (usage, cpu.as_ref().and_then(|cpu| cpu.usage_ns));
+        let (then, now) = (self.pulse_then, (usage, cpu.as_ref().and_then(|cpu| cpu.usage_ns)));
+        let moved = is_far(then.0, now.0, MOVED_BYTES) || is_far(then.1, now.1, MOVED_CPU_NS);
         match (&mut self.sample.memory, usage) {
             (Some(memory), Some(usage_bytes)) => memory.usage_bytes = usage_bytes,
             (slot, usage) => *slot = usage.map(|usage_bytes| CgroupMemory { usage_bytes, ..Default::default() }),
@@ -90,7 +92,7 @@ impl Reader {
             }
             (slot, cpu) => *slot = cpu,
         }
-        Ok(if now == before { Pulse::Same } else { Pulse::Moved })
+        Ok(if moved { Pulse::Moved } else { Pulse::Same })
     }
 
     fn is_there(&self, tree: &CgroupTree) -> bool {
@@ -122,6 +124,8 @@ impl Reader {
         self.sample.frozen = files.frozen()?;
         self.judge();
         self.read_whole = Some(tick);
+        let CgroupSample { memory, cpu, .. } = &self.sample;
+        self.pulse_then = (memory.as_ref().map(|memory| memory.usage_bytes), cpu.as_ref().and_then(|cpu| cpu.usage_ns));
         Ok(())
     }
 
@@ -154,6 +158,14 @@ impl Reader {
             most = most.max(count.unwrap_or(0));
         }
         Ok(u32::try_from(most).unwrap_or(u32::MAX))
+    }
+}
+
+/// Whether a figure moved by `far` or came or went.
+fn is_far(then: Option<u64>, now: Option<u64>, far: u64) -> bool {
+    match (then, now) {
+        (Some(then), Some(now)) => then.abs_diff(now) >= far,
+        (then, now) => then.is_some() != now.is_some(),
     }
 }
 

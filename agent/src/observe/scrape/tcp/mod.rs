@@ -27,7 +27,7 @@ pub const SOURCE: Source = Source {
 };
 
 /// How much of one CPU the counting of states may take.
-const SHARE_OF_A_CORE: f64 = 0.000_25;
+const SHARE_OF_A_CORE: f64 = 0.000_1;
 const SELDOM_NS: u64 = 30_000_000_000;
 /// Most sockets that one counting takes in; beyond that the figures are low and said to be partial.
 const MOST_SOCKETS: u64 = 65_536;
