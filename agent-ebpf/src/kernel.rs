@@ -2,7 +2,10 @@
 
 use core::{arch::asm, mem::MaybeUninit, ptr};
 
-use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_probe_read_kernel};
+use aya_ebpf::{
+    btf_maps::Array,
+    helpers::{bpf_get_current_task, bpf_get_smp_processor_id, generated::bpf_probe_read_kernel},
+};
 
 use crate::{
     constants::{Offsets, Settings},
@@ -110,6 +113,24 @@ pub(crate) fn header(kind: Kind, at_ns: u64, task: u64) -> Header {
 pub(crate) fn current() -> u64 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_get_current_task() }
+}
+
+/// A value for each CPU; as many as the machine has, which the loader says.
+///
+/// It is an array indexed by the CPU's number, not one of the kernel's per-CPU arrays: those look each address up in
+/// a list of their own, one more line of the cache at each event.
+pub(crate) type PerCpu<T> = Array<T, 1>;
+
+#[inline(always)]
+pub(crate) fn this_cpu() -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// This CPU's value.
+#[inline(always)]
+pub(crate) fn own<T>(values: &PerCpu<T>) -> Option<*mut T> {
+    values.get_ptr_mut(this_cpu())
 }
 
 /// floor(log2(value)), at most 31. The instruction set counts no leading zeros, and the values of a histogram are what

@@ -15,6 +15,9 @@ pub const THREADS: usize = 1 << 16;
 /// Counts by floor(log2(ns)), the last slot also for all above.
 pub type Histogram = [u64; 32];
 
+/// A line of the cache that nobody uses: the values of neighbouring CPUs share none then.
+pub type Apart = [u64; 8];
+
 macro_rules! plain {
     ($($name:ty),+ $(,)?) => {
         // SAFETY: repr(C), made of integers without padding: any bytes are a value.
@@ -146,6 +149,7 @@ pub struct SyscallCounts {
     /// Registers of the thread that called last on this CPU, and 1 when it is the agent's.
     pub last_regs: u64,
     pub last_is_agent: u64,
+    pub apart: Apart,
 }
 
 /// Latency of the timed calls, one CPU.
@@ -200,6 +204,7 @@ pub struct SchedulerCounters {
     pub exits: u64,
     /// Forks whose parent had no room in the map.
     pub forks_untold: u64,
+    pub apart: Apart,
 }
 
 /// One CPU.
@@ -208,6 +213,8 @@ pub struct SchedulerCounters {
 pub struct FaultCounters {
     pub user: u64,
     pub kernel: u64,
+    pub unused: [u64; 6],
+    pub apart: Apart,
 }
 
 /// One CPU.
@@ -219,6 +226,7 @@ pub struct MemoryCounters {
     pub reclaim_stalls: u64,
     pub reclaim_stall_ns: u64,
     pub oom_kills: u64,
+    pub apart: Apart,
 }
 
 /// How far one process's memory was told.
@@ -237,6 +245,8 @@ pub struct RssMark {
 pub struct RssSeen {
     pub mm: u64,
     pub step: u64,
+    pub unused: [u64; 6],
+    pub apart: Apart,
 }
 
 /// One (device, operation), one CPU.
@@ -247,12 +257,13 @@ pub struct BlockSlot {
     /// `enum req_op` + 1; 0 for a free slot.
     pub operation: u32,
     pub unused: u32,
-    pub latency: Histogram,
     pub bytes: u64,
     pub errors: u64,
-    /// Requests handed to the driver, less those that it gave back undone.
+    /// Requests handed to the driver.
     pub issued: u64,
+    /// Requests done, or given back undone to be issued again.
     pub completed: u64,
+    pub latency: Histogram,
 }
 
 /// One CPU.
@@ -262,6 +273,14 @@ pub struct BlockCounters {
     pub slots: [BlockSlot; BLOCK_SLOTS],
     /// Events of pairs that found no free slot.
     pub untold: u64,
+}
+
+/// By which the benchmark's reference keeps its histograms.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReferenceKey {
+    pub device: Device,
+    pub operation: u32,
 }
 
 /// What a task and a thread group both count.
@@ -317,5 +336,5 @@ pub struct ProcessRow {
 plain! {
     Header, NumberRecord, MemoryRecord, SyscallRecord, BlockRecord, Device, SyscallCounts,
     SyscallLatency, ErrorKey, ErrorValue, SampleKey, Start, SchedulerCounters, FaultCounters, MemoryCounters, RssMark,
-    RssSeen, BlockSlot, BlockCounters, TaskCounters, ThreadRow, ProcessRow,
+    RssSeen, BlockSlot, BlockCounters, ReferenceKey, TaskCounters, ThreadRow, ProcessRow,
 }

@@ -2,20 +2,20 @@
 //! start; nothing is remembered between issue and completion.
 
 use aya_ebpf::{
-    btf_maps::PerCpuArray,
     helpers::bpf_ktime_get_ns,
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
 };
 
 use crate::{
-    kernel::{count_in, field, setting},
+    kernel::{PerCpu, count_in, field, setting, this_cpu},
     ring::emit,
     wire::{BLOCK_SLOTS, BLOCK_TABLES, BlockCounters, BlockRecord, BlockSlot, Device, Emitter, Header, Kind},
 };
 
+/// All tables of the first CPU, then those of the next.
 #[btf_map]
-static BLOCK: PerCpuArray<BlockCounters, { BLOCK_TABLES as usize }> = PerCpuArray::new();
+static BLOCK: PerCpu<BlockCounters> = PerCpu::new();
 
 /// Slots looked at before a pair goes untold.
 const PROBES: usize = 8;
@@ -53,10 +53,8 @@ fn block_rq_complete(ctx: BtfTracePointContext) {
         (*slot).bytes += u64::from(bytes);
         (*slot).errors += u64::from(error != 0);
     }
-    let last = bytes >= field!(request, request_data_len as u32);
     let mut latency_ns = 0;
-    let mut now_ns = 0;
-    if last {
+    if bytes >= field!(request, request_data_len as u32) {
         // SAFETY: as above.
         unsafe { (*slot).completed += 1 };
         // The driver's own time where the queue keeps it, else the time since the request was made.
@@ -66,33 +64,32 @@ fn block_rq_complete(ctx: BtfTracePointContext) {
         }
         if begun_ns != 0 {
             // SAFETY: a helper without arguments.
-            now_ns = unsafe { bpf_ktime_get_ns() };
-            latency_ns = now_ns.saturating_sub(begun_ns);
+            latency_ns = unsafe { bpf_ktime_get_ns() }.saturating_sub(begun_ns);
             // SAFETY: as above.
             count_in(unsafe { &raw mut (*slot).latency }.cast(), latency_ns);
         }
     }
-    let kind = if error != 0 {
-        Kind::BlockError
-    } else if latency_ns >= setting!(block_outlier_ns) {
-        Kind::BlockOutlier
-    } else {
-        return;
-    };
-    if now_ns == 0 {
-        // SAFETY: as above.
-        now_ns = unsafe { bpf_ktime_get_ns() };
+    if error != 0 || latency_ns >= setting!(block_outlier_ns) {
+        tell(request, latency_ns, bytes, error);
     }
+}
+
+/// Apart, as all that is rare: what it keeps in registers and on the stack is no cost of what is frequent.
+#[inline(never)]
+fn tell(request: *const u8, latency_ns: u64, bytes: u32, error: i32) {
     let Some((device, operation)) = identify(request) else { return };
+    let kind = if error != 0 { Kind::BlockError } else { Kind::BlockOutlier };
+    // SAFETY: a helper without arguments.
+    let at_ns = unsafe { bpf_ktime_get_ns() };
     // A completion runs wherever the interrupt came: no process stands behind it.
-    let header = Header { at_ns: now_ns, kind: kind as u32, ..Header::default() };
+    let header = Header { at_ns, kind: kind as u32, ..Header::default() };
     let record = BlockRecord { header, latency_ns, bytes: bytes.into(), device, operation, error };
     emit(Emitter::BlockIo, &record);
 }
 
 /// None for a request of no disk (a command to the device).
 #[inline(always)]
-fn identify(request: *const u8) -> Option<(Device, u32)> {
+pub(super) fn identify(request: *const u8) -> Option<(Device, u32)> {
     let disk = if setting!(disk_by_queue) == 1 {
         let queue = field!(request, request_queue as *const u8);
         field!(queue, queue_disk as *const u8)
@@ -111,7 +108,7 @@ fn identify(request: *const u8) -> Option<(Device, u32)> {
 fn slot_of(request: *const u8) -> Option<*mut BlockSlot> {
     let (device, operation) = identify(request)?;
     let disk = device.major.wrapping_mul(31) ^ device.minor;
-    let counters = BLOCK.get_ptr_mut(disk & (BLOCK_TABLES - 1))?;
+    let counters = BLOCK.get_ptr_mut(this_cpu() * BLOCK_TABLES + (disk & (BLOCK_TABLES - 1)))?;
     let first = (disk.wrapping_mul(5) ^ operation) as usize;
     for probe in 0..PROBES {
         let index = (first + probe) & (BLOCK_SLOTS - 1);

@@ -3,22 +3,22 @@
 
 use aya_ebpf::{
     bindings::BPF_ANY,
-    btf_maps::{Array, LruHashMap, PerCpuArray},
+    btf_maps::{Array, LruHashMap},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
 };
 
 use crate::{
-    kernel::{current, field, header, probe, setting},
+    kernel::{PerCpu, current, field, header, own, probe, setting},
     ring::{emit, emit_urgent},
     wire::{Emitter, Header, Kind, MemoryCounters, MemoryRecord, NumberRecord, RssMark, RssSeen, Start, THREADS},
 };
 
 #[btf_map]
-static MEMORY: PerCpuArray<MemoryCounters, 1> = PerCpuArray::new();
+static MEMORY: PerCpu<MemoryCounters> = PerCpu::new();
 #[btf_map]
-static RSS_SEEN: PerCpuArray<RssSeen, 1> = PerCpuArray::new();
+static RSS_SEEN: PerCpu<RssSeen> = PerCpu::new();
 #[btf_map]
 static RSS_MARKS: LruHashMap<u32, RssMark, 4096> = LruHashMap::new();
 /// Threads in reclaim, and after it which kind it was. See `SYSCALL_STARTS`.
@@ -40,18 +40,21 @@ fn rss_stat(ctx: BtfTracePointContext) {
         return;
     }
     let step = pages as u64 >> setting!(rss_step_shift);
-    let Some(seen) = RSS_SEEN.get_ptr_mut(0) else { return };
+    let Some(seen) = own(&RSS_SEEN) else { return };
     // SAFETY: the slot belongs to this CPU.
     if unsafe { (*seen).mm == mm as u64 && (*seen).step == step } {
         return;
     }
     // SAFETY: as above.
-    unsafe { *seen = RssSeen { mm: mm as u64, step } };
+    unsafe {
+        (*seen).mm = mm as u64;
+        (*seen).step = step;
+    }
     crossed(mm, step);
 }
 
 /// Tells a step that is higher than any before. The mark sinks when memory shrinks by two steps or more.
-#[inline(always)]
+#[inline(never)]
 fn crossed(mm: *const u8, step: u64) {
     let task = current();
     let own = probe!(task, task_mm as u64);
@@ -126,7 +129,7 @@ fn end_reclaim() {
         bpf_ktime_get_ns()
     };
     let stall_ns = now_ns.saturating_sub(begun.begun_ns);
-    if let Some(counters) = MEMORY.get_ptr_mut(0) {
+    if let Some(counters) = own(&MEMORY) {
         // SAFETY: the slot belongs to this CPU.
         unsafe {
             (*counters).reclaim_stalls += 1;
@@ -166,7 +169,7 @@ fn victim(header: Header, rss_bytes: u64) {
         Some(last) if last.tid == tid => last.what.into(),
         _ => 0,
     };
-    if let Some(counters) = MEMORY.get_ptr_mut(0) {
+    if let Some(counters) = own(&MEMORY) {
         // SAFETY: the slot belongs to this CPU.
         unsafe { (*counters).oom_kills += 1 };
     }
@@ -176,7 +179,7 @@ fn victim(header: Header, rss_bytes: u64) {
 #[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
 fn page_cache_add(ctx: BtfTracePointContext) {
     let pages = folio_pages(ctx.arg(0));
-    if let Some(counters) = MEMORY.get_ptr_mut(0) {
+    if let Some(counters) = own(&MEMORY) {
         // SAFETY: the slot belongs to this CPU.
         unsafe { (*counters).page_cache_added += pages };
     }
@@ -185,7 +188,7 @@ fn page_cache_add(ctx: BtfTracePointContext) {
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 fn page_cache_delete(ctx: BtfTracePointContext) {
     let pages = folio_pages(ctx.arg(0));
-    if let Some(counters) = MEMORY.get_ptr_mut(0) {
+    if let Some(counters) = own(&MEMORY) {
         // SAFETY: the slot belongs to this CPU.
         unsafe { (*counters).page_cache_removed += pages };
     }

@@ -4,6 +4,7 @@ mod block_io;
 mod empty;
 mod memory;
 mod page_faults;
+mod reference;
 mod scheduler;
 mod syscalls;
 mod tasks;

@@ -1,19 +1,21 @@
 //! Page faults, user's and kernel's. Which process, and major or minor, is in each task's own counters: see `tasks`.
 
 use aya_ebpf::{
-    btf_maps::PerCpuArray,
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
 };
 
-use crate::wire::FaultCounters;
+use crate::{
+    kernel::{PerCpu, own},
+    wire::FaultCounters,
+};
 
 #[btf_map]
-static PAGE_FAULTS: PerCpuArray<FaultCounters, 1> = PerCpuArray::new();
+static PAGE_FAULTS: PerCpu<FaultCounters> = PerCpu::new();
 
 #[btf_tracepoint(function = "page_fault_user")]
 fn page_fault_user(_: BtfTracePointContext) {
-    if let Some(counters) = PAGE_FAULTS.get_ptr_mut(0) {
+    if let Some(counters) = own(&PAGE_FAULTS) {
         // SAFETY: the slot belongs to this CPU.
         unsafe { (*counters).user += 1 };
     }
@@ -21,7 +23,7 @@ fn page_fault_user(_: BtfTracePointContext) {
 
 #[btf_tracepoint(function = "page_fault_kernel")]
 fn page_fault_kernel(_: BtfTracePointContext) {
-    if let Some(counters) = PAGE_FAULTS.get_ptr_mut(0) {
+    if let Some(counters) = own(&PAGE_FAULTS) {
         // SAFETY: the slot belongs to this CPU.
         unsafe { (*counters).kernel += 1 };
     }

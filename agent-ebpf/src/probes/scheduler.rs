@@ -2,20 +2,20 @@
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
-    btf_maps::{HashMap, PerCpuArray},
+    btf_maps::HashMap,
     helpers::bpf_ktime_get_ns,
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
 };
 
 use crate::{
-    kernel::{add_one, count_in, field, header, probe, setting},
+    kernel::{PerCpu, add_one, count_in, field, header, own, probe, setting},
     ring::emit,
     wire::{Emitter, Kind, NumberRecord, SchedulerCounters},
 };
 
 #[btf_map]
-static SCHEDULER: PerCpuArray<SchedulerCounters, 1> = PerCpuArray::new();
+static SCHEDULER: PerCpu<SchedulerCounters> = PerCpu::new();
 /// Processes forked, by thread group of the parent.
 #[btf_map]
 static FORKS: HashMap<u32, u64, 1024> = HashMap::new();
@@ -35,15 +35,21 @@ fn sched_switch(ctx: BtfTracePointContext) {
         return; // Queued by the clock of another CPU that runs ahead.
     }
     let latency_ns = now_ns - queued_ns;
-    let Some(counters) = SCHEDULER.get_ptr_mut(0) else { return };
+    let Some(counters) = own(&SCHEDULER) else { return };
     // SAFETY: the slot belongs to this CPU.
     count_in(unsafe { &raw mut (*counters).run_queue }.cast(), latency_ns);
     if latency_ns >= setting!(run_queue_outlier_ns) {
-        // SAFETY: a helper without arguments.
-        let at_ns = unsafe { bpf_ktime_get_ns() };
-        let header = header(Kind::RunQueueOutlier, at_ns, next as u64);
-        emit(Emitter::RunQueue, &NumberRecord { header, number: latency_ns });
+        waited_long(next, latency_ns);
     }
+}
+
+/// Apart, as all that is rare: what it keeps in registers and on the stack is no cost of what is frequent.
+#[inline(never)]
+fn waited_long(task: *const u8, latency_ns: u64) {
+    // SAFETY: a helper without arguments.
+    let at_ns = unsafe { bpf_ktime_get_ns() };
+    let header = header(Kind::RunQueueOutlier, at_ns, task as u64);
+    emit(Emitter::RunQueue, &NumberRecord { header, number: latency_ns });
 }
 
 #[btf_tracepoint(function = "sched_process_fork")]
@@ -54,7 +60,7 @@ fn sched_process_fork(ctx: BtfTracePointContext) {
     if child_pid != field!(child, task_tgid as u32) {
         return; // A thread.
     }
-    let Some(counters) = SCHEDULER.get_ptr_mut(0) else { return };
+    let Some(counters) = own(&SCHEDULER) else { return };
     // SAFETY: the slot belongs to this CPU.
     unsafe { (*counters).forks += 1 };
     if !count_fork(field!(parent, task_tgid as u32)) {
@@ -68,7 +74,7 @@ fn sched_process_fork(ctx: BtfTracePointContext) {
 
 #[btf_tracepoint(function = "sched_process_exec")]
 fn sched_process_exec(ctx: BtfTracePointContext) {
-    let Some(counters) = SCHEDULER.get_ptr_mut(0) else { return };
+    let Some(counters) = own(&SCHEDULER) else { return };
     // SAFETY: the slot belongs to this CPU.
     unsafe { (*counters).execs += 1 };
     if setting!(lifecycle_records) != 0 {
@@ -83,7 +89,7 @@ fn sched_process_exit(ctx: BtfTracePointContext) {
     if field!(task, task_pid as u32) != field!(task, task_tgid as u32) {
         return;
     }
-    let Some(counters) = SCHEDULER.get_ptr_mut(0) else { return };
+    let Some(counters) = own(&SCHEDULER) else { return };
     // SAFETY: the slot belongs to this CPU.
     unsafe { (*counters).exits += 1 };
     let exit_code: u32 = probe!(task, task_exit_code as u32);

@@ -3,14 +3,14 @@
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    btf_maps::{Array, HashMap, LruHashMap},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_current_cgroup_id},
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
 };
 
 use crate::{
-    kernel::{add_one, count_in, current, field, header, probe, probe_read, setting, table},
+    kernel::{PerCpu, add_one, count_in, current, field, header, own, probe, probe_read, setting, table},
     ring::emit,
     wire::{
         Emitter, ErrorKey, ErrorValue, Kind, SYSCALLS, SampleKey, Start, SyscallCounts, SyscallLatency, SyscallRecord,
@@ -19,9 +19,9 @@ use crate::{
 };
 
 #[btf_map]
-static SYSCALL_COUNTS: PerCpuArray<SyscallCounts, 1> = PerCpuArray::new();
+static SYSCALL_COUNTS: PerCpu<SyscallCounts> = PerCpu::new();
 #[btf_map]
-static SYSCALL_LATENCY: PerCpuArray<SyscallLatency, 1> = PerCpuArray::new();
+static SYSCALL_LATENCY: PerCpu<SyscallLatency> = PerCpu::new();
 #[btf_map]
 static SYSCALL_ERRORS: HashMap<ErrorKey, ErrorValue, 1024> = HashMap::new();
 #[btf_map]
@@ -57,7 +57,7 @@ fn sys_exit(ctx: BtfTracePointContext) {
     if syscall >= SYSCALLS as u32 {
         return;
     }
-    let Some(counts) = SYSCALL_COUNTS.get_ptr_mut(0) else { return };
+    let Some(counts) = own(&SYSCALL_COUNTS) else { return };
     if is_agent(counts, regs) {
         return;
     }
@@ -76,7 +76,7 @@ fn sys_exit(ctx: BtfTracePointContext) {
         }
     }
     if calls & u64::from(setting!(sample_mask)) == 0 {
-        sample(SampleKey { tgid: tgid(), syscall });
+        sample(syscall);
     }
     let slot = table!(timed, syscall as usize);
     if slot != 0 && !time(syscall, slot, result) {
@@ -104,7 +104,7 @@ fn tgid() -> u32 {
 }
 
 /// False when the start of the call is not known.
-#[inline(always)]
+#[inline(never)]
 fn time(syscall: u32, slot: u8, result: i64) -> bool {
     let tid = bpf_get_current_pid_tgid() as u32;
     let Some(start) = SYSCALL_STARTS.get_ptr_mut(tid % THREADS as u32) else { return false };
@@ -124,21 +124,26 @@ fn time(syscall: u32, slot: u8, result: i64) -> bool {
     {
         return true; // It waited for the other end, idly.
     }
-    let Some(latency) = SYSCALL_LATENCY.get_ptr_mut(0) else { return false };
+    let Some(latency) = own(&SYSCALL_LATENCY) else { return false };
     // SAFETY: the slot is below TIMED, and belongs to this CPU.
     count_in(
         unsafe { (&raw mut (*latency).slots).cast::<[u64; 32]>().add(slot as usize & (TIMED - 1)) }.cast(),
         latency_ns,
     );
     if slow {
-        let header = header(Kind::SyscallOutlier, now_ns, current());
-        emit(Emitter::Syscalls, &SyscallRecord { header, latency_ns, syscall: syscall.into() });
+        tell_slow(now_ns, latency_ns, syscall);
     }
     true
 }
 
+#[inline(never)]
+fn tell_slow(now_ns: u64, latency_ns: u64, syscall: u32) {
+    let header = header(Kind::SyscallOutlier, now_ns, current());
+    emit(Emitter::Syscalls, &SyscallRecord { header, latency_ns, syscall: syscall.into() });
+}
+
 /// Whether the descriptor that was just opened is a FIFO, whose opening waits for a peer.
-#[inline(always)]
+#[inline(never)]
 fn opened_fifo(descriptor: i64) -> bool {
     if descriptor < 0 {
         return false;
@@ -152,7 +157,7 @@ fn opened_fifo(descriptor: i64) -> bool {
 }
 
 /// False when the map has no room.
-#[inline(always)]
+#[inline(never)]
 fn count_error(syscall: u32, errno: u32) -> bool {
     let tgid = tgid();
     // SAFETY: a helper without arguments.
@@ -192,8 +197,9 @@ fn vote(value: *mut ErrorValue, tgid: u32) {
     }
 }
 
-#[inline(always)]
-fn sample(key: SampleKey) {
+#[inline(never)]
+fn sample(syscall: u32) {
+    let key = SampleKey { tgid: tgid(), syscall };
     match SYSCALL_SAMPLES.get_ptr_mut(key) {
         Some(samples) => add_one(samples),
         // The least recently sampled leaves; it is a sample, nothing is told of what left.

@@ -88,6 +88,12 @@ pub enum Verb {
     /// Time each program beside an empty one.
     #[command(hide = true)]
     BenchProbes(bench::BenchProbes),
+    /// Time system calls with our programs, with empty ones and with none.
+    #[command(hide = true)]
+    BenchCalls(bench::BenchCalls),
+    /// Time our block programs and those that remember each request.
+    #[command(hide = true)]
+    BenchBlock(bench::BenchBlock),
     /// Measure the store against bare SQLite.
     #[command(hide = true)]
     BenchStore(bench::BenchStore),
@@ -180,6 +186,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
         Verb::BenchProbes(verb) => done(verb.run(&context)),
+        Verb::BenchCalls(verb) => done(verb.run(&context)),
+        Verb::BenchBlock(verb) => done(verb.run(&context)),
         Verb::BenchStore(verb) => done(verb.run(&context)),
         Verb::BenchSignals(verb) => done(verb.run(&context)),
         Verb::Watch(verb) => done(verb.run(&context)),

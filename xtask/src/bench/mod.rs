@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the agent costs and how soon it sees, each figure beside its goal.
 
 mod idle;
+mod pairs;
 mod probes;
 mod ratio;
 mod reaction;

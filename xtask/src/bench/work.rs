@@ -25,7 +25,15 @@ pub(super) enum Kind {
     Getppid,
     /// One byte to a thread and back, through pipes
     PingPong,
+    /// A page that is read and was never written: a fault that moves no memory
+    ReadFaults,
+    /// A page that is written for the first time
+    WriteFaults,
 }
+
+/// Mapped and unmapped at once, and so not kept by the C library.
+const MAPPING_PAGES: usize = 16_384;
+const PAGE_BYTES: usize = 4096;
 
 impl Work {
     pub(crate) fn run(&self) -> Result<()> {
@@ -37,6 +45,8 @@ impl Work {
                 Ok(())
             }
             Kind::PingPong => ping_pong(self.count),
+            Kind::ReadFaults => fault(self.count, |byte| _ = std::hint::black_box(*byte)),
+            Kind::WriteFaults => fault(self.count, |byte| *std::hint::black_box(byte) = 1),
         }
     }
 }
@@ -60,6 +70,18 @@ pub(super) fn cpu_ms(kind: Kind, count: u64) -> Result<f64> {
 fn children_cpu_ms() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     Ok((usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e3)
+}
+
+/// Touches at least `count` pages, each for the first time.
+fn fault(count: u64, touch: fn(&mut u8)) -> Result<()> {
+    // A huge page is one fault.
+    nix::sys::prctl::set_thp_disable(true)?;
+    for _ in 0..count.div_ceil(MAPPING_PAGES as u64) {
+        let mut mapping = vec![0_u8; MAPPING_PAGES * PAGE_BYTES];
+        mapping.iter_mut().step_by(PAGE_BYTES).for_each(touch);
+        drop(std::hint::black_box(mapping));
+    }
+    Ok(())
 }
 
 fn ping_pong(count: u64) -> Result<()> {

@@ -1,11 +1,15 @@
 //! What each program costs: an empty one is attached beside it, and both are timed by the kernel over the same events.
 
+mod alternated;
+
 use std::io;
 
 use aya::{
     Ebpf,
     programs::{BtfTracePoint, ProgramError},
 };
+
+pub use alternated::{CallTimes, block, calls};
 
 use super::{Kernel, attach, info, programs::Hook};
 use crate::observe::offsets::{Types, TypesError};
@@ -39,6 +43,10 @@ pub enum BenchError {
     Hooks { source: aya::BtfError },
     #[error("runs cannot be counted: {source}")]
     Statistics { source: io::Error },
+    #[error("the work failed: {source}")]
+    Work { source: io::Error },
+    #[error("{program} did not run: it is off, or nothing reached it")]
+    Idle { program: String },
 }
 
 /// Empty programs are attached until it is dropped, with the kernel that it borrows.

@@ -1,11 +1,12 @@
 //! Reads the maps: one system call a map, for what is counted per CPU and for the bounded hashes.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io};
 
 use agent_ebpf::wire::{self, Emitter};
 use aya::{
     Ebpf, Pod,
-    maps::{Map, MapData, MapError, PerCpuArray},
+    maps::{Array, Map, MapData, MapError, PerCpuArray},
+    util::nr_cpus,
 };
 
 use super::{KernelError, batch::BatchMap, settings::Settings, settings::timed_calls};
@@ -27,20 +28,38 @@ const ENTRIES: usize = 1024;
 /// Under what name events of block devices are lost that had no room in their tables.
 const BLOCK_UNTOLD: &str = "block_io_slots";
 
+/// Maps that have so many values for each CPU.
+const BY_CPU: [(&str, u32); 7] = [
+    ("SYSCALL_COUNTS", 1),
+    ("SYSCALL_LATENCY", 1),
+    ("SCHEDULER", 1),
+    ("PAGE_FAULTS", 1),
+    ("MEMORY", 1),
+    ("RSS_SEEN", 1),
+    ("BLOCK", wire::BLOCK_TABLES),
+];
+
+/// How many entries those maps need on this machine.
+pub(super) fn entries_by_cpu() -> io::Result<impl Iterator<Item = (&'static str, u32)>> {
+    let cpus = nr_cpus().map_err(|(_, source)| source)?;
+    let cpus = u32::try_from(cpus).map_err(io::Error::other)?;
+    Ok(BY_CPU.into_iter().map(move |(map, values)| (map, cpus * values)))
+}
+
 pub(super) struct Counters {
     dropped: PerCpuArray<MapData, wire::Dropped>,
-    calls: PerCpuArray<MapData, wire::SyscallCounts>,
-    latency: PerCpuArray<MapData, wire::SyscallLatency>,
+    calls: ByCpu<wire::SyscallCounts>,
+    latency: ByCpu<wire::SyscallLatency>,
     errors: Aged<wire::ErrorKey, wire::ErrorValue>,
     samples: BatchMap<wire::SampleKey, u64>,
     /// Samples so far, and how many readings ago the last came.
     by_process: HashMap<wire::SampleKey, (u64, u32)>,
     sampled_one_in: u32,
-    scheduler: PerCpuArray<MapData, wire::SchedulerCounters>,
+    scheduler: ByCpu<wire::SchedulerCounters>,
     forks: Aged<u32, u64>,
-    faults: PerCpuArray<MapData, wire::FaultCounters>,
-    memory: PerCpuArray<MapData, wire::MemoryCounters>,
-    block: PerCpuArray<MapData, wire::BlockCounters>,
+    faults: ByCpu<wire::FaultCounters>,
+    memory: ByCpu<wire::MemoryCounters>,
+    block: ByCpu<wire::BlockCounters>,
     /// Block events of pairs without room, at the last reading.
     block_untold: u64,
     devices: Devices,
@@ -51,17 +70,17 @@ impl Counters {
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(KernelError::NoMap { map: name });
         Ok(Self {
             dropped: typed("DROPPED", take("DROPPED")?)?,
-            calls: typed("SYSCALL_COUNTS", take("SYSCALL_COUNTS")?)?,
-            latency: typed("SYSCALL_LATENCY", take("SYSCALL_LATENCY")?)?,
+            calls: ByCpu::new("SYSCALL_COUNTS", take("SYSCALL_COUNTS")?)?,
+            latency: ByCpu::new("SYSCALL_LATENCY", take("SYSCALL_LATENCY")?)?,
             errors: Aged::new(batch("SYSCALL_ERRORS", take("SYSCALL_ERRORS")?)?),
             samples: batch("SYSCALL_SAMPLES", take("SYSCALL_SAMPLES")?)?,
             by_process: HashMap::new(),
             sampled_one_in: settings.sampled_one_in(),
-            scheduler: typed("SCHEDULER", take("SCHEDULER")?)?,
+            scheduler: ByCpu::new("SCHEDULER", take("SCHEDULER")?)?,
             forks: Aged::new(batch("FORKS", take("FORKS")?)?),
-            faults: typed("PAGE_FAULTS", take("PAGE_FAULTS")?)?,
-            memory: typed("MEMORY", take("MEMORY")?)?,
-            block: typed("BLOCK", take("BLOCK")?)?,
+            faults: ByCpu::new("PAGE_FAULTS", take("PAGE_FAULTS")?)?,
+            memory: ByCpu::new("MEMORY", take("MEMORY")?)?,
+            block: ByCpu::new("BLOCK", take("BLOCK")?)?,
             block_untold: 0,
             devices: Devices::default(),
         })
@@ -70,7 +89,7 @@ impl Counters {
     /// `is_on` says whether the program of that name runs.
     pub(super) fn sample(&mut self, is_on: impl Fn(&'static str) -> bool) -> Result<KernelSample, KernelError> {
         let block = is_on("block_rq_complete").then(|| self.block(is_on("block_rq_issue"))).transpose()?;
-        let lost = per_cpu(&self.dropped, "DROPPED")?;
+        let lost = self.dropped.get(&0, 0).map_err(|source| KernelError::Map { map: "DROPPED", source })?;
         let lost_of = |emitter: Emitter| lost.iter().map(|cpu| cpu[emitter as usize]).sum();
         let mut told: Vec<_> = Emitter::ALL.into_iter().map(|(emitter, name)| (name, lost_of(emitter))).collect();
         told.push((BLOCK_UNTOLD, self.block_untold));
@@ -88,14 +107,14 @@ impl Counters {
     }
 
     fn syscalls(&mut self, timed: bool) -> Result<SyscallCounters, KernelError> {
-        let cpus = per_cpu(&self.calls, "SYSCALL_COUNTS")?;
+        let cpus = self.calls.read()?;
         let calls = (0..wire::SYSCALLS)
             .map(|number| (number as u32, cpus.iter().map(|cpu| cpu.calls[number]).sum::<u64>()))
             .filter(|(_, calls)| *calls > 0)
             .collect();
         let mut latency = Vec::new();
         if timed {
-            let cpus = per_cpu(&self.latency, "SYSCALL_LATENCY")?;
+            let cpus = self.latency.read()?;
             for (slot, number) in timed_calls() {
                 let histogram = histogram(cpus.iter().map(|cpu| &cpu.slots[slot]));
                 if histogram.count() > 0 {
@@ -151,11 +170,11 @@ impl Counters {
     }
 
     fn run_queue(&self) -> Result<Log2Histogram, KernelError> {
-        Ok(histogram(per_cpu(&self.scheduler, "SCHEDULER")?.iter().map(|cpu| &cpu.run_queue)))
+        Ok(histogram(self.scheduler.read()?.iter().map(|cpu| &cpu.run_queue)))
     }
 
     fn lifecycle(&mut self) -> Result<LifecycleCounters, KernelError> {
-        let cpus = per_cpu(&self.scheduler, "SCHEDULER")?;
+        let cpus = self.scheduler.read()?;
         let sum = |of: fn(&wire::SchedulerCounters) -> u64| cpus.iter().map(of).sum();
         let map = |source| KernelError::Map { map: "FORKS", source };
         Ok(LifecycleCounters {
@@ -168,7 +187,7 @@ impl Counters {
     }
 
     fn page_faults(&self) -> Result<FaultCounters, KernelError> {
-        let cpus = per_cpu(&self.faults, "PAGE_FAULTS")?;
+        let cpus = self.faults.read()?;
         Ok(FaultCounters {
             user: cpus.iter().map(|cpu| cpu.user).sum(),
             kernel: cpus.iter().map(|cpu| cpu.kernel).sum(),
@@ -176,7 +195,7 @@ impl Counters {
     }
 
     fn memory(&self) -> Result<MemoryCounters, KernelError> {
-        let cpus = per_cpu(&self.memory, "MEMORY")?;
+        let cpus = self.memory.read()?;
         let sum = |of: fn(&wire::MemoryCounters) -> u64| cpus.iter().map(of).sum();
         Ok(MemoryCounters {
             page_cache_added: sum(|cpu| cpu.page_cache_added),
@@ -189,12 +208,10 @@ impl Counters {
 
     /// CPUs keep a pair in slots of their own choice, so pairs are joined by what they are.
     fn block(&mut self, issues: bool) -> Result<Vec<BlockCounters>, KernelError> {
-        let tables = (0..self.block.len()).map(|table| self.block.get(&table, 0)).collect::<Result<Vec<_>, _>>();
-        let tables = tables.map_err(|source| KernelError::Map { map: "BLOCK", source })?;
-        let cpus = || tables.iter().flat_map(|table| table.iter());
-        self.block_untold = cpus().map(|cpu| cpu.untold).sum();
+        let tables = self.block.read()?;
+        self.block_untold = tables.iter().map(|table| table.untold).sum();
         let mut pairs: Vec<(wire::Device, u32, BlockCounters)> = Vec::new();
-        let slots = cpus().flat_map(|cpu| &cpu.slots).filter(|slot| slot.operation > 0);
+        let slots = tables.iter().flat_map(|table| &table.slots).filter(|slot| slot.operation > 0);
         for slot in slots {
             let number = slot.operation - 1;
             let at = match pairs.iter().position(|(device, of, _)| *device == slot.device && *of == number) {
@@ -271,12 +288,21 @@ fn typed<T: TryFrom<Map, Error = MapError>>(map: &'static str, data: Map) -> Res
     T::try_from(data).map_err(|source| KernelError::Map { map, source })
 }
 
-/// The one entry of a map, by CPU.
-fn per_cpu<V: Pod>(
-    map: &PerCpuArray<MapData, V>,
+/// A map that has a value, or several, for each CPU.
+struct ByCpu<V: Pod> {
     name: &'static str,
-) -> Result<aya::maps::PerCpuValues<V>, KernelError> {
-    map.get(&0, 0).map_err(|source| KernelError::Map { map: name, source })
+    map: Array<MapData, V>,
+}
+
+impl<V: Pod> ByCpu<V> {
+    fn new(name: &'static str, data: Map) -> Result<Self, KernelError> {
+        Ok(Self { name, map: typed(name, data)? })
+    }
+
+    fn read(&self) -> Result<Vec<V>, KernelError> {
+        let values = (0..self.map.len()).map(|index| self.map.get(&index, 0)).collect::<Result<_, _>>();
+        values.map_err(|source| KernelError::Map { map: self.name, source })
+    }
 }
 
 fn histogram<'a>(cpus: impl Iterator<Item = &'a wire::Histogram>) -> Log2Histogram {

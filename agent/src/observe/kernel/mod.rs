@@ -38,6 +38,9 @@ use tasks::Tasks;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
 
+/// Room for what the benchmark compares with.
+const REFERENCE_ENTRIES: u32 = 10_240;
+
 /// Longest part of a verifier's log that a reason quotes, characters.
 const LOG_CHARS: usize = 240;
 
@@ -207,7 +210,14 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
     let hooks = types.hooks().map_err(|error| error.to_string())?;
     let offsets = types.offsets();
     let constants = settings.constants(types);
-    let mut ebpf = EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    for (map, entries) in counters::entries_by_cpu().map_err(|error| format!("CPUs cannot be counted: {error}"))? {
+        loader.map_max_entries(map, entries);
+    }
+    for map in programs::REFERENCE_MAPS {
+        loader.map_max_entries(map, if settings.reference { REFERENCE_ENTRIES } else { 1 });
+    }
+    let mut ebpf = loader
         .btf(None)
         .override_global("OFFSETS", &offsets[..], true)
         .override_global("SETTINGS", &constants, true)

@@ -7,6 +7,9 @@ use crate::observe::offsets::Types;
 /// The program that writes the rows of tasks.
 pub(super) const TASKS: &str = "tasks";
 
+/// What the benchmark's reference remembers in.
+pub(super) const REFERENCE_MAPS: [&str; 2] = ["REFERENCE_STARTS", "REFERENCE_LATENCY"];
+
 /// Where a program hangs.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hook {

@@ -32,6 +32,8 @@ pub struct Settings {
     pub lifecycle_events: bool,
     /// Whether the programs' runs are counted and timed; see [`super::Kernel::count_runs`].
     pub count_runs: bool,
+    /// Whether there is room for the programs that the benchmark compares ours with.
+    pub reference: bool,
     /// Size of the ordinary ring; taken as the next power of two pages.
     pub ring_bytes: u32,
     /// The process whose own system calls are not counted.
@@ -50,6 +52,7 @@ impl Default for Settings {
             sample_one_in: 64,
             lifecycle_events: false,
             count_runs: false,
+            reference: false,
             ring_bytes: 1 << 20,
             agent_pid: std::process::id(),
         }

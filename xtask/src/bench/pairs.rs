@@ -1,0 +1,147 @@
+//! P1 and P3: our pairs of programs and what they are compared with, in turns on the same work.
+
+use std::{fs, path::Path, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{Figure, Goal, rounds::Side};
+use crate::{place, say::Step};
+
+const DISK_BYTES: u64 = 16 << 20;
+
+#[derive(Deserialize)]
+struct Calls {
+    untimed: Vec<Call>,
+    timed: Vec<Call>,
+}
+
+/// Wall time of a call, ns, and what ours adds to it over what the empty pair adds.
+#[derive(Deserialize)]
+struct Call {
+    none_ns: f64,
+    empty_ns: f64,
+    ours_ns: f64,
+    ratio: f64,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    rounds: Vec<Request>,
+}
+
+/// Net time of both programs of a request, ns.
+#[derive(Deserialize)]
+struct Request {
+    ours_ns: f64,
+    reference_ns: f64,
+}
+
+pub(super) fn measure() -> Result<Vec<Figure>> {
+    let step = Step::begin("system calls, with our pair, an empty pair and none".to_owned());
+    let calls: Calls = agent(&["bench-calls", "--json"])?;
+    step.done("calls");
+    let disk = Disk::make()?;
+    let step = Step::begin(format!("block requests to {}, ours and a hash by request", disk.path.display()));
+    let block: Block = agent(&["bench-block", "--json", "--file", &disk.path.to_string_lossy()])?;
+    step.done("block");
+    Ok(vec![
+        call("a system call that is not timed", &calls.untimed, 1.10),
+        call("a system call that is timed", &calls.timed, 2.2),
+        request(&block.rounds, &disk),
+    ])
+}
+
+fn call(what: &str, rounds: &[Call], goal: f64) -> Figure {
+    let side = |of: fn(&Call) -> f64| Side::of(rounds.iter().map(of).collect());
+    let ratio = side(|round| round.ratio);
+    Figure {
+        id: "P1",
+        what: format!("{what}: wall time added, over an empty pair"),
+        figure: ratio.median,
+        goal: Goal::AtMost(goal),
+        unit: "x",
+        note: format!(
+            "{:.0} ns a call, {:.0} with the empty pair, {:.0} with ours; {} rounds in turns, spread {:.1} %",
+            side(|round| round.none_ns).median,
+            side(|round| round.empty_ns).median,
+            side(|round| round.ours_ns).median,
+            ratio.rounds,
+            ratio.spread_percent
+        ),
+    }
+}
+
+fn request(rounds: &[Request], disk: &Disk) -> Figure {
+    let side = |of: fn(&Request) -> f64| Side::of(rounds.iter().map(of).collect());
+    let ratio = side(|round| round.ours_ns / round.reference_ns);
+    let (ours, reference) = (side(|round| round.ours_ns), side(|round| round.reference_ns));
+    Figure {
+        id: "P3",
+        what: "a block request, over a hash by request and a hash by device".to_owned(),
+        figure: ratio.median,
+        goal: Goal::AtMost(0.22),
+        unit: "x",
+        note: format!(
+            "net {:.0} ns (issue and completion) over {:.0} ns; direct reads of {}; {} rounds in turns, spread {:.1} %",
+            ours.median,
+            reference.median,
+            disk.path.display(),
+            ratio.rounds,
+            ratio.spread_percent
+        ),
+    }
+}
+
+fn agent<T: DeserializeOwned>(arguments: &[&str]) -> Result<T> {
+    let done = Command::new(place::agent()?).args(arguments).output().context("the agent cannot be started")?;
+    if !done.status.success() {
+        bail!("`kernelsight {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr).trim());
+    }
+    serde_json::from_slice(&done.stdout).with_context(|| format!("what `kernelsight {}` answers", arguments.join(" ")))
+}
+
+/// A loop device over a file: its requests come fast enough that the machine does not sleep between them. Where none
+/// is granted, the file.
+struct Disk {
+    path: PathBuf,
+    file: PathBuf,
+}
+
+impl Disk {
+    fn make() -> Result<Self> {
+        let file = place::target()?.join("bench/disk");
+        // Written, not only long: a hole is read without a request.
+        fs::write(&file, vec![1; DISK_BYTES as usize]).with_context(|| format!("{}", file.display()))?;
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(&file).output();
+        let path = match made {
+            Ok(output) if output.status.success() => PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()),
+            _ => file.clone(),
+        };
+        Ok(Self { path, file })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if self.path != self.file {
+            // What is left of it is the system's to show.
+            _ = Command::new("losetup").arg("--detach").arg(&self.path).status();
+        }
+        _ = fs::remove_file(Path::new(&self.file));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_taken_within_each_round() {
+        let round = |ours_ns: f64, reference_ns: f64| Request { ours_ns, reference_ns };
+        let disk = Disk { path: PathBuf::from("none"), file: PathBuf::from("none") };
+        let figure = request(&[round(20.0, 100.0), round(200.0, 1000.0), round(90.0, 300.0)], &disk);
+        assert!((figure.figure - 0.2).abs() < 1e-9, "{}", figure.figure);
+        assert!(figure.is_met());
+    }
+}
