@@ -3,6 +3,7 @@
 use core::{arch::asm, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     btf_maps::Array,
     helpers::{bpf_get_current_task, bpf_get_smp_processor_id, generated::bpf_probe_read_kernel},
 };
@@ -119,7 +120,7 @@ pub(crate) fn current() -> u64 {
 ///
 /// It is an array indexed by the CPU's number, not one of the kernel's per-CPU arrays: those look each address up in
 /// a list of their own, one more line of the cache at each event.
-pub(crate) type PerCpu<T> = Array<T, 1>;
+pub(crate) type PerCpu<T> = Array<T, 1, { BPF_F_MMAPABLE as usize }>;
 
 #[inline(always)]
 pub(crate) fn this_cpu() -> u32 {
