@@ -155,7 +155,7 @@ fn a_trace_tells_its_seven_steps_as_an_auditor_reads_them() {
         ## Steps
 
         1. **observe** (+0.0 s) medium memory_pressure: node_some_percent of node
-        2. **explain** (+0.0 s) node_some_percent of node. a|b (pid 51) has 0 % of the memory: 4 MiB. Not known: what is usual for node_some_percent is not known yet; the trend is not known: 0 values, 10 are needed.
+        2. **explain** (+0.0 s) node_some_percent of node. a|b (pid 51) has 0 % of the memory: 4 MiB. Not known: what is usual for node_some_percent is not known yet: 0 samples, 300 are needed; the trend is not known: 0 values, 10 are needed.
         3. **simulate** (+0.0 s) Nothing can be said of what comes: there are too few points for a trend.
         4. **decide** (+0.0 s) rules: freeze_cgroup(cgroup "/x"). It suffices. Confidence 0.90 = evidence 0.90.
         5. **execute** (+0.0 s) `cgset freezer.state=FROZEN /x` done, THAWED -> FROZEN (3 ms)
