@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, Output},
 };
@@ -10,7 +11,10 @@ use expect_test::{Expect, expect};
 use kernelsight::tools::Role;
 use serde_json::Value;
 
-use crate::door_support::{House, incident, note, signal};
+use crate::{
+    door_support::{House, incident, note, signal},
+    execute_support::is_root,
+};
 
 fn kernelsight(socket: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kernelsight"))
@@ -320,4 +324,33 @@ fn run_says_what_is_attached_and_leaves_well_on_sigterm() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert!(daemon.wait().unwrap().success());
     assert!(!socket.exists());
+}
+
+#[test]
+fn run_without_root_says_what_is_missing_and_works_on() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    // Where the binary lies, nobody may not be allowed to look.
+    let binary = dir.path().join("kernelsight");
+    std::fs::copy(env!("CARGO_BIN_EXE_kernelsight"), &binary).unwrap();
+    let mut daemon = Command::new(&binary)
+        .arg("--socket")
+        .arg(dir.path().join("k.sock"))
+        .args(["run", "--state-dir"])
+        .arg(dir.path().join("state"))
+        .uid(65534)
+        .gid(65534)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(daemon.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let said: Vec<String> = lines.take_while(|line| !line.starts_with("Following")).collect();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let probes: Vec<&String> = said.iter().filter(|line| line.starts_with("probe ")).collect();
+    assert!(matches!(&probes[..], [all] if all.contains("off") && all.contains("CAP_BPF")), "{said:#?}");
+    assert!(said.iter().any(|line| line.starts_with("parts     on: probe 0/20, source 1")), "{said:#?}");
 }

@@ -243,6 +243,14 @@ fn a_switch_storm_that_makes_others_wait_is_still_called_one() {
 }
 
 #[test]
+fn a_pair_that_wakes_each_other_does_not_count_as_others_that_wait() {
+    let pong = |pid| Actor { cpu: 40.0, delay: 55.0, sleeps: 60_000, cgroup: "/x", age_s: 20.0, ..actor(pid, "pp") };
+    let scene = Scene::of(&[pong(50), pong(51), Actor { delay: 0.5, ..victim() }], &[group("/x")]);
+    let wait = scene.window.others_wait_percent().unwrap();
+    assert!(wait < 5.0, "{wait} %");
+}
+
+#[test]
 fn a_quota_is_not_proposed_where_none_can_be_set() {
     let nice = |pid| Actor { nice: 19, ..spinner(pid, "a", "/x") };
     let actors = [nice(41), nice(42), nice(43), victim()];

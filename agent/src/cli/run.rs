@@ -104,7 +104,10 @@ async fn tell(context: &Context) {
             Err(_) => sleep(KNOCK_EVERY).await,
         }
     };
-    let Ok(status) = client.ask::<GetStatus>(&Nothing {}).await else { return };
+    let status = match client.ask::<GetStatus>(&Nothing {}).await {
+        Ok(status) => status,
+        Err(error) => return anstream::eprintln!("kernelsight: it runs, but cannot tell here how it stands: {error}"),
+    };
     if context.print_line(&status, begun).is_ok() {
         drop(watch::follow(&client, context, Wanted::Main).await);
     }

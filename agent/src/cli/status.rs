@@ -141,9 +141,11 @@ fn parts(parts: &[&Part], all: bool, eyes: &Eyes) -> String {
         });
         return eyes.table(["KIND", "NAME", "STATE", "RUNS", "A RUN", "LOST", "WHY"], rows);
     }
-    let rows = parts.iter().map(|part| {
-        let (state, reason) = state(part);
-        [part.kind.clone(), part.name.clone(), state, reason]
+    // What one cause takes away is one row.
+    let rows = parts.chunk_by(|a, b| a.kind == b.kind && a.state == b.state).map(|alike| {
+        let (state, reason) = state(alike[0]);
+        let more = if alike.len() > 1 { format!(" and {} more", alike.len() - 1) } else { String::new() };
+        [alike[0].kind.clone(), format!("{}{more}", alike[0].name), state, reason]
     });
     eyes.table(["KIND", "NAME", "STATE", "WHY"], rows)
 }

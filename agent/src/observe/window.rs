@@ -20,6 +20,8 @@ const OTHERS_BELOW_PERCENT: f64 = 50.0;
 /// Nor is who always runs or waits for it, percent of the time, and sleeps less often than this a second.
 const NEVER_RESTS_PERCENT: f64 = 90.0;
 const OTHERS_SLEEP_PER_S: f64 = 5.0;
+/// Who sleeps so often waits for a partner that waits for it; a busy database or proxy sleeps less often.
+const TRADES_PER_S: f64 = 20_000.0;
 /// Below this much of a CPU wanted by all of them, percent, their wait says nothing.
 const OTHERS_WANT_PERCENT: f64 = 5.0;
 /// A growth is told from at least this many points.
@@ -176,17 +178,20 @@ impl Window {
     }
 
     /// How much those suffer who do not hog the CPU: 100 × wait / (wait + use) over processes that use less than half
-    /// of one, and sleep at times. Unlike CPU pressure and run-queue percentiles it does not count the wait of the hogs themselves, and so
-    /// it falls when these are reniced or limited. None before the second sample, or where run delays are not told.
+    /// of one, and sleep at times, but not without end, as a pair does that wakes each other. Unlike CPU pressure and
+    /// run-queue percentiles it does not count the wait of the hogs themselves, and so it falls when these are reniced
+    /// or limited. None before the second sample, or where run delays are not told.
     #[must_use]
     pub fn others_wait_percent(&self) -> Option<f64> {
         let (mut wait, mut used, mut told) = (0.0, 0.0, false);
         for process in self.now.as_ref()?.processes.iter().filter(|process| !process.sample.kernel_thread) {
             if let (Some(delay), Some(cpu)) = (process.run_delay_percent, process.cpu_percent) {
                 told = true;
-                let sleeps = process.voluntary_switches_per_s.is_none_or(|per_s| per_s >= OTHERS_SLEEP_PER_S);
-                let never_rests = cpu + delay >= NEVER_RESTS_PERCENT && !sleeps;
-                if cpu < OTHERS_BELOW_PERCENT && !never_rests {
+                let sleeps = process.voluntary_switches_per_s;
+                let never_rests =
+                    cpu + delay >= NEVER_RESTS_PERCENT && sleeps.is_some_and(|per_s| per_s < OTHERS_SLEEP_PER_S);
+                let trades = sleeps.is_some_and(|per_s| per_s >= TRADES_PER_S);
+                if cpu < OTHERS_BELOW_PERCENT && !never_rests && !trades {
                     wait += delay;
                     used += cpu;
                 }

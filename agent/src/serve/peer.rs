@@ -11,10 +11,11 @@ pub const VIEWERS: &str = "kernelsight";
 /// Its members may approve, deny, undo, execute and change the level.
 pub const ADMINS: &str = "kernelsight-admin";
 
-/// The role of a peer: root is admin; everybody else by the groups of the user and the group it runs as.
+/// The role of a peer: root is admin, and so is the user that the daemon runs as, who could do anything to it anyway;
+/// everybody else by the groups of the user and the group it runs as.
 #[must_use]
 pub fn role(uid: Uid, gid: Gid) -> Role {
-    if uid.is_root() {
+    if uid.is_root() || uid == Uid::effective() {
         return Role::Admin;
     }
     let groups = groups(uid, gid);
