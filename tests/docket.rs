@@ -50,10 +50,19 @@ fn acted(verdict: Verdict) -> Ending {
     Ending::Acted { attempt: attempt(), verdict }
 }
 
+/// One that heard of them at 0.
+fn docket_that_knows(incidents: &[Incident]) -> Docket {
+    let mut docket = Docket::default();
+    assert_eq!(docket.due(incidents, 0), []);
+    docket
+}
+
 #[test]
 fn an_incident_is_given_two_seconds_before_the_first_look() {
     let mut docket = Docket::default();
-    let incidents = [incident(Severity::High, 10_000)];
+    // A signal lasts before it is one, so the incident opened before anybody heard of it.
+    let incidents = [incident(Severity::High, 5_000)];
+    assert_eq!(docket.due(&incidents, 10_000), []);
     assert_eq!(docket.due(&incidents, 11_999), []);
     assert_eq!(docket.due(&incidents, 12_000).len(), 1);
 }
@@ -70,8 +79,8 @@ fn a_low_incident_is_not_worked_on() {
 
 #[test]
 fn an_incident_is_not_taken_up_twice_at_once() {
-    let mut docket = Docket::default();
     let incidents = [incident(Severity::High, 0)];
+    let mut docket = docket_that_knows(&incidents);
     assert_eq!(docket.due(&incidents, 10_000).len(), 1);
     assert_eq!(docket.due(&incidents, 20_000), []);
     assert!(docket.take(&incidents[0].uid).is_err());
@@ -79,8 +88,8 @@ fn an_incident_is_not_taken_up_twice_at_once() {
 
 #[test]
 fn at_most_four_incidents_are_worked_on_at_once() {
-    let mut docket = Docket::default();
     let incidents: Vec<_> = (0..6).map(|at| incident(Severity::High, at)).collect();
+    let mut docket = docket_that_knows(&incidents);
     assert_eq!(docket.due(&incidents, 10_000).len(), 4);
     docket.close(&incidents[0].uid, Ending::LeftAlone, 10_000);
     assert_eq!(docket.due(&incidents, 10_001).len(), 1);
@@ -88,8 +97,8 @@ fn at_most_four_incidents_are_worked_on_at_once() {
 
 #[test]
 fn looks_that_lead_to_nothing_come_ever_later() {
-    let mut docket = Docket::default();
     let incidents = [incident(Severity::High, 0)];
+    let mut docket = docket_that_knows(&incidents);
     let mut now_ms = 2_000;
     assert_eq!(docket.due(&incidents, now_ms).len(), 1);
     let mut waits = Vec::new();
@@ -105,8 +114,8 @@ fn looks_that_lead_to_nothing_come_ever_later() {
 
 #[test]
 fn after_three_actions_a_person_is_asked() {
-    let mut docket = Docket::default();
     let incidents = [incident(Severity::High, 0)];
+    let mut docket = docket_that_knows(&incidents);
     for round in 1..=3 {
         let due = docket.due(&incidents, round * 100_000);
         assert_eq!(due[0].1.len() as i64, round - 1);
@@ -117,8 +126,8 @@ fn after_three_actions_a_person_is_asked() {
 
 #[test]
 fn an_incident_that_waits_for_an_operator_is_left_to_him() {
-    let mut docket = Docket::default();
     let incidents = [incident(Severity::High, 0)];
+    let mut docket = docket_that_knows(&incidents);
     assert_eq!(docket.due(&incidents, 10_000).len(), 1);
     docket.close(&incidents[0].uid, Ending::AwaitsApproval, 10_000);
     assert_eq!(docket.due(&incidents, 1_000_000), []);

@@ -49,6 +49,8 @@ pub struct Docket {
 struct Case {
     busy: bool,
     awaits_approval: bool,
+    /// When the docket first heard of it: it opened earlier, for a signal must last before it is one.
+    known_since_ms: i64,
     tried: Vec<Attempt>,
     looks: usize,
     next_look_ms: i64,
@@ -67,12 +69,15 @@ impl Docket {
             if free == 0 || incident.closed_ms.is_some() || is_calm_now(incident) {
                 continue;
             }
-            let case = self.cases.entry(incident.uid.clone()).or_default();
+            let case = self
+                .cases
+                .entry(incident.uid.clone())
+                .or_insert_with(|| Case { known_since_ms: now_ms, ..Case::default() });
             if incident.severity > case.severity {
                 case.severity = incident.severity;
                 case.next_look_ms = now_ms.min(case.next_look_ms);
             }
-            let ripe = incident.severity == Severity::Critical || now_ms - incident.opened_ms >= PATIENCE_MS;
+            let ripe = incident.severity == Severity::Critical || now_ms - case.known_since_ms >= PATIENCE_MS;
             let free_of_others = !case.busy && !case.awaits_approval && case.tried.len() < MOST_ATTEMPTS;
             if ripe && free_of_others && now_ms >= case.next_look_ms {
                 case.busy = true;

@@ -21,7 +21,7 @@ const MEMBERS: usize = 16;
 /// Who takes less than this part of what the worst takes is no suspect.
 const WORTH_NAMING: f64 = 0.1;
 /// A member of a group takes at least this part of what its worst takes; the others only live there.
-const MEMBER: f64 = 0.25;
+const MEMBER: f64 = 0.1;
 /// A growth counts as such from so many bytes/s, when so many of its steps did not shrink.
 const GROWTH_FROM: f64 = 256.0 * 1024.0;
 const GROWTH_RISING: f64 = 0.7;

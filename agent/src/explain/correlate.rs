@@ -284,15 +284,18 @@ fn join(incident: &mut Incident, signal: &Signal) {
     }
 }
 
-/// Puts the cause first: of those that began no later than the first (but for jitter), the most specific entity.
+/// Puts the cause first: of those that began no later than the first (but for jitter), the most specific entity; of one
+/// entity, what is done rather than what is waited for.
 /// A signal that was never medium opens nothing and is never the cause.
 fn arrange(incident: &mut Incident) {
     let mut signals: Vec<Signal> = incident.signals().cloned().collect();
     let counts = |signal: &&Signal| signal.peak_severity >= Severity::Medium;
     let began = signals.iter().filter(counts).map(|signal| signal.first_seen_ms).min();
     let cause = began.and_then(|began| {
-        let rank =
-            |signal: &Signal| (specificity(&signal.entity), std::cmp::Reverse((signal.first_seen_ms, signal.id)));
+        let rank = |signal: &Signal| {
+            let earliest = std::cmp::Reverse((signal.first_seen_ms, signal.id));
+            (specificity(&signal.entity), is_deed(signal), earliest)
+        };
         let early = signals
             .iter()
             .enumerate()
@@ -315,6 +318,11 @@ fn arrange(incident: &mut Incident) {
 fn headline(sentence: &str) -> &str {
     let end = [": ", "; "].iter().filter_map(|mark| sentence.find(mark)).min();
     &sentence[..end.unwrap_or(sentence.len())]
+}
+
+/// What somebody does is rather the cause than what somebody waits for.
+fn is_deed(signal: &Signal) -> bool {
+    ["switches", "forks", "faults", "process_calls"].iter().any(|deed| signal.measure.contains(deed))
 }
 
 const fn specificity(entity: &Entity) -> u8 {
