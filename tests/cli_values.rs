@@ -51,6 +51,7 @@ pub(crate) fn proposal() -> ProposalRow {
             hypotheses: Vec::new(),
             decision: Decision::Act {
                 actions: request().into(),
+                targets: vec![ProcessId { pid: 812, start_ticks: 53_412 }],
                 prediction: Prediction {
                     signal_type: SignalType::LoadMismatch,
                     measure: "run_queue_p99_ns".to_owned(),

@@ -2,10 +2,12 @@
 
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use kernelsight::store::FILE;
 use serde_json::{Value, json};
 
 use crate::execute_support::{Cgroup, Target, is_root, until};
@@ -55,11 +57,22 @@ impl Daemon {
         assert!(self.child.wait().unwrap().success());
     }
 
+    /// Why a verb fails.
+    pub(crate) fn refuse(&self, verb: &[&str]) -> String {
+        let output = self.client(verb);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     fn try_ask(&self, verb: &[&str]) -> Option<Value> {
+        let output = self.client(verb);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    fn client(&self, verb: &[&str]) -> Output {
         let socket = self.dir.path().join("k.sock");
         let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
-        let output = client.arg("--socket").arg(socket).args(verb).arg("--json").output().unwrap();
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+        client.arg("--socket").arg(socket).args(verb).arg("--json").output().unwrap()
     }
 }
 
@@ -70,18 +83,79 @@ impl Drop for Daemon {
     }
 }
 
+/// What is about to leak, in a cgroup that may have 512 MiB. One at a time: a daemon acts on whatever leaks.
+struct Leak {
+    target: Target,
+    _cgroup: Cgroup,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Leak {
+    fn new() -> Option<Self> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = Target::leaking();
+        let cgroup = ["memory.limit_in_bytes", "memory.max"].iter().find_map(|file| {
+            let cgroup = Cgroup::with(&target, file)?;
+            cgroup.write(file, "536870912");
+            Some(cgroup)
+        })?;
+        Some(Self { target, _cgroup: cgroup, _alone: alone })
+    }
+}
+
+#[test]
+fn an_approved_proposal_is_carried_out_if_it_still_fits_the_world() {
+    if !is_root() {
+        return;
+    }
+    let Some(mut leak) = Leak::new() else { return };
+    let target = &mut leak.target;
+    target.go();
+    let state = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(state.path(), "copilot");
+    let proposed = || {
+        let answer = daemon.ask(&["proposals"]);
+        answer["proposals"].as_array().unwrap().first().cloned()
+    };
+    let begun = Instant::now();
+    let wait = || loop {
+        if let Some(proposal) = proposed() {
+            return proposal["id"].clone();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was proposed: {}", daemon.ask(&["incidents"]));
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let first = wait();
+    // As if the number had gone to another process since; on a machine where the remedy is for a cgroup, to another.
+    let another = "UPDATE proposals SET proposal = json_replace(proposal,
+        '$.decision.targets[0].start_ticks', 1, '$.decision.actions[0].params.cgroup', '/another')";
+    rusqlite::Connection::open(state.path().join(FILE)).unwrap().execute(another, []).unwrap();
+    let refused = daemon.refuse(&["approve", &first.to_string()]);
+    assert!(refused.contains("is not aimed at a suspect any more"), "{refused}");
+    assert!(target.grows() || target.is_full(), "nothing is done");
+
+    let second = wait();
+    assert_ne!(first, second);
+    let outcomes = daemon.ask(&["approve", &second.to_string()]);
+    assert_eq!(outcomes["outcomes"][0]["status"], "done", "{outcomes}");
+    assert!(!target.grows(), "{outcomes}");
+    let status = |id: &Value| {
+        let all = daemon.ask(&["proposals", "--all"]);
+        let row = all["proposals"].as_array().unwrap().iter().find(|row| row["id"] == *id).unwrap();
+        row["status"].clone()
+    };
+    assert_eq!((status(&first), status(&second)), (json!("refused"), json!("approved")));
+    daemon.stop();
+}
+
 #[test]
 fn a_daemon_killed_before_its_verdict_takes_back_at_its_next_start_what_it_did() {
     if !is_root() {
         return;
     }
-    let mut target = Target::leaking();
-    let cgroup = ["memory.limit_in_bytes", "memory.max"].iter().find_map(|file| {
-        let cgroup = Cgroup::with(&target, file)?;
-        cgroup.write(file, "536870912");
-        Some(cgroup)
-    });
-    let Some(_cgroup) = cgroup else { return };
+    let Some(mut leak) = Leak::new() else { return };
+    let target = &mut leak.target;
     target.go();
     let state = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(state.path(), "guardian");

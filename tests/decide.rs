@@ -75,9 +75,30 @@ fn spinners_are_reniced_together() {
         &case,
         "lower_process_priority(41, 19) and lower_process_priority(42, 19) and lower_process_priority(43, 19) for cpu_hog",
     );
-    let Decision::Act { prediction, .. } = decide(&case).decision else { panic!() };
+    let Decision::Act { targets, prediction, .. } = decide(&case).decision else { panic!() };
+    assert_eq!(targets.iter().map(|target| target.pid).collect::<Vec<_>>(), [41, 42, 43]);
     assert_eq!((prediction.measure.as_str(), &prediction.entity), ("others_wait_percent", &Entity::Node));
     assert!(prediction.after < 20.0 && prediction.before > 40.0 && prediction.within_s >= 10, "{prediction:?}");
+}
+
+#[test]
+fn a_decision_fits_while_those_it_aims_at_are_suspects() {
+    let Case { explanation, .. } = &hogs(["spin"; 3]);
+    let decision = decide(&hogs(["spin"; 3])).decision;
+    assert_eq!(decision.still_fits(explanation), Ok(()));
+    let others = [spinner(51, "spin", "/y"), spinner(52, "spin", "/y"), spinner(53, "spin", "/y"), victim()];
+    let scene = Scene::of(&others, &[group("/y")]);
+    let told = decision.still_fits(&scene.explain(&[cpu_waits(&scene)]).1).unwrap_err().to_string();
+    assert!(
+        told.starts_with("lower_process_priority(pid 41, priority 19) is not aimed at a suspect any more"),
+        "{told}"
+    );
+
+    // The same number, another process.
+    let Decision::Act { actions, mut targets, prediction } = decision else { panic!() };
+    targets[2].start_ticks += 1;
+    let told = Decision::Act { actions, targets, prediction }.still_fits(explanation).unwrap_err().to_string();
+    assert!(told.starts_with("lower_process_priority(pid 43,"), "{told}");
 }
 
 #[test]

@@ -284,6 +284,15 @@ impl Cgroup {
         None
     }
 
+    /// One below it, with a process in it.
+    pub(crate) fn below(&self, target: &Target) -> Self {
+        let name = format!("below-{}", target.pid());
+        let cgroup = Self { directory: self.directory.join(&name), path: format!("{}/{name}", self.path) };
+        fs::create_dir(&cgroup.directory).unwrap();
+        cgroup.write("cgroup.procs", &target.pid().to_string());
+        cgroup
+    }
+
     pub(crate) fn path(&self) -> Value {
         json!(self.path)
     }

@@ -136,18 +136,20 @@ fn a_missing_parameter_has_its_default_or_is_missed() {
 fn a_recycled_pid_is_refused() {
     let live = Target::idle();
     let policy = policy();
-    let expected = |start_ticks| Judging {
-        expected: Some(ProcessId { pid: live.pid(), start_ticks }),
-        ..Judging::new("rules", Autonomy::Agent, NOW_MS)
+    let renice = |expected: &[ProcessId]| {
+        let judging = Judging { expected: Some(expected), ..Judging::new("rules", Autonomy::Agent, NOW_MS) };
+        judge(&policy, "lower_process_priority", json!({ "pid": live.pid(), "priority": 10 }), judging)
     };
-    let params = json!({ "pid": live.pid(), "priority": 10 });
-    let said = judge(&policy, "lower_process_priority", params.clone(), expected(live.start_ticks() - 1));
-    assert!(said.starts_with("denied by target.identity: pid "), "{said}");
-    let said = judge(&policy, "lower_process_priority", params, expected(live.start_ticks()));
+    let itself = ProcessId { pid: live.pid(), start_ticks: live.start_ticks() };
+    let before = ProcessId { start_ticks: itself.start_ticks - 1, ..itself };
+    let other = ProcessId { pid: itself.pid + 1, ..itself };
+    let said = renice(&[other, before]);
+    assert!(said.starts_with(&format!("denied by target.identity: pid {} is not the process", itself.pid)), "{said}");
+    let said = renice(&[other]);
+    assert!(said.starts_with("denied by target.identity: the decision was not about the process"), "{said}");
+    assert_eq!(renice(&[]), said, "who decides about nobody touches nobody");
+    let said = renice(&[other, itself]);
     assert!(said.starts_with("permitted by renice: "), "{said}");
-    let other = json!({ "pid": live.pid() + 1, "priority": 10 });
-    let said = judge(&policy, "lower_process_priority", other, expected(live.start_ticks()));
-    assert!(said.starts_with("denied by target.identity: the decision was about process "), "{said}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn proposed() -> Trace {
                 evidence_against: vec![],
                 confidence: 0.9,
             }],
-            decision: Decision::Act { actions: freeze().into(), prediction: prediction(40.0, 30.0) },
+            decision: Decision::Act { actions: freeze().into(), targets: vec![], prediction: prediction(40.0, 30.0) },
             justification: "It suffices.".into(),
             confidence: Confidence::of(vec![ConfidencePart { name: "evidence".into(), factor: 0.9 }]),
         },

@@ -8,11 +8,12 @@ use std::{
 
 use expect_test::{Expect, expect};
 use kernelsight::{
+    execute::{Journal as _, JournalState},
     store::{FILE, Limits, Opening, SignalFilter, Store, StoreError},
     verify::Verdict,
 };
 
-use crate::store_rows::{NOW_MS, signal, trace};
+use crate::store_rows::{NOW_MS, intent, signal, trace};
 
 /// A database with a few thousand signals in it, cleanly closed.
 fn filled(dir: &Path) {
@@ -67,7 +68,7 @@ fn a_sound_database_is_used_on() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
-    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 2 });
+    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 3 });
     assert_eq!(count(&store), 3000);
 }
 
@@ -114,7 +115,7 @@ fn a_newer_schema_is_set_aside() {
     check(
         |path| order(path, "PRAGMA user_version = 99"),
         expect![
-            "the database could not be used (schema version 99 is newer than 2, which this build knows); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (schema version 99 is newer than 3, which this build knows); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -134,13 +135,13 @@ fn tables_that_somebody_changed_are_set_aside() {
     check(
         |path| order(path, "DROP INDEX signals_by_time"),
         expect![
-            "the database could not be used (`signals_by_time` is not as version 2 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`signals_by_time` is not as version 3 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
     check(
         |path| order(path, "CREATE TRIGGER sly AFTER INSERT ON settings BEGIN DELETE FROM denials; END"),
         expect![
-            "the database could not be used (`sly` is not as version 2 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`sly` is not as version 3 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -210,25 +211,39 @@ fn a_symbolic_link_is_not_followed() {
 
 #[test]
 fn a_database_of_the_first_schema_is_read_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
+    let (newest, first) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, _) = Store::open(newest.path(), Limits::default()).unwrap();
     let mut kept = trace("inc-1", 30.0, Verdict::Resolved);
     store.keep_trace(&mut kept).unwrap();
+    let old = store.intend(&intent(NOW_MS)).unwrap();
+    store.advance(old, JournalState::Done, "nice 0 -> 10", NOW_MS).unwrap();
     store.close().unwrap();
-    // As the first schema had it: one action, one outcome.
+    // As the first schema had it: one action, one outcome. There was a newer action than any that is left.
+    let first_schema = include_str!("../migrations/0001_begin.sql");
     order(
-        &dir.path().join(FILE),
-        "ALTER TABLE reasoning_traces RENAME COLUMN outcomes TO outcome;
-         ALTER TABLE reasoning_traces RENAME COLUMN undone TO undo;
-         UPDATE reasoning_traces SET
-             outcome = json_extract(outcome, '$[0]'),
-             undo = json_extract(undo, '$[0]'),
-             proposal = json_remove(
-                 json_set(proposal, '$.decision.action', json_extract(proposal, '$.decision.actions[0]')),
-                 '$.decision.actions');
-         PRAGMA user_version = 1;",
+        &first.path().join(FILE),
+        &format!(
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA application_id = 0x4b534442;
+             {first_schema}
+             PRAGMA user_version = 1;
+             ATTACH '{}' AS newest;
+             INSERT INTO reasoning_traces SELECT * FROM newest.reasoning_traces;
+             INSERT INTO actions SELECT * FROM newest.actions;
+             UPDATE sqlite_sequence SET seq = 40 WHERE name = 'actions';
+             UPDATE reasoning_traces SET
+                 outcome = json_extract(outcome, '$[0]'),
+                 undo = json_extract(undo, '$[0]'),
+                 proposal = json_remove(
+                     json_set(proposal, '$.decision.action', json_extract(proposal, '$.decision.actions[0]')),
+                     '$.decision.actions');",
+            newest.path().join(FILE).display()
+        ),
     );
-    let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
-    assert_eq!((opening.schema_version, opening.set_aside), (2, None));
+    let (store, opening) = Store::open(first.path(), Limits::default()).unwrap();
+    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 3 });
     assert_eq!(store.reader().unwrap().trace(kept.trace_id).unwrap(), Some(kept));
+    assert_eq!(store.unsettled().unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [old]);
+    store.advance(old, JournalState::Owed, "it is stuck", NOW_MS).unwrap();
+    assert_eq!(store.intend(&intent(NOW_MS)).unwrap(), 41, "no id is given twice");
 }

@@ -85,6 +85,7 @@ pub(crate) fn proposal(incident: &str) -> Proposal {
         }],
         decision: Decision::Act {
             actions: renice().into(),
+            targets: vec![ProcessId { pid: 812, start_ticks: 53_412 }],
             prediction: Prediction {
                 signal_type: SignalType::LoadMismatch,
                 measure: "run_queue_p99_ms".to_owned(),

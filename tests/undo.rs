@@ -118,6 +118,29 @@ fn a_lease_that_ended_is_taken_back_and_one_that_runs_is_not() {
 }
 
 #[test]
+fn what_cannot_be_taken_back_is_owed_until_it_can() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target, beside) = (Bench::new(), Target::idle(), Target::idle());
+    let Some(parent) = Cgroup::with(&beside, "cpu.cfs_quota_us") else { return };
+    let child = parent.below(&target);
+    child.write("cpu.cfs_quota_us", "80000");
+    let outcome = bench.act("limit_cgroup_cpu", json!({ "cgroup": child.path(), "percent": 30 }));
+    // A child may not have more than its parent.
+    parent.write("cpu.cfs_quota_us", "50000");
+    bench.undo(&outcome).unwrap_err();
+    let row = bench.row(&outcome);
+    assert_eq!((row.state, row.note.is_empty()), (JournalState::Owed, false));
+    assert!(bench.executor.expire_leases(&bench.store, NOW_MS).unwrap().is_empty(), "it was said before");
+    parent.write("cpu.cfs_quota_us", "-1");
+    let said = bench.executor.expire_leases(&bench.store, NOW_MS).unwrap();
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains(" could not be taken back before: ") && said[0].ends_with(" 30000 -> 80000"), "{said:?}");
+    assert_eq!((bench.row(&outcome).state, child.read("cpu.cfs_quota_us").as_str()), (JournalState::Undone, "80000"));
+}
+
+#[test]
 fn what_an_earlier_boot_left_is_void() {
     if !is_root() {
         return;

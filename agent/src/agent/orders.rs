@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Agent,
+    docket::Ending,
     remedy::{Approved, Reply},
     rooms::Rooms,
     standing::AUTONOMY,
@@ -66,7 +67,7 @@ impl Agent {
     }
 
     fn approve(&mut self, id: i64, by: &Operator, reply: Reply) {
-        match self.approvable(id) {
+        match self.approvable(id, by) {
             Err(reason) => drop(reply.send(Err(reason))),
             Ok((row, incident)) => {
                 let usual = self.eyes.baseline(&incident.primary);
@@ -79,19 +80,7 @@ impl Agent {
                     let proposal = trace.keep(row.proposal, now_ms());
                     let approved = Approved { by: by.clone(), reply };
                     let pass = rooms.act(trace, &incident, &explanation, proposal, Some(approved)).await;
-                    let done = !pass.trace.outcomes.is_empty();
-                    if done {
-                        let settled = rooms.daemon.store.settle_proposal(
-                            id,
-                            ProposalStatus::Executed,
-                            &by.name,
-                            "carried out",
-                            now_ms(),
-                        );
-                        if let Err(error) = settled {
-                            tracing::warn!(%error, proposal = id, "a proposal could not be ended");
-                        }
-                    }
+                    rooms.settle_approved(id, &by, &pass.ending);
                     pass
                 };
                 self.at_work.insert(self.passes.spawn(pass).id(), uid);
@@ -100,7 +89,7 @@ impl Agent {
     }
 
     /// The proposal and its incident, if it can still be approved; it counts as approved then.
-    fn approvable(&mut self, id: i64) -> Result<(ProposalRow, Incident), String> {
+    fn approvable(&mut self, id: i64, by: &Operator) -> Result<(ProposalRow, Incident), String> {
         let row = self.pending(id)?;
         if row.expires_ms <= now_ms() {
             return Err(format!("proposal {id} has expired; a new one comes if it is still needed"));
@@ -113,8 +102,8 @@ impl Agent {
             open.cloned().ok_or_else(|| format!("the incident of proposal {id} is over; nothing is done"))?;
         self.docket.take(&incident.uid)?;
         let store = &self.rooms.daemon.store;
-        if let Err(error) = store.settle_proposal(id, ProposalStatus::Approved, "operator", "approved", now_ms()) {
-            self.docket.close(&incident.uid, super::Ending::AwaitsApproval, now_ms());
+        if let Err(error) = store.settle_proposal(id, ProposalStatus::Approved, &by.name, "approved", now_ms()) {
+            self.docket.close(&incident.uid, Ending::AwaitsApproval, now_ms());
             return Err(error.to_string());
         }
         Ok((row, incident))
@@ -147,6 +136,19 @@ impl Agent {
 }
 
 impl Rooms {
+    /// What became of a proposal that an operator approved.
+    fn settle_approved(&self, id: i64, by: &Operator, ending: &Ending) {
+        let (status, reason) = match ending {
+            Ending::Acted { verdict, .. } => (ProposalStatus::Executed, format!("carried out: {}", verdict.name())),
+            Ending::Refused { attempt } => (ProposalStatus::Refused, attempt.result.clone()),
+            Ending::AwaitsApproval => (ProposalStatus::Refused, "it waits for approval anew".to_owned()),
+            Ending::LeftAlone => (ProposalStatus::Refused, "nothing was to be done".to_owned()),
+        };
+        if let Err(error) = self.daemon.store.settle_proposal(id, status, &by.name, &reason, now_ms()) {
+            tracing::warn!(%error, proposal = id, "a proposal could not be ended");
+        }
+    }
+
     /// An action that an operator asks for without an incident: judged by the level and the policy, run, journalled
     /// and leased. No measure tells whether it helped, so it stays until its lease ends or somebody takes it back.
     async fn ask(self: &Arc<Self>, request: ActionRequest, why: &str, by: &Operator) -> Result<Outcome, String> {

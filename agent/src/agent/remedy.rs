@@ -7,10 +7,10 @@ use tokio::{sync::oneshot, task::spawn_blocking, time::sleep};
 use super::{docket::Ending, rooms::Rooms};
 use crate::{
     clock::now_ms,
-    decide::{Attempt, Case, Decision, Prediction, Proposal, rules},
+    decide::{Attempt, Case, Decision, Outdated, Prediction, Proposal, rules},
     execute::{
-        ActionRequest, Actions, Approval, Denied, ExecuteError, Journal as _, JournalState, Outcome, OutcomeStatus,
-        Permit,
+        ActionRequest, Actions, Approval, Denial, Denied, ExecuteError, Journal as _, JournalState, Outcome,
+        OutcomeStatus, Permit,
     },
     explain::{Baseline, Explanation, Incident},
     live::Operator,
@@ -57,6 +57,31 @@ pub(super) struct Approved {
     pub(super) reply: Reply,
 }
 
+/// Why a proposal is not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{denied}")]
+    Denied { action: ActionRequest, denied: Denied },
+    #[error(transparent)]
+    Outdated(#[from] Outdated),
+}
+
+impl Refused {
+    /// The first action that may not be.
+    fn action(&self) -> &ActionRequest {
+        match self {
+            Self::Denied { action, .. } | Self::Outdated(Outdated { action }) => action,
+        }
+    }
+
+    fn denial(&self) -> Denial {
+        match self {
+            Self::Denied { denied, .. } => denied.denial(),
+            Self::Outdated(outdated) => Denial { reason: outdated.to_string(), rule: "target.outdated".to_owned() },
+        }
+    }
+}
+
 impl Rooms {
     /// Takes `incident` through the seven steps; `tried` bounds what is tried now.
     pub(super) async fn remedy(
@@ -82,16 +107,15 @@ impl Rooms {
         proposal: Proposal,
         approved: Option<Approved>,
     ) -> Pass {
-        let Decision::Act { actions, prediction } = proposal.decision.clone() else {
+        let Decision::Act { actions, prediction, .. } = proposal.decision.clone() else {
             return end(trace, Ending::LeftAlone, 0);
         };
         let (approved_by, reply) = approved.map_or((None, None), |approved| (Some(approved.by), Some(approved.reply)));
-        let permits = match self.judge_all(&proposal.author, &actions, explanation, approved_by.as_ref()) {
+        let permits = match self.judge_all(&proposal, explanation, approved_by.as_ref()) {
             Ok(permits) => permits,
             Err(refused) => {
-                let (action, denied) = *refused;
-                answer(reply, Err(denied.to_string()));
-                return self.refused(trace, proposal, actions, &action, &denied);
+                answer(reply, Err(refused.to_string()));
+                return self.refused(trace, proposal, actions, &refused);
             }
         };
         self.tell_steps(&trace, 0);
@@ -119,41 +143,36 @@ impl Rooms {
     /// A permit for each action, or the first that may not be, and why.
     fn judge_all(
         &self,
-        author: &str,
-        actions: &Actions,
+        proposal: &Proposal,
         explanation: &Explanation,
         approved_by: Option<&Operator>,
-    ) -> Result<Vec<Permit>, Box<(ActionRequest, Denied)>> {
-        let members = || explanation.suspects.iter().flat_map(|suspect| &suspect.members);
+    ) -> Result<Vec<Permit>, Box<Refused>> {
+        let Decision::Act { actions, targets, .. } = &proposal.decision else { return Ok(Vec::new()) };
+        proposal.decision.still_fits(explanation).map_err(|outdated| Box::new(outdated.into()))?;
         let recent = self.recent_actions();
         let judge = |(place, action): (u32, &ActionRequest)| {
-            let expected = members().map(|member| member.id).find(|id| Some(id.pid) == action.pid());
             let approval = approved_by.map(|by| Approval::of(action, by, now_ms()));
             // Those before it count as carried out.
-            let judging = self.judging(author, approval, expected, recent.saturating_add(place));
-            self.policy.judge(action, judging).map_err(|denied| Box::new((action.clone(), denied)))
+            let judging = self.judging(&proposal.author, approval, Some(targets), recent.saturating_add(place));
+            let denied = |denied| Box::new(Refused::Denied { action: action.clone(), denied });
+            self.policy.judge(action, judging).map_err(denied)
         };
         (0..).zip(actions.iter()).map(judge).collect()
     }
 
-    fn refused(
-        &self,
-        mut trace: Trace,
-        proposal: Proposal,
-        actions: Actions,
-        action: &ActionRequest,
-        denied: &Denied,
-    ) -> Pass {
-        trace.keep(denied.denial(), now_ms());
-        if matches!(denied, Denied::Advisor) {
+    fn refused(&self, mut trace: Trace, proposal: Proposal, actions: Actions, refused: &Refused) -> Pass {
+        trace.keep(refused.denial(), now_ms());
+        if matches!(refused, Refused::Denied { denied: Denied::Advisor, .. }) {
             // The same at every look while the level stays, so it is kept only when it is new.
             return end(trace, Ending::LeftAlone, 0);
         }
         self.keep_trace(&mut trace);
-        self.keep_denial(&trace, action);
-        let ending = match denied {
-            Denied::NeedsApproval { .. } if self.propose(&trace, proposal) => Ending::AwaitsApproval,
-            _ => Ending::Refused { attempt: Attempt { actions, result: format!("denied: {denied}") } },
+        self.keep_denial(&trace, refused.action());
+        let needs_approval = matches!(refused, Refused::Denied { denied, .. } if denied.needs_approval());
+        let ending = if needs_approval && self.propose(&trace, proposal) {
+            Ending::AwaitsApproval
+        } else {
+            Ending::Refused { attempt: Attempt { actions, result: format!("denied: {refused}") } }
         };
         end(trace, ending, 0)
     }
@@ -231,7 +250,10 @@ impl Rooms {
                     trace.keep_undo(undone, now_ms());
                     self.tell_steps(trace, from);
                 }
-                Err(error) => self.step(trace, Phase::Verify, format!("it could not be taken back: {error}")),
+                Err(error) => {
+                    let text = format!("it could not be taken back, which is tried again: {error}");
+                    self.step(trace, Phase::Verify, text);
+                }
             }
         }
     }

@@ -46,7 +46,7 @@ impl Rooms {
         &self,
         author: &'a str,
         approval: Option<Approval>,
-        expected: Option<ProcessId>,
+        expected: Option<&'a [ProcessId]>,
         recent_actions: u32,
     ) -> Judging<'a> {
         Judging { approval, expected, recent_actions, ..Judging::new(author, self.autonomy(), now_ms()) }

@@ -80,6 +80,7 @@ fn state(row: &JournalRow, eyes: &Eyes) -> String {
         (JournalState::Failed, _) => paint(Mood::Bad, "failed"),
         (JournalState::Kept, Some(until)) => format!("stands; lease ends {}", eyes.ago(until)),
         (JournalState::Kept, None) => paint(Mood::Good, "stands"),
+        (JournalState::Owed, _) => paint(Mood::Bad, "to be taken back, tried again"),
         (JournalState::Undone, _) => "taken back".to_owned(),
         (JournalState::LeftAlone, _) => paint(Mood::Warn, "left alone"),
         (JournalState::Void, _) => paint(Mood::Dim, "void"),

@@ -52,7 +52,7 @@ fn one(row: &ProposalRow, eyes: &Eyes) -> String {
         eyes.when(row.made_at_ms),
     )];
     match &row.proposal.decision {
-        Decision::Act { actions, prediction } => {
+        Decision::Act { actions, prediction, .. } => {
             lines.push(format!("  do       {actions}"));
             lines.push(format!("  expect   {}", prediction.statement));
         }
@@ -82,6 +82,7 @@ fn status(row: &ProposalRow) -> String {
     match row.status {
         ProposalStatus::Pending => paint(Mood::Warn, "waits for you"),
         ProposalStatus::Executed => paint(Mood::Good, "carried out"),
+        ProposalStatus::Refused => paint(Mood::Warn, "approved, but not carried out"),
         other => other.name().to_owned(),
     }
 }

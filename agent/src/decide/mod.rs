@@ -12,9 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    execute::Actions,
-    explain::{Explanation, Incident, IncidentUid},
-    observe::{Entity, SignalType},
+    execute::{ActionRequest, Actions},
+    explain::{Explanation, Incident, IncidentUid, Suspect},
+    observe::{Entity, ProcessId, SignalType},
     reflect::Belief,
     simulate::Forecast,
 };
@@ -120,7 +120,13 @@ pub struct Proposal {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Decision {
     /// Do this, all of it or nothing, and see whether that comes true.
-    Act { actions: Actions, prediction: Prediction },
+    Act {
+        actions: Actions,
+        /// The processes that the actions name by number, as they were when it was decided; no other is touched.
+        #[serde(default)]
+        targets: Vec<ProcessId>,
+        prediction: Prediction,
+    },
     /// Nothing the agent may or should do; this is what a person should.
     Advise { advice: String },
     /// "Inconclusive, recommend human investigation", and what was missing.
@@ -159,6 +165,36 @@ impl Confidence {
     pub fn of(parts: Vec<ConfidencePart>) -> Self {
         let value = parts.iter().map(|part| part.factor.clamp(0.0, 1.0)).product();
         Self { value, parts }
+    }
+}
+
+/// What was decided a while ago does not fit the world as it is now.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{action} is not aimed at a suspect any more; what is wrong now has another cause")]
+pub struct Outdated {
+    pub action: ActionRequest,
+}
+
+impl Decision {
+    /// Whether each of its actions still aims at a suspect of `explanation`, which was made since. What concerns the
+    /// whole node aims at nobody.
+    ///
+    /// # Errors
+    /// With the first action that does not.
+    pub fn still_fits(&self, explanation: &Explanation) -> Result<(), Outdated> {
+        let Self::Act { actions, targets, .. } = self else { return Ok(()) };
+        let suspects = || explanation.suspects.iter();
+        let fits = |action: &ActionRequest| match (action.pid(), action.cgroup()) {
+            (Some(pid), _) => {
+                suspects().flat_map(Suspect::processes).any(|process| process.pid == pid && targets.contains(&process))
+            }
+            (None, Some(path)) => suspects().any(|suspect| suspect.is_in(path)),
+            (None, None) => true,
+        };
+        match actions.iter().find(|action| !fits(action)) {
+            None => Ok(()),
+            Some(action) => Err(Outdated { action: action.clone() }),
+        }
     }
 }
 

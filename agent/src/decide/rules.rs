@@ -22,13 +22,13 @@ mod syscall_errors;
 mod syscall_storm;
 mod writeback_congestion;
 
-use std::{future::Future, pin::Pin};
+use std::{collections::BTreeSet, future::Future, pin::Pin};
 
 use super::{Case, Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal, Reasoner};
 use crate::{
     execute::Actions,
-    explain::{Explanation, Yardstick, figures::figure},
-    observe::Severity,
+    explain::{Explanation, Suspect, Yardstick, figures::figure},
+    observe::{ProcessId, Severity},
     reflect::{Belief, next_confidence},
     simulate::{Effect, effects, targets},
     verify::settle_s,
@@ -135,7 +135,8 @@ pub fn decide(case: &Case) -> Proposal {
                 return proposal(case, hypotheses, Decision::Advise { advice }, parts);
             }
             let prediction = prediction(explanation, &effect);
-            proposal(case, hypotheses, Decision::Act { actions: effect.actions, prediction }, parts)
+            let targets = identify(explanation, &effect.actions);
+            proposal(case, hypotheses, Decision::Act { actions: effect.actions, targets, prediction }, parts)
         }
         Err(why) => {
             let advice = format!("{advice} No action is proposed: {why}.");
@@ -245,6 +246,13 @@ fn corrected(case: &Case, actions: &Actions, belief: Option<&Belief>) -> Effect 
     effect
 }
 
+/// The suspects' processes that the actions name.
+fn identify(explanation: &Explanation, actions: &Actions) -> Vec<ProcessId> {
+    let is_named = |process: &ProcessId| actions.iter().any(|action| action.pid() == Some(process.pid));
+    let named = explanation.suspects.iter().flat_map(Suspect::processes).filter(is_named);
+    named.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn prediction(explanation: &Explanation, effect: &Effect) -> Prediction {
     let Yardstick { signal_type, measure, entity, falling, .. } = explanation.yardstick();
     let within_s = settle_s(effect.actions.action_type(), &measure);
@@ -288,7 +296,7 @@ fn proposal(case: &Case, hypotheses: Vec<Hypothesis>, decision: Decision, parts:
         let evidence = if best.evidence_for.is_empty() { "nothing".to_owned() } else { best.evidence_for.join("; ") };
         format!("{}. For it: {evidence}.", best.statement)
     });
-    if let Decision::Act { actions, prediction } = &decision {
+    if let Decision::Act { actions, prediction, .. } = &decision {
         let mildest = actions.action_type();
         justification = format!("{justification} {mildest} is the mildest that suffices: {}.", prediction.statement);
     }

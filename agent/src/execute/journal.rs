@@ -60,6 +60,8 @@ pub enum JournalState {
     Failed,
     /// The verdict was good: it stays, until its lease ends if it has one.
     Kept,
+    /// It is to be taken back, and that failed: it is tried again until it succeeds.
+    Owed,
     /// The exact previous value stands again.
     Undone,
     /// Somebody else changed it since, so the undo did not touch it.
@@ -70,8 +72,8 @@ pub enum JournalState {
 }
 
 impl JournalState {
-    pub const ALL: [Self; 7] =
-        [Self::Intended, Self::Done, Self::Failed, Self::Kept, Self::Undone, Self::LeftAlone, Self::Void];
+    pub const ALL: [Self; 8] =
+        [Self::Intended, Self::Done, Self::Failed, Self::Kept, Self::Owed, Self::Undone, Self::LeftAlone, Self::Void];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -80,6 +82,7 @@ impl JournalState {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Kept => "kept",
+            Self::Owed => "owed",
             Self::Undone => "undone",
             Self::LeftAlone => "left_alone",
             Self::Void => "void",
@@ -106,11 +109,11 @@ pub struct JournalRow {
 }
 
 impl JournalRow {
-    /// Whether something is still owed: intended but not done, done but without a verdict, or kept under a lease.
+    /// Whether its story goes on: intended but not done, done but without a verdict, kept under a lease, or owed.
     #[must_use]
     pub const fn is_unsettled(&self) -> bool {
         match self.state {
-            JournalState::Intended | JournalState::Done => true,
+            JournalState::Intended | JournalState::Done | JournalState::Owed => true,
             JournalState::Kept => self.intent.lease_until_ms.is_some(),
             JournalState::Failed | JournalState::Undone | JournalState::LeftAlone | JournalState::Void => false,
         }

@@ -137,23 +137,24 @@ impl Executor {
                 Ok(outcome(Some(id), &granted, finished, lease_until_ms))
             }
             Ok(finished) => {
-                let note = self.undo_half(id, &intent, &finished.output);
-                journal.advance(id, JournalState::Failed, &note, now_ms).map_err(ExecuteError::Journal)?;
+                let (state, note) = self.undo_half(id, &intent, &finished.output);
+                journal.advance(id, state, &note, now_ms).map_err(ExecuteError::Journal)?;
                 Ok(outcome(Some(id), &granted, finished, None))
             }
             Err(error) => {
-                let note = self.undo_half(id, &intent, &error.to_string());
-                journal.advance(id, JournalState::Failed, &note, now_ms).map_err(ExecuteError::Journal)?;
+                let (state, note) = self.undo_half(id, &intent, &error.to_string());
+                journal.advance(id, state, &note, now_ms).map_err(ExecuteError::Journal)?;
                 Err(error)
             }
         }
     }
 
-    /// Takes an action back: the exact previous value, unless somebody else changed it since.
+    /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
+    /// then on.
     pub fn undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
         let row = journal.get(id).map_err(ExecuteError::Journal)?;
         let row = row.ok_or(ExecuteError::Journal(JournalError::NoRow { id }))?;
-        if !matches!(row.state, JournalState::Intended | JournalState::Done | JournalState::Kept) {
+        if !matches!(row.state, JournalState::Intended | JournalState::Done | JournalState::Kept | JournalState::Owed) {
             return Err(ExecuteError::Over { id, state: row.state });
         }
         if let Undo::Nothing { why } = &row.intent.undo {
@@ -188,6 +189,7 @@ impl Executor {
                 let why = match row.state {
                     JournalState::Intended => "was intended, and the agent ended before it knew of an effect",
                     JournalState::Done => "was done, and the agent ended before a verdict",
+                    JournalState::Owed => "could not be taken back before",
                     _ => "was kept under a lease that is over",
                 };
                 said.push(self.settle_and_say(&row, journal, now_ms, why));
@@ -196,7 +198,8 @@ impl Executor {
         Ok(said)
     }
 
-    /// At each tick: takes back what has outlived its lease, and the records of throttling executors that ended.
+    /// At each tick: takes back what has outlived its lease and what could not be taken back before, and settles the
+    /// records of throttling executors that ended. Says what is new.
     pub fn expire_leases(&self, journal: &dyn Journal, now_ms: i64) -> Result<Vec<String>, ExecuteError> {
         let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
         let mut said = Vec::new();
@@ -204,7 +207,12 @@ impl Executor {
             let throttle_ended = matches!(row.intent.undo, Undo::Throttle { .. })
                 && row.state != JournalState::Intended
                 && self.throttles().get(&row.id).is_none_or(|throttled| throttled.standing.has_ended());
-            if throttle_ended {
+            if row.state == JournalState::Owed {
+                // Said when it began to be owed, and when it ends.
+                if let Ok(taken) = self.settle_row(&row, journal, now_ms) {
+                    said.push(format!("{} could not be taken back before: {}", named(&row), taken.note));
+                }
+            } else if throttle_ended {
                 said.push(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
             } else if row.intent.lease_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
                 said.push(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
@@ -288,31 +296,44 @@ impl Executor {
         Ok(self.launcher.run(&command.arguments(), power, passed)?)
     }
 
-    /// After a failure: whatever was changed before it is put back. The note says both.
-    fn undo_half(&self, id: i64, intent: &Intent, output: &str) -> String {
+    /// After a failure: whatever was changed before it is put back, or owed. The note says both.
+    fn undo_half(&self, id: i64, intent: &Intent, output: &str) -> (JournalState, String) {
         let output = output.trim_end();
         if matches!(intent.undo, Undo::Nothing { .. }) {
-            return output.to_owned();
+            return (JournalState::Failed, output.to_owned());
         }
         match self.take_back(id, intent) {
-            Ok(taken) => format!("{output}; {}", taken.note),
-            Err(error) => format!("{output}; and what it may have changed could not be put back: {error}"),
+            Ok(taken) => (JournalState::Failed, format!("{output}; {}", taken.note)),
+            Err(error) => {
+                let note = format!("{output}; and what it may have changed could not be put back: {error}");
+                (JournalState::Owed, note)
+            }
         }
     }
 
     fn settle_and_say(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64, why: &str) -> String {
-        let what = format!("action {} ({} on {}) {why}", row.id, row.intent.action.action_type, row.intent.target);
+        let what = format!("{} {why}", named(row));
         match self.settle_row(row, journal, now_ms) {
             Ok(taken) => format!("{what}: {}", taken.note),
-            Err(error) => format!("{what}, and could not be settled: {error}"),
+            Err(error) => format!("{what}, and could not be settled, which is tried again: {error}"),
         }
     }
 
     fn settle_row(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
         let taken = if row.intent.boot_id == self.boot_id {
-            self.take_back(row.id, &row.intent)?
+            self.take_back(row.id, &row.intent)
         } else {
-            TakenBack::void("the machine was started anew since, and nothing of it is left")
+            Ok(TakenBack::void("the machine was started anew since, and nothing of it is left"))
+        };
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                if row.state != JournalState::Owed {
+                    let owed = journal.advance(row.id, JournalState::Owed, &error.to_string(), now_ms);
+                    owed.map_err(ExecuteError::Journal)?;
+                }
+                return Err(error.into());
+            }
         };
         journal.advance(row.id, taken.state, &taken.note, now_ms).map_err(ExecuteError::Journal)?;
         Ok(taken)
@@ -321,6 +342,11 @@ impl Executor {
     fn throttles(&self) -> MutexGuard<'_, HashMap<i64, Throttled>> {
         self.throttles.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// "action 7 (freeze_cgroup on cgroup /x)"
+fn named(row: &JournalRow) -> String {
+    format!("action {} ({} on {})", row.id, row.intent.action.action_type, row.intent.target)
 }
 
 /// `/proc/sys/kernel/random/boot_id`.

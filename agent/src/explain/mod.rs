@@ -180,6 +180,17 @@ pub struct MemoryLimit {
 }
 
 impl Suspect {
+    /// The processes that are known of it: itself, and its members.
+    pub fn processes(&self) -> impl Iterator<Item = ProcessId> {
+        self.entity.process().into_iter().chain(self.members.iter().map(|member| member.id))
+    }
+
+    /// Whether this is the path of the cgroup that holds it.
+    #[must_use]
+    pub fn is_in(&self, cgroup: &str) -> bool {
+        self.cgroup.as_ref().is_some_and(|path| path.as_str() == cgroup)
+    }
+
     /// A number of it by name.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<f64> {

@@ -26,7 +26,7 @@ impl Experience {
     pub fn of(trace: &Trace) -> Option<Self> {
         let verification = trace.verification.as_ref()?;
         let proposal = trace.proposal.as_ref()?;
-        let Decision::Act { actions, prediction } = &proposal.decision else { return None };
+        let Decision::Act { actions, prediction, .. } = &proposal.decision else { return None };
         let compared = accuracy(prediction, verification);
         Some(Self {
             action_type: actions.action_type().to_owned(),

@@ -84,7 +84,7 @@ impl Trace {
     fn learn(&mut self) -> String {
         let decision = self.proposal.as_ref().map(|proposal| proposal.decision.clone());
         match (decision, &self.verification, &self.denial) {
-            (Some(Decision::Act { actions, prediction }), Some(verification), _) => {
+            (Some(Decision::Act { actions, prediction, .. }), Some(verification), _) => {
                 let compared = accuracy(&prediction, verification);
                 self.accuracy = compared.map(|compared| compared.accuracy);
                 self.prediction_accurate = compared.map(|compared| compared.within_tolerance);
@@ -132,7 +132,7 @@ impl Part for Proposal {
             trace.evidence = evidence_of(best);
         }
         trace.recommended_action = match &self.decision {
-            Decision::Act { actions, prediction } => {
+            Decision::Act { actions, prediction, .. } => {
                 trace.predicted_outcome.clone_from(&prediction.statement);
                 actions.to_string()
             }

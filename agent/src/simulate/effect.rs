@@ -82,7 +82,6 @@ pub fn targets<'a>(explanation: &'a Explanation, actions: &Actions) -> Vec<&'a S
 
 /// Whether the actions reach all of it: its cgroup, or each of its members.
 fn is_target(suspect: &Suspect, actions: &Actions) -> bool {
-    let cgroup = suspect.cgroup.as_ref().map(crate::text::Text::as_str);
     let is_reached = |pid: u32| actions.iter().any(|action| action.pid() == Some(pid));
     match &suspect.entity {
         Entity::Process { id, .. } if is_reached(id.pid) => true,
@@ -91,7 +90,7 @@ fn is_target(suspect: &Suspect, actions: &Actions) -> bool {
         {
             true
         }
-        _ => cgroup.is_some() && actions.first().cgroup() == cgroup,
+        _ => actions.first().cgroup().is_some_and(|cgroup| suspect.is_in(cgroup)),
     }
 }
 

@@ -119,7 +119,7 @@ fn step(connection: &Connection, id: i64, state: JournalState, note: &str, at_ms
 const COLUMNS: &str = "id, intent, state, note, changed_at_ms";
 
 pub(super) const UNSETTLED: &str = "SELECT id, intent, state, note, changed_at_ms FROM actions
-    WHERE state IN ('intended', 'done') OR (state = 'kept' AND lease_until_ms IS NOT NULL) ORDER BY id";
+    WHERE state IN ('intended', 'done', 'owed') OR (state = 'kept' AND lease_until_ms IS NOT NULL) ORDER BY id";
 
 impl Reader {
     /// The actions that pass the filter, newest first.

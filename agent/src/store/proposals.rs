@@ -45,6 +45,8 @@ pub enum ProposalStatus {
     Denied,
     Expired,
     Executed,
+    /// Approved, but the world had changed, or the action could not be carried out.
+    Refused,
 }
 
 impl ProposalStatus {
@@ -56,13 +58,14 @@ impl ProposalStatus {
             Self::Denied => "denied",
             Self::Expired => "expired",
             Self::Executed => "executed",
+            Self::Refused => "refused",
         }
     }
 
     /// What a proposal must be to become this.
     const fn comes_after(self) -> Self {
         match self {
-            Self::Executed => Self::Approved,
+            Self::Executed | Self::Refused => Self::Approved,
             _ => Self::Pending,
         }
     }

@@ -17,6 +17,7 @@ use super::{FILE, Limits, Opening, StoreError};
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/0001_begin.sql")),
     M::up(include_str!("../../../migrations/0002_actions_together.sql")),
+    M::up(include_str!("../../../migrations/0003_owed_and_refused.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The number of the newest migration.

@@ -140,7 +140,7 @@ impl Learnt {
             Some(hypothesis) => Some(name_of(TABLE, &hypothesis.failure_mode)?),
             None => None,
         };
-        let Decision::Act { actions, prediction } = &proposal.decision else {
+        let Decision::Act { actions, prediction, .. } = &proposal.decision else {
             return Ok(Self { failure_mode, ..Self::default() });
         };
         let change = trace.verification.as_ref().and_then(|seen| Some((seen.before, seen.after? - seen.before)));

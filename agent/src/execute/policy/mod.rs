@@ -48,8 +48,8 @@ pub struct Judging<'a> {
     pub author: &'a str,
     pub autonomy: Autonomy,
     pub approval: Option<Approval>,
-    /// The process that the decision was about; whoever has its number now must be that process.
-    pub expected: Option<ProcessId>,
+    /// The processes that the decision was about: whoever has a number now must be one of them. None: whoever has it.
+    pub expected: Option<&'a [ProcessId]>,
     /// Actions of the last hour that no operator approved.
     pub recent_actions: u32,
     /// Unix time, ms.
@@ -75,8 +75,8 @@ pub enum Denied {
     Target(NotATarget),
     #[error("pid {pid} is not the process that was judged: it started at {now} ticks, the one judged at {then}")]
     Recycled { pid: u32, then: u64, now: u64 },
-    #[error("the decision was about process {expected}, the request names pid {asked}")]
-    AnotherProcess { expected: ProcessId, asked: u32 },
+    #[error("the decision was not about the process that has pid {pid}")]
+    AnotherProcess { pid: u32 },
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("{reason}: `{line}`")]
@@ -240,7 +240,7 @@ impl Policy {
         self.commands.counts()
     }
 
-    fn find(&self, target: &Target, expected: Option<ProcessId>) -> Result<Found, Denied> {
+    fn find(&self, target: &Target, expected: Option<&[ProcessId]>) -> Result<Found, Denied> {
         match target {
             Target::Node => Ok(Found::Node),
             Target::Cgroup(path) => {
@@ -248,19 +248,19 @@ impl Policy {
                 Ok(Found::Cgroup(path.clone()))
             }
             Target::Process(pid) => {
-                if let Some(expected) = expected.filter(|expected| expected.pid != *pid) {
-                    return Err(Denied::AnotherProcess { expected, asked: *pid });
-                }
                 let process: Process = self
                     .protected
                     .check_pid(*pid)
                     .map_err(Denied::Target)?
                     .ok_or(Denied::Target(NotATarget::Process(ProcessError::Gone { pid: *pid })))?;
-                match expected {
-                    Some(expected) if expected.start_ticks != process.id.start_ticks => {
-                        Err(Denied::Recycled { pid: *pid, then: expected.start_ticks, now: process.id.start_ticks })
+                let Some(expected) = expected.filter(|expected| !expected.contains(&process.id)) else {
+                    return Ok(Found::Process(process));
+                };
+                match expected.iter().find(|expected| expected.pid == *pid) {
+                    Some(then) => {
+                        Err(Denied::Recycled { pid: *pid, then: then.start_ticks, now: process.id.start_ticks })
                     }
-                    _ => Ok(Found::Process(process)),
+                    None => Err(Denied::AnotherProcess { pid: *pid }),
                 }
             }
         }
