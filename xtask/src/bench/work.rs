@@ -90,7 +90,7 @@ fn ping_pong(count: u64) -> Result<()> {
         let mut byte = [0];
         while far_in.read(&mut byte).is_ok_and(|read| read == 1) && far_out.write_all(&byte).is_ok() {}
     });
-    let mut byte = [b'.'];
+    let mut byte = *b".";
     for _ in 0..count {
         near_out.write_all(&byte)?;
         near_in.read_exact(&mut byte)?;

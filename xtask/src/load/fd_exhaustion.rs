@@ -49,7 +49,7 @@ fn run(ground: &mut Ground, settings: Value) -> Result<()> {
             Err(error) if error.raw_os_error() == Some(Errno::EMFILE as i32) => refused += 1,
             Err(error) => return Err(error.into()),
         }
-        let mut request = [b'?'];
+        let mut request = *b"?";
         client.write_all(&request)?;
         server.read_exact(&mut request)?;
         served += 1;

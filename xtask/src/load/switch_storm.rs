@@ -37,7 +37,7 @@ fn run(ground: &mut Ground, settings: Value) -> Result<()> {
         let mut from = pong.stdout.take().context("a helper has no standard output")?;
         let (exchanges, stop) = (Arc::clone(&exchanges), ground.stop());
         thread::spawn(move || {
-            let mut byte = [b'.'];
+            let mut byte = *b".";
             while !stop.over() && to.write_all(&byte).is_ok() && from.read_exact(&mut byte).is_ok() {
                 exchanges.fetch_add(1, Ordering::Relaxed);
             }

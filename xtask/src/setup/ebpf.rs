@@ -181,7 +181,7 @@ fn probe(linker: &Path) -> Result<()> {
 }
 
 /// The workspace's `rust-version`.
-fn least_release() -> Result<(u32, u32)> {
+pub(super) fn least_release() -> Result<(u32, u32)> {
     let manifest = place::workspace().join("Cargo.toml");
     let text = fs::read_to_string(&manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
     let table: toml::Table = text.parse().with_context(|| format!("{} is no TOML", manifest.display()))?;

@@ -64,6 +64,14 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
     Ok(())
 }
 
+/// The version of the linter here, where it is newer than the one whose lints the project is held to.
+pub(crate) fn newer_linter() -> Result<Option<String>> {
+    let said = output(&mut place::cargo(&["clippy", "--version"]))?;
+    let version = said.split_whitespace().nth(1).unwrap_or_default();
+    let newer = pick::clippy_release(version) > Some(ebpf::least_release()?);
+    Ok(newer.then(|| version.to_owned()))
+}
+
 enum Need {
     Compiler,
     Ebpf(String),

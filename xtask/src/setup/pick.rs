@@ -73,6 +73,11 @@ pub(super) fn release(version: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, leading_number(rest)?))
 }
 
+/// The release of the compiler that a clippy belongs to: its `0.1.95` is (1, 95).
+pub(super) fn clippy_release(version: &str) -> Option<(u32, u32)> {
+    release(version.strip_prefix("0.")?)
+}
+
 /// The candidate version of each package in the output of `apt-cache policy`.
 pub(super) fn apt_candidates(policy: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -108,6 +113,12 @@ fn leading_number(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_linter_says_which_compiler_it_belongs_to() {
+        assert_eq!(clippy_release("0.1.95"), Some((1, 95)));
+        assert_eq!(clippy_release("1.95"), None);
+    }
 
     const LEAST: (u32, u32) = (1, 95);
 
