@@ -85,6 +85,11 @@ fn an_admin_gives_orders_and_the_spine_knows_who() {
     );
     house.call("deny_proposal", json!({ "proposal": 8, "reason": "it is mine" })).unwrap();
     house.call("undo_action", json!({ "action": 3 })).unwrap();
+    let all = house.call("undo_all", json!({})).unwrap();
+    assert_eq!((all["outcomes"].as_array().unwrap().len(), &all["failures"]), (1, &json!(["action 2: it is stuck"])));
+    let paused = house.call("pause", json!({ "reason": "the disk is replaced", "for_s": 600 })).unwrap();
+    assert_eq!((&paused["kind"], &paused["by"]), (&json!("paused"), &json!("ann")));
+    house.call("resume", json!({})).unwrap();
     let params = json!({ "pid": 812, "priority": 10 });
     let asked = json!({ "action_type": "lower_process_priority", "params": params, "justification": "it hogs", "confidence": 0.9 });
     house.call("execute_remediation", asked).unwrap();
@@ -96,6 +101,9 @@ fn an_admin_gives_orders_and_the_spine_knows_who() {
             "approve 7",
             "deny 8: it is mine",
             "undo 3",
+            "undo all",
+            format!("pause for Some(600) s by {}: the disk is replaced", nix_name()).as_str(),
+            "resume",
             r#"lower_process_priority {"pid":812,"priority":10}: it hogs (0.9)"#,
         ]
     );

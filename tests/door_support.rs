@@ -7,7 +7,7 @@ use std::{
 
 use kernelsight::{
     config::Settings,
-    execute::{ActionRequest, Outcome, OutcomeStatus},
+    execute::{ActionRequest, Hold, HoldKind, Outcome, OutcomeStatus},
     explain::{Incident, IncidentStatus, IncidentUid},
     live::{Autonomy, Daemon, Live, News, Order, Part, PartState, Status},
     numbers,
@@ -145,6 +145,18 @@ async fn spine(mut orders: mpsc::Receiver<Order>, daemon: Daemon, ordered: Arc<M
                 note(format!("deny {proposal}: {reason}"));
                 reply.send(Ok(())).unwrap();
             }
+            Order::Pause { why, for_s, by, reply } => {
+                note(format!("pause for {for_s:?} s by {}: {why}", by.name));
+                reply.send(Ok(hold(&why))).unwrap();
+            }
+            Order::Resume { reply, .. } => {
+                note("resume".to_owned());
+                reply.send(Ok(vec![hold("the disk is replaced")])).unwrap();
+            }
+            Order::UndoAll { reply, .. } => {
+                note("undo all".to_owned());
+                reply.send(Ok(vec![Ok(outcome()), Err("action 2: it is stuck".to_owned())])).unwrap();
+            }
             Order::Undo { action, reply, .. } => {
                 note(format!("undo {action}"));
                 reply.send(Ok(outcome())).unwrap();
@@ -155,6 +167,10 @@ async fn spine(mut orders: mpsc::Receiver<Order>, daemon: Daemon, ordered: Arc<M
             }
         }
     }
+}
+
+pub(crate) fn hold(why: &str) -> Hold {
+    Hold { kind: HoldKind::Paused, why: why.to_owned(), by: "ann".to_owned(), since_ms: NOW_MS, until_ms: None }
 }
 
 pub(crate) fn status() -> Status {

@@ -1,7 +1,7 @@
 //! Actions on real processes, cgroups and settings, read back from the kernel's own view, and undone.
 
 use kernelsight::execute::{
-    ExecuteError, Intent, Journal, JournalError, JournalRow, JournalState, Judging, OutcomeStatus,
+    Errand, ExecuteError, Intent, Journal, JournalError, JournalRow, JournalState, Judging, OutcomeStatus,
 };
 use kernelsight::live::Autonomy;
 use serde_json::json;
@@ -135,7 +135,7 @@ fn a_throttled_process_gets_its_share_and_runs_freely_afterwards() {
     let outcome = bench.act("throttle_cpu", json!({ "pid": target.pid(), "limit": 20 }));
     let again = bench.judge("throttle_cpu", json!({ "pid": target.pid(), "limit": 50 }));
     if let Ok(permit) = again {
-        let refused = bench.executor.run(permit, &bench.store, None, NOW_MS).unwrap_err();
+        let refused = bench.executor.run(permit, &bench.store, &Errand::ordered(), NOW_MS).unwrap_err();
         assert!(matches!(refused, ExecuteError::AlreadyThrottled { .. }), "{refused}");
     }
     let (ticks, started) = (target.cpu_ticks(), std::time::Instant::now());
@@ -334,6 +334,9 @@ fn without_a_journal_nothing_is_done() {
         fn get(&self, _: i64) -> Result<Option<JournalRow>, JournalError> {
             Ok(None)
         }
+        fn latest(&self, _: u32) -> Result<Vec<JournalRow>, JournalError> {
+            Ok(Vec::new())
+        }
         fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
             Ok(Vec::new())
         }
@@ -343,7 +346,7 @@ fn without_a_journal_nothing_is_done() {
     }
     let (bench, target) = (Bench::new(), Target::idle());
     let permit = bench.judge("pause_process", json!({ "pid": target.pid() })).unwrap();
-    let refused = bench.executor.run(permit, &Full, None, NOW_MS).unwrap_err();
+    let refused = bench.executor.run(permit, &Full, &Errand::ordered(), NOW_MS).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "nothing was done, because its undo could not be written: the journal could not keep the intent: the disk is full"
@@ -365,6 +368,9 @@ fn what_the_journal_could_not_be_told_is_taken_back() {
         fn get(&self, _: i64) -> Result<Option<JournalRow>, JournalError> {
             Ok(None)
         }
+        fn latest(&self, _: u32) -> Result<Vec<JournalRow>, JournalError> {
+            Ok(Vec::new())
+        }
         fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
             Ok(Vec::new())
         }
@@ -374,7 +380,7 @@ fn what_the_journal_could_not_be_told_is_taken_back() {
     }
     let (bench, target) = (Bench::new(), Target::idle());
     let permit = bench.judge("pause_process", json!({ "pid": target.pid() })).unwrap();
-    let refused = bench.executor.run(permit, &Forgetful, None, NOW_MS).unwrap_err();
+    let refused = bench.executor.run(permit, &Forgetful, &Errand::ordered(), NOW_MS).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "it was done, but the journal could not be told: the journal has no row 1; stopped -> running"
@@ -390,7 +396,7 @@ fn a_target_that_ends_between_the_judgement_and_the_deed_is_refused() {
     let (bench, mut target) = (Bench::new(), Target::idle());
     let permit = bench.judge("terminate_process", json!({ "pid": target.pid() })).unwrap();
     target.end();
-    let refused = bench.executor.run(permit, &bench.store, None, NOW_MS).unwrap_err();
+    let refused = bench.executor.run(permit, &bench.store, &Errand::ordered(), NOW_MS).unwrap_err();
     assert!(matches!(refused, ExecuteError::Changed { .. }), "{refused}");
     assert!(bench.store.unsettled().unwrap().is_empty());
 }
@@ -405,7 +411,7 @@ fn a_setting_that_changes_between_the_judgement_and_the_deed_is_refused() {
     let asked = request("limit_cgroup_cpu", json!({ "cgroup": cgroup.path(), "percent": 30 }));
     let permit = bench.policy.judge(&asked, Judging::new("rules", Autonomy::Agent, NOW_MS)).unwrap();
     cgroup.write("cpu.cfs_quota_us", "20000");
-    let refused = bench.executor.run(permit, &bench.store, None, NOW_MS).unwrap_err();
+    let refused = bench.executor.run(permit, &bench.store, &Errand::ordered(), NOW_MS).unwrap_err();
     assert!(matches!(refused, ExecuteError::Changed { .. }), "{refused}");
     assert_eq!(cgroup.read("cpu.cfs_quota_us"), "20000");
 }

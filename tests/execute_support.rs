@@ -11,8 +11,8 @@ use std::{
 
 use kernelsight::{
     execute::{
-        ActionRequest, Denied, ExecuteError, Executor, Journal as _, JournalRow, Judging, Outcome, OutcomeStatus,
-        Permit, Policy,
+        ActionRequest, Denied, Errand, ExecuteError, Executor, Journal as _, JournalRow, Judging, Outcome,
+        OutcomeStatus, Permit, Policy,
     },
     live::Autonomy,
     store::Store,
@@ -67,7 +67,7 @@ impl Bench {
     /// Judges and runs; whatever stands in the way fails the test.
     pub(crate) fn act(&self, name: &str, params: Value) -> Outcome {
         let permit = self.judge(name, params).unwrap();
-        let outcome = self.executor.run(permit, &self.store, None, NOW_MS).unwrap();
+        let outcome = self.executor.run(permit, &self.store, &Errand::ordered(), NOW_MS).unwrap();
         assert_eq!(outcome.status, OutcomeStatus::Done, "{outcome:?}");
         outcome
     }

@@ -1,6 +1,7 @@
 //! Every test of the agent: one binary, one module a part.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod audit;
 mod classify;
 mod classify_faults;
 mod classify_gate;
@@ -9,6 +10,7 @@ mod classify_thresholds;
 mod cli;
 mod cli_eyes;
 mod cli_values;
+mod crash;
 mod daemon;
 mod decide;
 mod docket;
@@ -19,6 +21,7 @@ mod execute;
 mod execute_sandbox;
 mod execute_support;
 mod explain;
+mod guard;
 mod hostile;
 mod kernel_child;
 mod kernel_counters;
@@ -26,6 +29,7 @@ mod kernel_decode;
 mod kernel_events;
 mod kernel_load;
 mod kernel_tasks;
+mod limits;
 mod policy;
 mod reflect;
 mod requests;

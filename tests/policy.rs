@@ -249,17 +249,6 @@ fn a_level_allows_what_it_lists_and_asks_for_the_rest() {
 }
 
 #[test]
-fn an_agent_that_acts_too_often_has_to_ask() {
-    let live = Target::idle();
-    let judging = Judging { recent_actions: 30, ..Judging::new("rules", Autonomy::Agent, NOW_MS) };
-    let said = judge(&policy(), "pause_process", json!({ "pid": live.pid() }), judging);
-    assert!(
-        said.starts_with("denied by autonomy.agent: an operator has to approve it at level agent: 30 actions"),
-        "{said}"
-    );
-}
-
-#[test]
 fn an_approval_is_for_one_action_while_it_is_fresh_and_never_ones_own() {
     let live = Target::idle();
     let policy = policy();
@@ -353,8 +342,8 @@ fn levels_and_lists_that_name_nothing_real_stop_the_start() {
         `a*b` of protected.toml is no name: a * may only be its last character, after others"#]]
     .assert_eq(
         &[
-            levels("actions_per_hour = 1\n[guardian]\nexecute_command = {}"),
-            levels("actions_per_hour = 1\n[guardian]\npause_process = { limit = { min = 1 } }"),
+            levels("[guardian]\nexecute_command = {}"),
+            levels("[guardian]\npause_process = { limit = { min = 1 } }"),
             lists("comm = ['*']\ncgroup = []\nunit = []\nuid = []"),
             lists("comm = ['a*b']\ncgroup = []\nunit = []\nuid = []"),
         ]

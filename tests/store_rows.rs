@@ -161,6 +161,9 @@ pub(crate) fn intent(made_at_ms: i64) -> Intent {
         boot_id: "b".to_owned(),
         lease_until_ms: None,
         made_at_ms,
+        uptime_ms: 60_000,
+        target_key: "process:812@53412".to_owned(),
+        deed: "deed-1".to_owned(),
     }
 }
 

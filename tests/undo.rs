@@ -7,7 +7,9 @@ use std::{
 };
 
 use kernelsight::{
-    execute::{ExecuteError, Intent, Journal, JournalError, JournalRow, JournalState, Judging, OutcomeStatus, Undo},
+    execute::{
+        Errand, ExecuteError, Intent, Journal, JournalError, JournalRow, JournalState, Judging, OutcomeStatus, Undo,
+    },
     live::Autonomy,
     observe::ProcessId,
     store::{Limits, Store},
@@ -245,6 +247,10 @@ impl Journal for Deadly {
         self.0.get(id)
     }
 
+    fn latest(&self, count: u32) -> Result<Vec<JournalRow>, JournalError> {
+        self.0.latest(count)
+    }
+
     fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
         self.0.unsettled()
     }
@@ -262,7 +268,7 @@ fn act_and_be_killed(told: &str, at: At) {
     let policy = policy();
     let asked = request("pause_process", json!({ "pid": pid.parse::<u32>().unwrap() }));
     let permit = policy.judge(&asked, Judging::new("rules", Autonomy::Agent, NOW_MS)).unwrap();
-    let survived = executor(&policy).run(permit, &Deadly(store, at), None, NOW_MS);
+    let survived = executor(&policy).run(permit, &Deadly(store, at), &Errand::ordered(), NOW_MS);
     panic!("not killed: {survived:?}");
 }
 
@@ -313,5 +319,8 @@ fn intent(bench: &Bench, undo: Undo, lease_until_ms: Option<i64>) -> Intent {
         boot_id: bench.executor.boot_id().to_owned(),
         lease_until_ms,
         made_at_ms: NOW_MS,
+        uptime_ms: 0,
+        target_key: String::new(),
+        deed: String::new(),
     }
 }

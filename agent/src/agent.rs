@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod docket;
 mod eyes;
+mod holds;
 mod orders;
 mod remedy;
 mod rooms;
@@ -25,10 +26,10 @@ use self::{
     standing::Standing,
 };
 use crate::{
-    clock::now_ms,
+    clock::{now_ms, uptime_ms},
     config::{Settings, StoreSettings},
     decide::rules::Rules,
-    execute::{ExecuteError, Executor, Policy, PolicyError},
+    execute::{ExecuteError, Executor, Guard, Limits as Bounds, LimitsError, Policy, PolicyError},
     explain::{Correlator, IncidentChange, IncidentStatus, IncidentUid},
     live::{Daemon, News, Order},
     observe::{
@@ -65,6 +66,8 @@ pub enum AgentError {
     Execute(#[from] ExecuteError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     #[error(transparent)]
     Thresholds(#[from] ThresholdsError),
     #[error(transparent)]
@@ -120,11 +123,14 @@ impl Agent {
         let thresholds =
             Thresholds::load(settings.policies.as_ref().map(|dir| dir.join("thresholds.toml")).as_deref())?;
         let policy = Policy::load(settings.policies.as_deref())?;
+        let bounds = Bounds::load(settings.policies.as_deref())?;
+        let guard = Arc::new(Guard::new(bounds, Duration::from_millis(settings.tick_ms)));
         let (store, opening) = Store::open(&settings.state_dir, limits(settings))?;
         let mut notes = opening.notes;
         let policy = Arc::new(policy);
-        let executor = Executor::new(Arc::clone(&policy))?;
+        let executor = Executor::new(Arc::clone(&policy), Arc::clone(&guard))?;
         notes.extend(executor.settle(&store, now_ms())?);
+        notes.extend(holds::begin(&guard, &store, executor.boot_id())?);
         for note in &notes {
             store.keep_note(note, now_ms())?;
         }
@@ -138,8 +144,9 @@ impl Agent {
             thresholds: Arc::new(thresholds),
         };
         standing::begin(&daemon, settings, &eyes, notes)?;
+        daemon.change().status.holds = guard.holds(now_ms());
         Ok(Self {
-            rooms: Arc::new(Rooms { daemon, reasoner: Arc::new(Rules), policy, executor }),
+            rooms: Arc::new(Rooms { daemon, reasoner: Arc::new(Rules), policy, guard, executor }),
             eyes,
             correlator: Correlator::new(std::process::id()),
             docket: Docket::default(),
@@ -193,6 +200,7 @@ impl Agent {
 
     /// Observe: a second has passed.
     fn tick(&mut self) {
+        self.rooms.guard.turned(uptime_ms());
         let daemon = self.rooms.daemon.clone();
         let mut live = daemon.change();
         let changes = self.eyes.tick(&mut live);
@@ -273,7 +281,7 @@ impl Agent {
         let Some(uid) = self.at_work.remove(&id) else { return };
         let ending = match joined {
             Ok((_, mut pass)) => {
-                let left_alone = pass.ending == Ending::LeftAlone;
+                let left_alone = matches!(pass.ending, Ending::LeftAlone | Ending::Later { .. });
                 if !left_alone || self.docket.is_new(&uid, pass.conclusion()) {
                     self.rooms.keep_trace(&mut pass.trace);
                     self.rooms.tell_steps(&pass.trace, pass.told);
@@ -289,6 +297,7 @@ impl Agent {
                 Ending::LeftAlone
             }
         };
+        self.count_verdict(&ending);
         self.set_status(&uid, status_after(&ending));
         self.docket.close(&uid, ending, now_ms());
     }
@@ -318,6 +327,7 @@ impl Agent {
             tracing::warn!(%error, "baselines could not be read; the last ones serve on");
         }
         standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store);
+        daemon.change().status.holds = self.guard().holds(now_ms());
         self.expire_proposals();
         let settle = self.died && self.passes.is_empty();
         self.died &= !settle;
@@ -355,6 +365,7 @@ fn status_after(ending: &Ending) -> IncidentStatus {
         Ending::Acted { verdict: Verdict::Resolved, .. } => IncidentStatus::Resolved,
         Ending::Acted { .. } => IncidentStatus::Open,
         Ending::AwaitsApproval => IncidentStatus::AwaitingApproval,
+        Ending::Later { .. } => IncidentStatus::Open,
         Ending::Refused { .. } | Ending::LeftAlone => IncidentStatus::NeedsHuman,
     }
 }

@@ -11,6 +11,13 @@ pub fn monotonic_ns() -> u64 {
     now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
 }
 
+/// Time since boot, suspended or not, ms (`CLOCK_BOOTTIME`): nobody can set it.
+#[must_use]
+pub fn uptime_ms() -> i64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every Linux has a clock since boot");
+    now.tv_sec() * 1000 + now.tv_nsec() / 1_000_000
+}
+
 /// Unix time, ms. Zero for a clock that stands before 1970.
 #[must_use]
 pub fn now_ms() -> i64 {

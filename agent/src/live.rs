@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
-    execute::{ActionRequest, Outcome},
+    execute::{ActionRequest, Hold, Outcome},
     explain::{Incident, IncidentUid},
     observe::{Event, History, Signal, View, Window, classify::Thresholds},
     reflect::TraceStep,
@@ -124,6 +124,9 @@ pub struct Status {
     pub started_ms: i64,
     pub now_ms: i64,
     pub autonomy: Autonomy,
+    /// Why nothing at all is done for now; empty: nothing holds.
+    #[serde(default)]
+    pub holds: Vec<Hold>,
     pub parts: Vec<Part>,
     pub ticks: u64,
     pub open_signals: usize,
@@ -206,10 +209,27 @@ pub enum Order {
         by: Operator,
         reply: oneshot::Sender<Result<(), String>>,
     },
+    /// Nothing is done until it is resumed, or for so long.
+    Pause {
+        why: String,
+        for_s: Option<u32>,
+        by: Operator,
+        reply: oneshot::Sender<Result<Hold, String>>,
+    },
+    /// Ends the pause, the brake and the latch; answers what held.
+    Resume {
+        by: Operator,
+        reply: oneshot::Sender<Result<Vec<Hold>, String>>,
+    },
     Undo {
         action: i64,
         by: Operator,
         reply: oneshot::Sender<Result<Outcome, String>>,
+    },
+    /// Everything that stands; each outcome, or why it could not be taken back.
+    UndoAll {
+        by: Operator,
+        reply: oneshot::Sender<Result<Vec<Result<Outcome, String>>, String>>,
     },
     /// `execute_remediation`: judged like any proposal, by the level and the policy.
     Execute {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::now_ms,
     decide::{Attempt, Decision},
-    execute::{ActionRequest, Denied, Journal as _, JournalState, Outcome, OutcomeStatus},
+    execute::{ActionRequest, Denied, Errand, Journal as _, JournalState, Outcome, OutcomeStatus, Undo},
     explain::{Incident, IncidentStatus},
     live::{Autonomy, Operator, Order},
     reflect::Trace,
@@ -25,6 +25,8 @@ impl Agent {
             Order::SetAutonomy { level, by, reply } => drop(reply.send(self.set_autonomy(level, &by))),
             Order::Approve { proposal, by, reply } => self.approve(proposal, &by, reply),
             Order::Deny { proposal, reason, by, reply } => drop(reply.send(self.deny(proposal, &reason, &by))),
+            Order::Pause { why, for_s, by, reply } => drop(reply.send(self.pause(why, for_s, &by))),
+            Order::Resume { by, reply } => drop(reply.send(self.resume(&by))),
             Order::Undo { action, by, reply } => {
                 let rooms = Arc::clone(&self.rooms);
                 tokio::spawn(async move {
@@ -34,6 +36,10 @@ impl Agent {
                     }
                     drop(reply.send(undone));
                 });
+            }
+            Order::UndoAll { by, reply } => {
+                let rooms = Arc::clone(&self.rooms);
+                tokio::spawn(async move { drop(reply.send(rooms.undo_all(&by).await)) });
             }
             Order::Execute { request, justification, by, reply, .. } => {
                 let rooms = Arc::clone(&self.rooms);
@@ -136,11 +142,26 @@ impl Agent {
 }
 
 impl Rooms {
+    /// Takes back all that stands and that nobody verifies just now, the last first.
+    async fn undo_all(self: &Arc<Self>, by: &Operator) -> Result<Vec<Result<Outcome, String>>, String> {
+        let standing = self.daemon.store.reader().and_then(|reader| reader.standing_actions());
+        let mut undone = Vec::new();
+        for row in standing.map_err(|error| error.to_string())? {
+            if matches!(row.intent.undo, Undo::Nothing { .. }) {
+                continue;
+            }
+            undone.push(self.undo(row.id).await.map_err(|error| format!("action {}: {error}", row.id)));
+        }
+        self.note(format!("{} took back all that stood: {} actions", by.name, undone.len()));
+        Ok(undone)
+    }
+
     /// What became of a proposal that an operator approved.
     fn settle_approved(&self, id: i64, by: &Operator, ending: &Ending) {
         let (status, reason) = match ending {
             Ending::Acted { verdict, .. } => (ProposalStatus::Executed, format!("carried out: {}", verdict.name())),
             Ending::Refused { attempt } => (ProposalStatus::Refused, attempt.result.clone()),
+            Ending::Later { .. } => (ProposalStatus::Refused, "a limit stands in the way for now".to_owned()),
             Ending::AwaitsApproval => (ProposalStatus::Refused, "it waits for approval anew".to_owned()),
             Ending::LeftAlone => (ProposalStatus::Refused, "nothing was to be done".to_owned()),
         };
@@ -152,16 +173,15 @@ impl Rooms {
     /// An action that an operator asks for without an incident: judged by the level and the policy, run, journalled
     /// and leased. No measure tells whether it helped, so it stays until its lease ends or somebody takes it back.
     async fn ask(self: &Arc<Self>, request: ActionRequest, why: &str, by: &Operator) -> Result<Outcome, String> {
-        let permit = self.policy.judge(&request, self.judging(&by.name, None, None, self.recent_actions())).map_err(
-            |denied| match denied {
+        let permit =
+            self.policy.judge(&request, self.judging(&by.name, None, None)).map_err(|denied| match denied {
                 Denied::NeedsApproval { .. } => {
                     format!("{denied}; raise the level, or wait for the loop to propose it")
                 }
                 denied => denied.to_string(),
-            },
-        )?;
+            })?;
         let rooms = Arc::clone(self);
-        let run = move || rooms.executor.run(permit, &rooms.daemon.store, None, now_ms());
+        let run = move || rooms.executor.run(permit, &rooms.daemon.store, &Errand::ordered(), now_ms());
         let outcome = tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?;
         let outcome = outcome.map_err(|error| error.to_string())?;
         if let (Some(id), OutcomeStatus::Done) = (outcome.action_id, outcome.status) {

@@ -9,8 +9,8 @@ use crate::{
     clock::now_ms,
     decide::{Attempt, Case, Decision, Outdated, Prediction, Proposal, rules},
     execute::{
-        ActionRequest, Actions, Approval, Denial, Denied, ExecuteError, Journal as _, JournalState, Outcome,
-        OutcomeStatus, Permit,
+        ActionRequest, Actions, Approval, Barred, Denial, Denied, Errand, ExecuteError, Journal as _, JournalState,
+        Outcome, OutcomeStatus, Over, Permit,
     },
     explain::{Baseline, Explanation, Incident},
     live::Operator,
@@ -64,20 +64,45 @@ enum Refused {
     Denied { action: ActionRequest, denied: Denied },
     #[error(transparent)]
     Outdated(#[from] Outdated),
+    #[error("{barred}")]
+    Barred { action: ActionRequest, barred: Barred },
+}
+
+/// What a refusal leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The same at every look while the level stays.
+    LeaveAlone,
+    AskOperator,
+    WaitMs(i64),
+    TryAnother,
 }
 
 impl Refused {
     /// The first action that may not be.
     fn action(&self) -> &ActionRequest {
         match self {
-            Self::Denied { action, .. } | Self::Outdated(Outdated { action }) => action,
+            Self::Denied { action, .. } | Self::Barred { action, .. } | Self::Outdated(Outdated { action }) => action,
         }
     }
 
     fn denial(&self) -> Denial {
+        let rule = match self {
+            Self::Denied { denied, .. } => return denied.denial(),
+            Self::Outdated(_) => "target.outdated",
+            Self::Barred { barred: Barred::Over(over), .. } => over.rule,
+            Self::Barred { barred: Barred::NoJournal(_), .. } => "journal",
+        };
+        Denial { reason: self.to_string(), rule: rule.to_owned() }
+    }
+
+    fn next(&self) -> Next {
         match self {
-            Self::Denied { denied, .. } => denied.denial(),
-            Self::Outdated(outdated) => Denial { reason: outdated.to_string(), rule: "target.outdated".to_owned() },
+            Self::Denied { denied: Denied::Advisor, .. } => Next::LeaveAlone,
+            Self::Denied { denied, .. } if denied.needs_approval() => Next::AskOperator,
+            Self::Barred { barred: Barred::Over(Over { operator_may: true, .. }), .. } => Next::AskOperator,
+            Self::Barred { barred: Barred::Over(over), .. } => Next::WaitMs(over.wait_ms),
+            Self::Denied { .. } | Self::Outdated(_) | Self::Barred { .. } => Next::TryAnother,
         }
     }
 }
@@ -111,7 +136,8 @@ impl Rooms {
             return end(trace, Ending::LeftAlone, 0);
         };
         let (approved_by, reply) = approved.map_or((None, None), |approved| (Some(approved.by), Some(approved.reply)));
-        let permits = match self.judge_all(&proposal, explanation, approved_by.as_ref()) {
+        let errand = Errand::of(&incident.uid);
+        let permits = match self.judge_all(&proposal, explanation, &errand, approved_by.as_ref()) {
             Ok(permits) => permits,
             Err(refused) => {
                 answer(reply, Err(refused.to_string()));
@@ -123,7 +149,7 @@ impl Rooms {
         for permit in &permits {
             self.keep_permit(&trace, permit, &proposal);
         }
-        if let Err(why) = self.execute_all(&mut trace, permits, incident).await {
+        if let Err(why) = self.execute_all(&mut trace, permits, &errand).await {
             answer(reply, Err(why.clone()));
             let told = trace.steps.len();
             return end(trace, Ending::Refused { attempt: Attempt { actions, result: why } }, told);
@@ -145,31 +171,35 @@ impl Rooms {
         &self,
         proposal: &Proposal,
         explanation: &Explanation,
+        errand: &Errand,
         approved_by: Option<&Operator>,
     ) -> Result<Vec<Permit>, Box<Refused>> {
         let Decision::Act { actions, targets, .. } = &proposal.decision else { return Ok(Vec::new()) };
         proposal.decision.still_fits(explanation).map_err(|outdated| Box::new(outdated.into()))?;
-        let recent = self.recent_actions();
-        let judge = |(place, action): (u32, &ActionRequest)| {
+        let judge = |action: &ActionRequest| {
             let approval = approved_by.map(|by| Approval::of(action, by, now_ms()));
-            // Those before it count as carried out.
-            let judging = self.judging(&proposal.author, approval, Some(targets), recent.saturating_add(place));
+            let judging = self.judging(&proposal.author, approval, Some(targets));
             let denied = |denied| Box::new(Refused::Denied { action: action.clone(), denied });
             self.policy.judge(action, judging).map_err(denied)
         };
-        (0..).zip(actions.iter()).map(judge).collect()
+        let permits: Vec<Permit> = actions.iter().map(judge).collect::<Result<_, _>>()?;
+        let barred = |barred| Box::new(Refused::Barred { action: actions.first().clone(), barred });
+        self.executor.may(&permits, errand, &self.daemon.store, now_ms()).map_err(barred)?;
+        Ok(permits)
     }
 
     fn refused(&self, mut trace: Trace, proposal: Proposal, actions: Actions, refused: &Refused) -> Pass {
         trace.keep(refused.denial(), now_ms());
-        if matches!(refused, Refused::Denied { denied: Denied::Advisor, .. }) {
-            // The same at every look while the level stays, so it is kept only when it is new.
-            return end(trace, Ending::LeftAlone, 0);
+        let next = refused.next();
+        // What is the same at every look is kept only when it is new.
+        match next {
+            Next::LeaveAlone => return end(trace, Ending::LeftAlone, 0),
+            Next::WaitMs(wait_ms) => return end(trace, Ending::Later { wait_ms }, 0),
+            Next::AskOperator | Next::TryAnother => {}
         }
         self.keep_trace(&mut trace);
         self.keep_denial(&trace, refused.action());
-        let needs_approval = matches!(refused, Refused::Denied { denied, .. } if denied.needs_approval());
-        let ending = if needs_approval && self.propose(&trace, proposal) {
+        let ending = if next == Next::AskOperator && self.propose(&trace, proposal) {
             Ending::AwaitsApproval
         } else {
             Ending::Refused { attempt: Attempt { actions, result: format!("denied: {refused}") } }
@@ -182,10 +212,10 @@ impl Rooms {
         self: &Arc<Self>,
         trace: &mut Trace,
         permits: Vec<Permit>,
-        incident: &Incident,
+        errand: &Errand,
     ) -> Result<(), String> {
         for permit in permits {
-            let failure = match self.execute(permit, incident).await {
+            let failure = match self.execute(permit, errand.clone()).await {
                 Ok(outcome) => {
                     let outcome = self.keep(trace, outcome);
                     (outcome.status != OutcomeStatus::Done).then(|| format!("failed: {}", outcome.output))
@@ -204,9 +234,9 @@ impl Rooms {
         Ok(())
     }
 
-    async fn execute(self: &Arc<Self>, permit: Permit, incident: &Incident) -> Result<Outcome, ExecuteError> {
-        let (rooms, uid) = (Arc::clone(self), incident.uid.clone());
-        let run = move || rooms.executor.run(permit, &rooms.daemon.store, Some(uid), now_ms());
+    async fn execute(self: &Arc<Self>, permit: Permit, errand: Errand) -> Result<Outcome, ExecuteError> {
+        let rooms = Arc::clone(self);
+        let run = move || rooms.executor.run(permit, &rooms.daemon.store, &errand, now_ms());
         finish(spawn_blocking(run).await)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     clock::now_ms,
     decide::{Proposal, Reasoner},
-    execute::{ActionRequest, Approval, Executor, Judging, Permit, Policy},
+    execute::{ActionRequest, Approval, Executor, Guard, Judging, Permit, Policy},
     explain::{Baseline, Explanation, Incident, Known, explain},
     live::{Autonomy, Daemon, News},
     observe::{
@@ -13,18 +13,18 @@ use crate::{
         classify::{self, Threshold},
     },
     reflect::{Belief, Part, Phase, Trace},
-    store::{ActionFilter, DenialRow, PermitRow, ProposalRow, ProposalStatus, StoreError},
+    store::{DenialRow, PermitRow, ProposalRow, ProposalStatus, StoreError},
 };
 
 /// A proposal waits so long for an operator, ms.
 const PROPOSAL_LIFETIME_MS: i64 = 30 * 60 * 1000;
-const HOUR_MS: i64 = 60 * 60 * 1000;
 
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) daemon: Daemon,
     pub(super) reasoner: Arc<dyn Reasoner>,
     pub(super) policy: Arc<Policy>,
+    pub(super) guard: Arc<Guard>,
     pub(super) executor: Executor,
 }
 
@@ -47,9 +47,8 @@ impl Rooms {
         author: &'a str,
         approval: Option<Approval>,
         expected: Option<&'a [ProcessId]>,
-        recent_actions: u32,
     ) -> Judging<'a> {
-        Judging { approval, expected, recent_actions, ..Judging::new(author, self.autonomy(), now_ms()) }
+        Judging { approval, expected, ..Judging::new(author, self.autonomy(), now_ms()) }
     }
 
     /// What the past teaches; nothing when it cannot be read, which is said.
@@ -167,16 +166,6 @@ impl Rooms {
             Ok(said) => said.into_iter().for_each(|text| self.note(text)),
             Err(error) => tracing::error!(%error, "the journal could not be settled; the next start tries again"),
         }
-    }
-
-    /// Actions of the last hour that no operator approved. What cannot be counted counts as very many.
-    pub(super) fn recent_actions(&self) -> u32 {
-        let filter = ActionFilter { since_ms: Some(now_ms() - HOUR_MS), ..ActionFilter::default() };
-        let rows = self.daemon.store.reader().and_then(|reader| reader.actions(&filter));
-        rows.map_or(u32::MAX, |rows| {
-            let unasked = rows.iter().filter(|row| row.intent.approved_by.is_none()).count();
-            u32::try_from(unasked).unwrap_or(u32::MAX)
-        })
     }
 
     /// What could not be kept is said, and the status shows it; the loop goes on.

@@ -6,14 +6,17 @@ pub mod eyes;
 
 pub mod actions;
 pub mod approve;
+pub mod audit;
 pub mod autonomy;
 pub mod bench;
 pub mod deny;
 pub mod doctor;
 pub mod incidents;
+pub mod pause;
 pub mod policy;
 pub mod predict;
 pub mod proposals;
+pub mod resume;
 pub mod run;
 pub mod signals;
 pub mod status;
@@ -75,12 +78,18 @@ pub enum Verb {
     Approve(approve::Approve),
     /// Say no to one proposal.
     Deny(deny::Deny),
-    /// Take one action back.
+    /// Take one action back, or all that stands.
     Undo(undo::Undo),
+    /// Let the agent change nothing until it is resumed.
+    Pause(pause::Pause),
+    /// End a pause, or what held the agent back after failures.
+    Resume(resume::Resume),
     /// Show or set how much the agent may do by itself.
     Autonomy(autonomy::Autonomy),
     /// What was done, and what it replaced.
     Actions(actions::Actions),
+    /// Whether the journal is as it was written; needs no daemon.
+    Audit(audit::Audit),
     /// Ask the policy what it would say; needs no daemon.
     Policy(policy::Policy),
     /// What this machine has and lacks for the agent; needs no daemon.
@@ -181,8 +190,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Approve(verb) => done(verb.run(&context)),
         Verb::Deny(verb) => done(verb.run(&context)),
         Verb::Undo(verb) => done(verb.run(&context)),
+        Verb::Pause(verb) => done(verb.run(&context)),
+        Verb::Resume(verb) => done(verb.run(&context)),
         Verb::Autonomy(verb) => done(verb.run(&context)),
         Verb::Actions(verb) => done(verb.run(&context)),
+        Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
         Verb::BenchProbes(verb) => done(verb.run(&context)),

@@ -34,6 +34,9 @@ pub fn text(status: &live::Status, all: bool, eyes: &Eyes) -> String {
     let since = eyes.when(status.started_ms);
     fact("agent", format!("version {}, pid {}, started {since}", status.version, status.pid));
     fact("level", level(status.autonomy));
+    for hold in &status.holds {
+        fact("hold", paint(Mood::Warn, &format!("{hold}; `kernelsight resume` ends it")));
+    }
     fact("costs", costs(status));
     fact("events", events(status));
     fact("parts", summary(&status.parts));

@@ -18,6 +18,9 @@ pub trait Journal: Debug + Send + Sync {
 
     fn get(&self, id: i64) -> Result<Option<JournalRow>, JournalError>;
 
+    /// The last so many rows, whatever the clock says of them, and all whose story is not over; oldest first.
+    fn latest(&self, count: u32) -> Result<Vec<JournalRow>, JournalError>;
+
     /// Rows whose story is not over, oldest first: those for which [`JournalRow::is_unsettled`] holds.
     fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError>;
 }
@@ -38,6 +41,12 @@ pub struct Intent {
     pub command: String,
     /// For eyes: `python3 (pid 812)`, `cgroup /x`, `sysctl vm.swappiness`.
     pub target: String,
+    /// Who or what that is, whatever it calls itself: `process:812@53412`, `cgroup:/x`, `node:reduce_swappiness`.
+    #[serde(default)]
+    pub target_key: String,
+    /// The deed that it is part of: its actions are carried out and verified together.
+    #[serde(default)]
+    pub deed: String,
     /// The captured previous value and what the action writes.
     pub undo: Undo,
     /// `/proc/sys/kernel/random/boot_id`: a later boot voids the row, because nothing of it outlives the kernel.
@@ -46,6 +55,9 @@ pub struct Intent {
     pub lease_until_ms: Option<i64>,
     /// Unix time, ms.
     pub made_at_ms: i64,
+    /// The same in time since boot, ms, which nobody can set.
+    #[serde(default)]
+    pub uptime_ms: i64,
 }
 
 /// How far a row's story is.
@@ -60,7 +72,7 @@ pub enum JournalState {
     Failed,
     /// The verdict was good: it stays, until its lease ends if it has one.
     Kept,
-    /// It is to be taken back, and that failed: it is tried again until it succeeds.
+    /// It is being taken back, or is to be and that failed: it is tried until it succeeds.
     Owed,
     /// The exact previous value stands again.
     Undone,

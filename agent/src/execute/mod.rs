@@ -2,7 +2,9 @@
 
 pub mod action;
 pub mod command;
+pub mod guard;
 pub mod journal;
+pub mod limits;
 pub mod policy;
 mod process;
 mod request;
@@ -13,11 +15,13 @@ pub mod undo;
 pub mod value;
 
 pub use action::{ActionType, CatalogueEntry, Power, Risk, catalogue};
+pub use guard::{Barred, Guard, Hold, HoldKind};
 pub use journal::{Intent, Journal, JournalError, JournalRow, JournalState};
+pub use limits::{Limits, LimitsError, Over};
 pub use policy::{Approval, CommandVerdict, Denied, Judging, Permit, Policy, PolicyError};
 pub use process::{Process, ProcessError, Thread};
 pub use request::{ActionRequest, Actions, ActionsError};
-pub use run::{ExecuteError, Executor, TIMEOUT, boot_id};
+pub use run::{Errand, ExecuteError, Executor, TIMEOUT, boot_id};
 pub use setting::SettingError;
 pub use undo::{Setting, ThreadBefore, Undo, UndoError};
 

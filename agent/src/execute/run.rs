@@ -11,13 +11,15 @@ use super::{
     Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
     action::{Found, Power},
     command::Command,
+    guard::{Barred, Guard},
+    limits::{Asked, Now},
     policy::{Granted, Permit, Policy},
     process::Process,
     sandbox::{Confined, Finished, Launcher, Passed, Probe, SandboxError, Standing},
     setting::SettingError,
     undo::{Setting, TakenBack, Undo},
 };
-use crate::explain::IncidentUid;
+use crate::{clock::uptime_ms, explain::IncidentUid};
 
 /// An executor that takes longer is ended.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,6 +30,8 @@ const PERMIT_LIFETIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Executor {
     policy: Arc<Policy>,
+    /// None: the caller answers for how much is done.
+    guard: Option<Arc<Guard>>,
     launcher: Launcher,
     /// Executors that throttle, by the journal's row.
     throttles: Mutex<HashMap<i64, Throttled>>,
@@ -40,10 +44,52 @@ struct Throttled {
     standing: Standing,
 }
 
+/// What an action is carried out for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    /// Names what is carried out and verified together.
+    pub deed: String,
+    pub incident: Option<IncidentUid>,
+    /// Whether an operator ordered it, and not the loop.
+    pub ordered: bool,
+}
+
+impl Errand {
+    /// A deed of its own for an incident.
+    #[must_use]
+    pub fn of(incident: &IncidentUid) -> Self {
+        Self { deed: new_deed(), incident: Some(incident.clone()), ordered: false }
+    }
+
+    /// A deed of its own that an operator ordered.
+    #[must_use]
+    pub fn ordered() -> Self {
+        Self { deed: new_deed(), incident: None, ordered: true }
+    }
+}
+
+impl Errand {
+    fn asks<'a>(&'a self, action_type: &'a str, target: &'a str, approved: bool) -> Asked<'a> {
+        Asked {
+            deed: &self.deed,
+            incident: self.incident.as_ref().map(|uid| uid.0.as_str()),
+            action_type,
+            target,
+            approved: approved || self.ordered,
+        }
+    }
+}
+
+fn new_deed() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
     #[error("the permit is older than {} s; the request has to be judged again", PERMIT_LIFETIME.as_secs())]
     Stale,
+    #[error(transparent)]
+    Barred(#[from] Barred),
     #[error("{target} changed after it was judged: {reason}")]
     Changed { target: String, reason: String },
     #[error("process {pid} is throttled already")]
@@ -69,16 +115,39 @@ pub enum ExecuteError {
 }
 
 impl Executor {
-    /// The executor of this very program.
-    pub fn new(policy: Arc<Policy>) -> Result<Self, ExecuteError> {
-        Self::of(Path::new("/proc/self/exe"), policy, TIMEOUT)
+    /// The executor of this very program, behind a guard.
+    pub fn new(policy: Arc<Policy>, guard: Arc<Guard>) -> Result<Self, ExecuteError> {
+        Ok(Self::of(Path::new("/proc/self/exe"), policy, TIMEOUT)?.behind(guard))
     }
 
-    /// The executor of another copy of the program, with another timeout: what tests use.
+    /// The executor of another copy of the program, with another timeout and no guard: what tests of one action use.
     pub fn of(executable: &Path, policy: Arc<Policy>, timeout: Duration) -> Result<Self, ExecuteError> {
         let boot_id = boot_id().map_err(|source| ExecuteError::NoBootId { source })?;
         let launcher = Launcher::new(executable, timeout)?;
-        Ok(Self { policy, launcher, throttles: Mutex::default(), boot_id })
+        Ok(Self { policy, guard: None, launcher, throttles: Mutex::default(), boot_id })
+    }
+
+    /// The same behind a guard.
+    #[must_use]
+    pub fn behind(self, guard: Arc<Guard>) -> Self {
+        Self { guard: Some(guard), ..self }
+    }
+
+    /// Whether the guard would let all of this through now; running asks it again.
+    pub fn may(&self, permits: &[Permit], errand: &Errand, journal: &dyn Journal, now_ms: i64) -> Result<(), Barred> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let keys: Vec<String> = permits.iter().map(Permit::target_key).collect();
+        let asked: Vec<Asked<'_>> = permits
+            .iter()
+            .zip(&keys)
+            .filter(|(permit, _)| permit.has_effect())
+            .map(|(permit, key)| errand.asks(&permit.request().action_type, key, permit.approved_by().is_some()))
+            .collect();
+        if asked.is_empty() { Ok(()) } else { guard.check(&asked, journal, self.now(now_ms)) }
+    }
+
+    fn now(&self, wall_ms: i64) -> Now<'_> {
+        Now { wall_ms, uptime_ms: uptime_ms(), boot_id: &self.boot_id }
     }
 
     /// Spends the permit. For an action with an effect the intent and its undo are on disk first; if they cannot be,
@@ -87,7 +156,7 @@ impl Executor {
         &self,
         permit: Permit,
         journal: &dyn Journal,
-        incident: Option<IncidentUid>,
+        errand: &Errand,
         now_ms: i64,
     ) -> Result<Outcome, ExecuteError> {
         let granted = permit.spend();
@@ -106,24 +175,34 @@ impl Executor {
         }
         let lease_until_ms = granted.action.lease_s.map(|lease_s| now_ms + i64::from(lease_s) * 1000);
         let intent = Intent {
-            incident,
+            incident: errand.incident.clone(),
             author: granted.author.clone(),
             approved_by: granted.approved_by.clone(),
             rule: granted.rule.clone(),
             action: granted.request.clone(),
             command: granted.line.clone(),
             target: granted.found.to_string(),
+            target_key: granted.found.key(granted.action.name),
+            deed: errand.deed.clone(),
             undo: granted.plan.undo.clone(),
             boot_id: self.boot_id.clone(),
             lease_until_ms,
             made_at_ms: now_ms,
+            uptime_ms: uptime_ms(),
         };
         // The descriptor comes before the intent: what cannot be opened is never intended.
         let file = match writes(&granted) {
             Some(setting) => Some(setting.open_to_write()?),
             None => None,
         };
-        let id = journal.intend(&intent).map_err(ExecuteError::NoJournal)?;
+        let intend = || journal.intend(&intent).map_err(ExecuteError::NoJournal);
+        let id = match &self.guard {
+            None => intend()?,
+            Some(guard) => {
+                let asked = errand.asks(granted.action.name, &intent.target_key, intent.approved_by.is_some());
+                guard.pass(asked, journal, self.now(now_ms), intend)?
+            }
+        };
         let launched = self.effect(id, &granted, file);
         match launched {
             Ok(finished) if finished.success => {
@@ -320,6 +399,11 @@ impl Executor {
     }
 
     fn settle_row(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
+        if row.state == JournalState::Kept {
+            // Cut off after the effect and before the record, it would still stand by the journal.
+            let begun = journal.advance(row.id, JournalState::Owed, "it is being taken back", now_ms);
+            begun.map_err(ExecuteError::Journal)?;
+        }
         let taken = if row.intent.boot_id == self.boot_id {
             self.take_back(row.id, &row.intent)
         } else {
@@ -328,8 +412,10 @@ impl Executor {
         let taken = match taken {
             Ok(taken) => taken,
             Err(error) => {
-                if row.state != JournalState::Owed {
-                    let owed = journal.advance(row.id, JournalState::Owed, &error.to_string(), now_ms);
+                // The journal hears why, once: what is owed is tried again and again.
+                let why = error.to_string();
+                if row.state != JournalState::Owed || row.note != why {
+                    let owed = journal.advance(row.id, JournalState::Owed, &why, now_ms);
                     owed.map_err(ExecuteError::Journal)?;
                 }
                 return Err(error.into());

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Reader, Store, StoreError,
+    Reader, Store, StoreError, chain,
     rows::{bounded, limit, named, parse},
 };
 use crate::execute::journal::{Intent, Journal, JournalError, JournalRow, JournalState};
@@ -27,12 +27,13 @@ impl Journal for Store {
     fn intend(&self, intent: &Intent) -> Result<i64, JournalError> {
         let json = whole(intent).map_err(storage("keep the intent"))?;
         let intent = intent.clone();
-        self.durable(move |connection| insert(connection, &intent, &json)).map_err(storage("keep the intent"))
+        self.journalled(move |connection| insert(connection, &intent, &json)).map_err(storage("keep the intent"))
     }
 
     fn advance(&self, id: i64, state: JournalState, note: &str, at_ms: i64) -> Result<(), JournalError> {
         let note = bounded(note);
-        self.durable(move |connection| advance(connection, id, state, &note, at_ms)).map_err(|error| match error {
+        let advanced = self.journalled(move |connection| advance(connection, id, state, &note, at_ms));
+        advanced.map_err(|error| match error {
             StoreError::Absent { .. } => JournalError::NoRow { id },
             other => storage("keep the state")(other),
         })
@@ -40,6 +41,10 @@ impl Journal for Store {
 
     fn get(&self, id: i64) -> Result<Option<JournalRow>, JournalError> {
         self.reader().and_then(|reader| reader.action(id)).map_err(storage("read the row"))
+    }
+
+    fn latest(&self, count: u32) -> Result<Vec<JournalRow>, JournalError> {
+        self.reader().and_then(|reader| reader.latest_actions(count)).map_err(storage("read what was done"))
     }
 
     fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
@@ -105,20 +110,28 @@ fn advance(connection: &Connection, id: i64, state: JournalState, note: &str, at
     }
 }
 
-/// Every state that an action was in stays readable.
+/// Every state that an action was in stays readable, and is a link of the chain.
 fn step(connection: &Connection, id: i64, state: JournalState, note: &str, at_ms: i64) -> rusqlite::Result<()> {
-    connection
+    let step = connection
         .prepare_cached(
             "INSERT INTO action_steps (action_id, step, state, note, at_ms)
-             SELECT ?1, coalesce(max(step), 0) + 1, ?2, ?3, ?4 FROM action_steps WHERE action_id = ?1",
+             SELECT ?1, coalesce(max(step), 0) + 1, ?2, ?3, ?4 FROM action_steps WHERE action_id = ?1 RETURNING step",
         )?
-        .execute(params![id, state.name(), note, at_ms])
-        .map(drop)
+        .query_row(params![id, state.name(), note, at_ms], |row| row.get(0))?;
+    chain::append(connection, id, step)
 }
 
 const COLUMNS: &str = "id, intent, state, note, changed_at_ms";
 
 pub(super) const UNSETTLED: &str = "SELECT id, intent, state, note, changed_at_ms FROM actions
+    WHERE state IN ('intended', 'done', 'owed') OR (state = 'kept' AND lease_until_ms IS NOT NULL) ORDER BY id";
+
+pub(super) const STANDING: &str = "SELECT id, intent, state, note, changed_at_ms FROM actions
+    WHERE state IN ('kept', 'owed') ORDER BY id DESC";
+
+pub(super) const LATEST: &str = "SELECT id, intent, state, note, changed_at_ms FROM actions
+    WHERE id > (SELECT coalesce(max(id), 0) FROM actions) - ?1
+    UNION SELECT id, intent, state, note, changed_at_ms FROM actions
     WHERE state IN ('intended', 'done', 'owed') OR (state = 'kept' AND lease_until_ms IS NOT NULL) ORDER BY id";
 
 impl Reader {
@@ -146,6 +159,22 @@ impl Reader {
     /// When the database cannot be read.
     pub fn unsettled_actions(&self) -> Result<Vec<JournalRow>, StoreError> {
         self.rows("read unsettled actions", UNSETTLED, [], read)
+    }
+
+    /// The actions that stand: kept, or owed an undo; the last first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn standing_actions(&self) -> Result<Vec<JournalRow>, StoreError> {
+        self.rows("read what stands", STANDING, [], read)
+    }
+
+    /// The last so many actions by number, and all whose story is not over, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn latest_actions(&self, count: u32) -> Result<Vec<JournalRow>, StoreError> {
+        self.rows("read the latest actions", LATEST, [count], read)
     }
 
     /// Every state that an action was in, oldest first: state, note, Unix ms.

@@ -6,6 +6,7 @@
 mod actions;
 mod audit;
 pub mod bench;
+pub mod chain;
 pub mod families;
 mod health;
 pub mod histogram;
@@ -332,6 +333,14 @@ impl Store {
         work: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.ask(move |writer| writer.synced(work))
+    }
+
+    /// The same for the journal, whose new head is kept beside the database.
+    pub(crate) fn journalled<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(move |writer| writer.journalled(work))
     }
 
     fn ask<T: Send + 'static>(

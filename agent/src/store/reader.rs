@@ -93,7 +93,7 @@ impl Reader {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let what = "open the database for reading";
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(what))?;
@@ -148,6 +148,7 @@ fn questions() -> Vec<(String, String)> {
         ("actions since", actions::query(&ActionFilter::default())),
         ("actions of an incident", actions::query(&ActionFilter { incident: of(), ..ActionFilter::default() })),
         ("actions unsettled", actions::UNSETTLED.to_owned()),
+        ("actions latest", actions::LATEST.to_owned()),
         ("proposals pending", proposals::query(true)),
         ("proposals", proposals::query(false)),
         ("denials", audit::query("denials", "NULL", &AuditFilter::default())),

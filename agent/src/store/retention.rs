@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::{
-    Limits,
+    Limits, chain,
     families::Family,
     names::Names,
     queue::Row,
@@ -110,21 +110,13 @@ impl Retention {
             (by_id("permits", "id", "at_ms < ?1", "at_ms"), traces),
             (by_id("denials", "id", "at_ms < ?1", "at_ms"), traces),
             (by_id("notes", "id", "at_ms < ?1", "at_ms"), traces),
-            (
-                by_id(
-                    "actions",
-                    "id",
-                    "made_at_ms < ?1 AND state NOT IN ('intended', 'done')
-                     AND NOT (state = 'kept' AND lease_until_ms IS NOT NULL)",
-                    "made_at_ms",
-                ),
-                traces,
-            ),
+            (old_actions(), traces),
         ] {
             removed += self.step(&transaction, &sql, params![bound, STEP])?;
         }
         transaction
             .execute("DELETE FROM action_steps WHERE action_id < (SELECT coalesce(min(id), 0) FROM actions)", [])?;
+        chain::prune(&transaction)?;
         transaction.commit()?;
         Ok(removed)
     }
@@ -281,6 +273,17 @@ fn oldest(table: &str, time: &str) -> String {
 /// Deletes the `?2` oldest rows for which `which` (of `?1`) holds.
 fn by_id(table: &str, id: &str, which: &str, time: &str) -> String {
     format!("DELETE FROM {table} WHERE {id} IN (SELECT {id} FROM {table} WHERE {which} ORDER BY {time} LIMIT ?2)")
+}
+
+/// The journal goes from its beginning on, up to the first that is not so old, or whose story is not over; the newest
+/// action stays whatever its age. What is missing elsewhere was taken out.
+fn old_actions() -> String {
+    "DELETE FROM actions WHERE id < (SELECT coalesce(max(id), 0) FROM actions) AND id < (
+         SELECT coalesce(min(id), 9223372036854775807) FROM actions
+         WHERE made_at_ms >= ?1 OR state IN ('intended', 'done', 'owed')
+             OR (state = 'kept' AND lease_until_ms IS NOT NULL))
+     AND id IN (SELECT id FROM actions ORDER BY id LIMIT ?2)"
+        .to_owned()
 }
 
 /// The newest signal stays whatever its age, so that its id is not given twice.

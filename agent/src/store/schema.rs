@@ -11,13 +11,14 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use rusqlite_migration::{M, Migrations};
 
-use super::{FILE, Limits, Opening, StoreError};
+use super::{FILE, Limits, Opening, StoreError, chain};
 
 /// Numbered, append-only: the next change is the next file.
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/0001_begin.sql")),
     M::up(include_str!("../../../migrations/0002_actions_together.sql")),
     M::up(include_str!("../../../migrations/0003_owed_and_refused.sql")),
+    M::up(include_str!("../../../migrations/0004_chained_journal.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The number of the newest migration.
@@ -137,7 +138,23 @@ fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
         }
         other => Failure::Error(StoreError::Migration { source: Box::new(other) }),
     })?;
+    link_old_journal(&mut connection, path)?;
     Ok(connection)
+}
+
+/// A journal of before there was a chain gets its links now. One that had links and lost them does not: its head tells.
+fn link_old_journal(connection: &mut Connection, path: &Path) -> Result<(), Failure> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let failed =
+        |source| Failure::Error(StoreError::File { what: "read the journal's head in", path: dir.to_owned(), source });
+    if chain::is_empty(connection).map_err(judge("read the journal"))?
+        && chain::kept_head(dir).map_err(failed)?.is_none()
+    {
+        chain::adopt(connection).map_err(judge("link the journal"))?;
+        let head = chain::head(connection).map_err(judge("read the journal"))?;
+        chain::keep_head(dir, head).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// How large the write-ahead log may stay: a part of the whole bound.
@@ -250,6 +267,15 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
         .chain((2..1000).map(|n| beside(&format!(".corrupt-{stamp}-{n}"))))
         .find(free)
         .unwrap_or_else(|| beside(&format!(".corrupt-{stamp}-{}", std::process::id())));
+    // The head is that of this journal, not of the next.
+    let head = chain::head_path(path.parent().unwrap_or(Path::new("/")));
+    let mut head_aside = aside.as_os_str().to_owned();
+    head_aside.push(".head");
+    match fs::rename(&head, &head_aside) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(StoreError::File { what: "set aside", path: head, source }),
+    }
     for suffix in ["", "-wal", "-shm"] {
         let mut to = aside.as_os_str().to_owned();
         to.push(suffix);

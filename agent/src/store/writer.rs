@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::{
-    Limits, StoreError,
+    Limits, StoreError, chain,
     health::Health,
     lock, metrics,
     names::Names,
@@ -123,6 +123,24 @@ impl Writer {
             Err(_) => {}
         }
         done
+    }
+
+    /// The same for a step of the journal: the head of its chain is kept in a file of its own. One that could not be kept
+    /// is behind, which an audit allows.
+    pub(super) fn journalled<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (answer, head) = self.synced(|connection| {
+            let answer = work(connection)?;
+            let head = chain::head(connection).map_err(StoreError::sqlite("read the head of the journal"))?;
+            Ok((answer, head))
+        })?;
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        if let Err(error) = chain::keep_head(dir, head) {
+            tracing::error!(%error, "the head of the journal could not be kept; an audit sees less until it is");
+        }
+        Ok(answer)
     }
 
     /// Writes and syncs all that was queued when this was asked.

@@ -19,12 +19,15 @@ pub mod list_baselines;
 pub mod list_incidents;
 pub mod list_proposals;
 pub mod list_traces;
+pub mod pause;
 pub mod propose_action;
 pub mod query_signals;
+pub mod resume;
 pub mod set_autonomy;
 pub mod simulate_scenario;
 pub mod summarize_trends;
 pub mod undo_action;
+pub mod undo_all;
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -56,6 +59,9 @@ pub static TOOLS: &[Entry] = &[
     entry::<propose_action::ProposeAction>(),
     entry::<deny_proposal::DenyProposal>(),
     entry::<undo_action::UndoAction>(),
+    entry::<undo_all::UndoAll>(),
+    entry::<pause::Pause>(),
+    entry::<resume::Resume>(),
     entry::<set_autonomy::SetAutonomy>(),
     entry::<approve_proposal::ApproveProposal>(),
     entry::<execute_remediation::ExecuteRemediation>(),

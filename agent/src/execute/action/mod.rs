@@ -232,6 +232,17 @@ impl Found {
     }
 }
 
+impl Found {
+    /// Who or what it is, whatever it calls itself; the whole node counts once for each action.
+    pub(super) fn key(&self, action: &str) -> String {
+        match self {
+            Self::Process(process) => format!("process:{}", process.id),
+            Self::Cgroup(path) => format!("cgroup:{path}"),
+            Self::Node => format!("node:{action}"),
+        }
+    }
+}
+
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -15,7 +15,6 @@ use crate::{
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Levels {
-    actions_per_hour: u32,
     guardian: BTreeMap<String, BTreeMap<String, Limit>>,
 }
 
@@ -50,23 +49,13 @@ impl Levels {
         Ok(levels)
     }
 
-    /// What the level says. `recent` counts the actions of the last hour that no operator approved.
-    pub(super) fn leave(
-        &self,
-        level: Autonomy,
-        action: &ActionType,
-        parameters: &Map<String, Value>,
-        recent: u32,
-    ) -> Leave {
+    pub(super) fn leave(&self, level: Autonomy, action: &ActionType, parameters: &Map<String, Value>) -> Leave {
         if !action.has_effect() {
             return Leave::ByItself;
         }
         match level {
             Autonomy::Advisor => Leave::Never,
             Autonomy::Copilot => Leave::Ask("an operator approves every action at this level".to_owned()),
-            Autonomy::Guardian | Autonomy::Agent if recent >= self.actions_per_hour => {
-                Leave::Ask(format!("{recent} actions in the last hour, and {} need no operator", self.actions_per_hour))
-            }
             Autonomy::Guardian => self.within(action, parameters),
             Autonomy::Agent => Leave::ByItself,
         }

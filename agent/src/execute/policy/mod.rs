@@ -50,17 +50,15 @@ pub struct Judging<'a> {
     pub approval: Option<Approval>,
     /// The processes that the decision was about: whoever has a number now must be one of them. None: whoever has it.
     pub expected: Option<&'a [ProcessId]>,
-    /// Actions of the last hour that no operator approved.
-    pub recent_actions: u32,
     /// Unix time, ms.
     pub now_ms: i64,
 }
 
 impl<'a> Judging<'a> {
-    /// No approval, no expectation, no action before.
+    /// No approval and no expectation.
     #[must_use]
     pub fn new(author: &'a str, autonomy: Autonomy, now_ms: i64) -> Self {
-        Self { author, autonomy, approval: None, expected: None, recent_actions: 0, now_ms }
+        Self { author, autonomy, approval: None, expected: None, now_ms }
     }
 }
 
@@ -203,10 +201,7 @@ impl Policy {
             return Err(Denied::Command { line, reason: NotAllowed::Unlisted });
         }
         let rule = rule.to_owned();
-        let approved_by = match (
-            self.levels.leave(judging.autonomy, action, &request.params, judging.recent_actions),
-            judging.approval,
-        ) {
+        let approved_by = match (self.levels.leave(judging.autonomy, action, &request.params), judging.approval) {
             (Leave::ByItself, None) => None,
             (Leave::ByItself | Leave::Ask(_), Some(approval)) => {
                 Some(approval.spend(request, judging.author, judging.now_ms)?)

@@ -64,6 +64,12 @@ impl Permit {
         self.0.approved_by.as_deref()
     }
 
+    /// Who or what it is for, whatever it calls itself.
+    #[must_use]
+    pub fn target_key(&self) -> String {
+        self.0.found.key(self.0.action.name)
+    }
+
     /// Time until its effect shows, s.
     #[must_use]
     pub fn settle_s(&self) -> u32 {

@@ -1,0 +1,161 @@
+//! An agent that is killed at every step of an action's life: judged, intended, done, kept, taken back. Each step is a
+//! call to the journal, and it is killed before and after each. The next start finds what stands and says so once.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use kernelsight::{
+    clock::{now_ms, uptime_ms},
+    execute::{
+        self, Errand, Executor, Guard, Intent, Journal, JournalError, JournalRow, JournalState, Judging, boot_id,
+    },
+    live::Autonomy,
+    store::{Limits, Store, chain},
+};
+use serde_json::json;
+
+use crate::execute_support::{Target, executor, is_root, policy, request};
+
+/// The test that is started again as the agent to be killed, and what it is told: pid, directory, point.
+const CRASH: &str = "KERNELSIGHT_TEST_CRASH_POINT";
+/// Points of a whole life: before and after each of seven calls.
+const POINTS: usize = 14;
+/// And of the next start, when that is killed too: before and after each of two.
+const SETTLING: usize = 4;
+
+/// The store's journal, until the agent is killed at the chosen point, as hard as the kernel can.
+#[derive(Debug)]
+struct Deadly {
+    store: Store,
+    left: AtomicUsize,
+}
+
+impl Deadly {
+    fn call<T>(&self, call: impl FnOnce(&Store) -> T) -> T {
+        self.point();
+        let answer = call(&self.store);
+        self.point();
+        answer
+    }
+
+    fn point(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL).unwrap();
+        }
+    }
+}
+
+impl Journal for Deadly {
+    fn intend(&self, intent: &Intent) -> Result<i64, JournalError> {
+        self.call(|store| store.intend(intent))
+    }
+
+    fn advance(&self, id: i64, state: JournalState, note: &str, at_ms: i64) -> Result<(), JournalError> {
+        self.call(|store| store.advance(id, state, note, at_ms))
+    }
+
+    fn get(&self, id: i64) -> Result<Option<JournalRow>, JournalError> {
+        self.call(|store| store.get(id))
+    }
+
+    fn latest(&self, count: u32) -> Result<Vec<JournalRow>, JournalError> {
+        self.call(|store| store.latest(count))
+    }
+
+    fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
+        self.call(|store| store.unsettled())
+    }
+}
+
+fn guarded() -> Executor {
+    let guard = Guard::new(execute::Limits::load(None).unwrap(), Duration::from_secs(1));
+    guard.turned(uptime_ms());
+    executor(&policy()).behind(Arc::new(guard))
+}
+
+/// The agent's part: its start on what is there, and, where nothing is, the whole life of one action.
+fn live(told: &str) {
+    let [pid, dir, point] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
+    let (store, _) = Store::open(Path::new(dir), Limits::default()).unwrap();
+    let begun = !store.latest(1).unwrap().is_empty();
+    let journal = Deadly { store, left: AtomicUsize::new(point.parse().unwrap()) };
+    let executor = guarded();
+    if begun {
+        executor.settle(&journal, now_ms()).unwrap();
+        return;
+    }
+    let asked = request("pause_process", json!({ "pid": pid.parse::<u32>().unwrap() }));
+    let permit = policy().judge(&asked, Judging::new("rules", Autonomy::Agent, now_ms())).unwrap();
+    let outcome = executor.run(permit, &journal, &Errand::ordered(), now_ms()).unwrap();
+    let id = outcome.action_id.unwrap();
+    journal.advance(id, JournalState::Kept, "resolved", now_ms()).unwrap();
+    executor.undo(id, &journal, now_ms()).unwrap();
+}
+
+/// Runs an agent up to that point; whether it was killed there.
+fn is_killed(target: &Target, dir: &Path, point: usize) -> bool {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["crash::killed_at_any_point_the_next_start_knows_what_stands", "--exact", "--nocapture"])
+        .env(CRASH, format!("{} {} {point}", target.pid(), dir.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success() || status.signal() == Some(9), "{status}");
+    !status.success()
+}
+
+/// What a start finds and does; then the journal and the process tell the same.
+fn settles(target: &Target, dir: &Path, point: &str) {
+    let (store, opening) = Store::open(dir, Limits::default()).unwrap();
+    assert_eq!(opening.set_aside, None, "{point}");
+    let said = guarded().settle(&store, now_ms()).unwrap();
+    let rows = store.latest(10).unwrap();
+    assert!(rows.len() <= 1, "{point}: {rows:?}");
+    let stands = rows.iter().any(|row| row.state == JournalState::Kept);
+    if stands {
+        target.comes_to_stand();
+    } else {
+        target.comes_to_run();
+        let over = [JournalState::Undone, JournalState::Void];
+        assert!(rows.iter().all(|row| over.contains(&row.state)), "{point}: {rows:?}");
+        assert!(store.unsettled().unwrap().is_empty(), "{point}");
+    }
+    assert!(guarded().settle(&store, now_ms()).unwrap().is_empty(), "{point}: said twice after {said:?}");
+    store.close().unwrap();
+    let audit = chain::verify(dir, None).unwrap();
+    assert!(audit.sound, "{point}: {:?}", audit.faults);
+    target.signal(nix::sys::signal::Signal::SIGCONT);
+}
+
+#[test]
+fn killed_at_any_point_the_next_start_knows_what_stands() {
+    if let Some(told) = std::env::var_os(CRASH) {
+        return live(told.to_str().unwrap());
+    }
+    if !is_root() {
+        return;
+    }
+    assert!(!boot_id().unwrap().is_empty());
+    let target = Target::idle();
+    for point in 0..=POINTS {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(is_killed(&target, dir.path(), point), point < POINTS, "there are {POINTS} points");
+        settles(&target, dir.path(), &format!("point {point}"));
+    }
+    // Done and without a verdict; then the start that takes it back is killed, at each of its own points.
+    for second in 0..=SETTLING {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(is_killed(&target, dir.path(), 6));
+        assert_eq!(is_killed(&target, dir.path(), second), second < SETTLING, "there are {SETTLING} more");
+        settles(&target, dir.path(), &format!("point 6, then {second}"));
+    }
+}
