@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::value::{CgroupPath, CpuList, PID_MAX};
+use super::{
+    sysctl::{Numbers, SysctlKey},
+    value::{CgroupPath, CpuList, PID_MAX},
+};
 
 /// Threads that one command can name.
 pub const THREADS_MAX: usize = 64;
@@ -23,8 +26,8 @@ pub enum Command {
     Kill { signal: Signal, pid: u32 },
     /// `cpulimit -p 4242 -l 50`: percent of one CPU.
     Cpulimit { pid: u32, percent: u32 },
-    /// `sysctl -w vm.swappiness=10`.
-    Sysctl { key: SysctlKey, value: u64 },
+    /// `sysctl -w vm.swappiness=10`; a comma stands between the numbers of one that holds several.
+    Sysctl { key: SysctlKey, values: Numbers },
     /// `cgset -r memory.high=1048576 /x`.
     Cgset { file: CgroupFile, value: String, path: CgroupPath },
     /// `sync`.
@@ -77,34 +80,6 @@ pub const PROC_FILES: [&str; 16] = [
     "/proc/net/sockstat",
     "/proc/sys/fs/file-nr",
 ];
-
-/// A sysctl that an action may set, and what its name demands of the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SysctlKey {
-    Swappiness,
-    DropCaches,
-    Somaxconn,
-    FinTimeout,
-}
-
-impl SysctlKey {
-    pub const ALL: [Self; 4] = [Self::Swappiness, Self::DropCaches, Self::Somaxconn, Self::FinTimeout];
-
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Swappiness => "vm.swappiness",
-            Self::DropCaches => "vm.drop_caches",
-            Self::Somaxconn => "net.core.somaxconn",
-            Self::FinTimeout => "net.ipv4.tcp_fin_timeout",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| key.name() == name)
-    }
-}
 
 /// A file of a cgroup that an action may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +144,7 @@ pub enum CommandError {
     #[error("`{line}` is no command of the executor")]
     Unknown { line: String },
     #[error("{what} {given} is out of range: {range}")]
-    OutOfRange { what: &'static str, given: String, range: &'static str },
+    OutOfRange { what: &'static str, given: String, range: String },
 }
 
 impl Command {
@@ -185,11 +160,11 @@ impl Command {
     /// Checks every number for the way it is meant to go.
     pub fn check(&self, way: Way) -> Result<(), CommandError> {
         let back = way == Way::Back;
-        let within = |what, given: i64, (low, high): (i64, i64), range| {
+        let within = |what, given: i64, (low, high): (i64, i64), range: &str| {
             if (low..=high).contains(&given) {
                 Ok(())
             } else {
-                Err(CommandError::OutOfRange { what, given: given.to_string(), range })
+                Err(CommandError::OutOfRange { what, given: given.to_string(), range: range.to_owned() })
             }
         };
         if let Some(pid) = self.pid() {
@@ -204,18 +179,7 @@ impl Command {
                 within("I/O priority", (*level).into(), (0, 7), "0 to 7")
             }
             Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
-            Self::Sysctl { key, value } => {
-                let value = i64::try_from(*value).unwrap_or(i64::MAX);
-                match key {
-                    SysctlKey::Swappiness if back => within("swappiness", value, (0, 200), "0 to 200"),
-                    SysctlKey::Swappiness => within("swappiness", value, (0, 100), "0 to 100"),
-                    SysctlKey::DropCaches => within("level", value, (1, 3), "1 to 3"),
-                    SysctlKey::Somaxconn if back => within("backlog", value, (1, i32::MAX.into()), "1 to 2147483647"),
-                    SysctlKey::Somaxconn => within("backlog", value, (128, 65536), "128 to 65536"),
-                    SysctlKey::FinTimeout if back => within("timeout", value, (0, i32::MAX.into()), "0 to 2147483647"),
-                    SysctlKey::FinTimeout => within("timeout", value, (10, 120), "10 to 120 s"),
-                }
-            }
+            Self::Sysctl { key, values } => key.check(values, way),
             Self::Cgset { file, value, .. } => check_cgroup_value(*file, value, way),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
             Self::Taskset { .. } | Self::Kill { .. } | Self::Sync | Self::Cat { .. } | Self::Check { .. } => Ok(()),
@@ -289,7 +253,7 @@ fn read(arguments: &[&str]) -> Option<Command> {
         }
         (["sysctl", "-w", setting], true) => {
             let (key, value) = setting.split_once('=')?;
-            Command::Sysctl { key: SysctlKey::from_name(key)?, value: unsigned(value)? }
+            Command::Sysctl { key: SysctlKey::from_name(key)?, values: Numbers::from_line(value)? }
         }
         (["cgset", "-r", setting, path], true) => {
             let (file, value) = setting.split_once('=')?;
@@ -332,7 +296,7 @@ impl fmt::Display for Command {
             Self::Taskset { cpus, threads, pid } => write!(f, "taskset -a -c {cpus}{} -p {pid}", only(threads)),
             Self::Kill { signal, pid } => write!(f, "kill {} {pid}", signal_flag(*signal)),
             Self::Cpulimit { pid, percent } => write!(f, "cpulimit -p {pid} -l {percent}"),
-            Self::Sysctl { key, value } => write!(f, "sysctl -w {}={value}", key.name()),
+            Self::Sysctl { key, values } => write!(f, "sysctl -w {}={values}", key.name()),
             Self::Cgset { file, value, path } => write!(f, "cgset -r {}={value} {path}", file.name()),
             Self::Sync => f.write_str("sync"),
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
@@ -349,7 +313,7 @@ impl fmt::Display for Command {
 }
 
 /// Decimal digits without a sign; leading zeros do not survive the printing.
-fn unsigned<T: TryFrom<u64>>(text: &str) -> Option<T> {
+pub(super) fn unsigned<T: TryFrom<u64>>(text: &str) -> Option<T> {
     let plain = matches!(text.len(), 1..=19) && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse::<u64>().ok()).flatten().and_then(|value| T::try_from(value).ok())
 }
@@ -398,6 +362,10 @@ fn check_cgroup_value(file: CgroupFile, value: &str, way: Way) -> Result<(), Com
     if sound {
         Ok(())
     } else {
-        Err(CommandError::OutOfRange { what: file.name(), given: value.escape_default().take(40).collect(), range })
+        Err(CommandError::OutOfRange {
+            what: file.name(),
+            given: value.escape_default().take(40).collect(),
+            range: range.to_owned(),
+        })
     }
 }

@@ -6,9 +6,11 @@ pub mod journal;
 pub mod policy;
 mod process;
 mod request;
+mod restore;
 mod run;
 pub mod sandbox;
 mod setting;
+pub mod sysctl;
 pub mod undo;
 pub mod value;
 

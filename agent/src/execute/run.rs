@@ -119,7 +119,7 @@ impl Executor {
             made_at_ms: now_ms,
         };
         // The descriptor comes before the intent: what cannot be opened is never intended.
-        let file = match writes(&granted) {
+        let file = match &granted.plan.file {
             Some(setting) => Some(setting.open_to_write()?),
             None => None,
         };
@@ -362,22 +362,13 @@ fn still_as_judged(granted: &Granted) -> Result<(), ExecuteError> {
     {
         return Err(changed("it has ended".to_owned()));
     }
-    if let Undo::Setting { setting, before, .. } = &granted.plan.undo {
+    if let Some((setting, before)) = granted.plan.undo.stands() {
         let now = setting.read()?;
-        if now != *before {
+        if now != before {
             return Err(changed(format!("{} was {before} and is {now}", setting.name())));
         }
     }
     Ok(())
-}
-
-/// The setting that the action's one descriptor is of.
-fn writes(granted: &Granted) -> Option<Setting> {
-    match (&granted.plan.undo, &granted.plan.command) {
-        (Undo::Setting { setting, .. }, _) => Some(setting.clone()),
-        (_, Command::Sysctl { key, .. }) => Some(Setting::sysctl(*key)),
-        _ => None,
-    }
 }
 
 fn outcome(id: Option<i64>, granted: &Granted, finished: Finished, lease_until_ms: Option<i64>) -> Outcome {

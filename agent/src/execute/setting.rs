@@ -17,11 +17,7 @@ use nix::{
     },
 };
 
-use super::{
-    command::{CgroupFile, SysctlKey},
-    undo::Setting,
-    value::CgroupPath,
-};
+use super::{command::CgroupFile, sysctl::SysctlKey, undo::Setting, value::CgroupPath};
 
 const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
 const CGROUP_V1: FsType = FsType(libc::CGROUP_SUPER_MAGIC);
@@ -79,7 +75,7 @@ impl Setting {
         }
     }
 
-    /// What stands there now, without the line's end.
+    /// What stands there now, without the line's end; the numbers of one sysctl with a space between them.
     pub fn read(&self) -> Result<String, SettingError> {
         let file = self.open(OFlag::O_RDONLY)?;
         let mut text = String::new();
@@ -87,7 +83,10 @@ impl Setting {
             .take(4096)
             .read_to_string(&mut text)
             .map_err(|source| SettingError::Unreadable { what: self.name(), source })?;
-        Ok(text.trim_end().to_owned())
+        Ok(match self {
+            Self::Sysctl { .. } => text.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
+            Self::Cgroup { .. } => text.trim_end().to_owned(),
+        })
     }
 
     /// The one descriptor that an executor may write to.

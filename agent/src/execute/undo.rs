@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Executor, Intent, JournalState,
-    command::{CgroupFile, Command, Signal, SysctlKey, THREADS_MAX},
+    command::{Command, Signal, THREADS_MAX},
     process::{Process, ProcessError, Thread},
     sandbox::sys,
-    setting::{SettingError, value_to_write},
+    setting::SettingError,
 };
 use crate::observe::ProcessId;
 
@@ -34,6 +34,21 @@ pub enum Undo {
     Throttle { process: ProcessId },
     /// A file of the kernel held `before`; the action writes `wrote`.
     Setting { setting: Setting, wrote: String, before: String },
+    /// Of two files the kernel heeds the one that was written last, and lets the other read 0: `other` held `before`, the
+    /// action writes `wrote` to `setting`. Written back to `other`, it is `setting` that reads 0 again.
+    Twin { setting: Setting, wrote: String, other: Setting, before: String },
+}
+
+impl Undo {
+    /// What has to stand still when the deed is done, or the undo would put back something else.
+    pub(super) fn stands(&self) -> Option<(&Setting, &str)> {
+        match self {
+            Self::Setting { setting, before, .. } | Self::Twin { other: setting, before, .. } => {
+                Some((setting, before))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What one thread had before.
@@ -70,7 +85,7 @@ impl TakenBack {
         Self::nothing(JournalState::Void, note.to_owned())
     }
 
-    fn nothing(state: JournalState, note: String) -> Self {
+    pub(super) fn nothing(state: JournalState, note: String) -> Self {
         Self { state, note, commands: Vec::new(), output: String::new() }
     }
 }
@@ -97,6 +112,7 @@ impl Executor {
         match &intent.undo {
             Undo::Nothing { why } => Ok(TakenBack::void(&format!("it is not taken back: {why}"))),
             Undo::Setting { setting, wrote, before } => self.restore(setting, wrote, before),
+            Undo::Twin { setting, wrote, other, before } => self.restore_twin(setting, wrote, other, before),
             Undo::Continue { process } => self.signal_back(*process, Signal::Continue),
             Undo::Stop { process } => self.signal_back(*process, Signal::Stop),
             Undo::Throttle { process } => {
@@ -139,47 +155,6 @@ impl Executor {
                 self.restore_threads("CPUs", *process, intent, (wrote, before), now, command)
             }
         }
-    }
-
-    fn restore(&self, setting: &Setting, wrote: &str, before: &str) -> Result<TakenBack, UndoError> {
-        let name = setting.name();
-        let now = match setting.read() {
-            Ok(now) => now,
-            Err(SettingError::Gone { what } | SettingError::Another { what }) => {
-                return Ok(TakenBack::void(&format!("{what} is gone")));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if now == before {
-            return Ok(TakenBack::void(&format!("{name} is {before} as before")));
-        }
-        // A freezer says so while it still waits for the last process.
-        if now != wrote && !(wrote == "FROZEN" && now == "FREEZING") {
-            let note = format!("{name} is {now}, neither {before} as before nor {wrote} as written: left alone");
-            return Ok(TakenBack::nothing(JournalState::LeftAlone, note));
-        }
-        let command = match setting {
-            Setting::Sysctl { key } => Command::Sysctl {
-                key: SysctlKey::from_name(key).ok_or_else(|| unreadable("sysctl of this agent", key))?,
-                value: before.parse().map_err(|_| unreadable("number", before))?,
-            },
-            Setting::Cgroup { path, file, .. } => Command::Cgset {
-                file: CgroupFile::from_name(file).ok_or_else(|| unreadable("file of a cgroup", file))?,
-                value: value_to_write(setting, before),
-                path: path.parse().map_err(|_| unreadable("path of a cgroup", path))?,
-            },
-        };
-        let output = self.put_back(&command, None, Some(setting))?;
-        let after = setting.read()?;
-        if after != before {
-            return Err(UndoError::DidNotTake { what: name, now: after, before: before.to_owned() });
-        }
-        Ok(TakenBack {
-            state: JournalState::Undone,
-            note: format!("{name} {now} -> {before}"),
-            commands: vec![command.to_string()],
-            output,
-        })
     }
 
     fn signal_back(&self, id: ProcessId, signal: Signal) -> Result<TakenBack, UndoError> {
@@ -313,6 +288,6 @@ fn find(id: ProcessId) -> Result<Option<Process>, UndoError> {
     }
 }
 
-fn unreadable(what: &'static str, value: &str) -> UndoError {
+pub(super) fn unreadable(what: &'static str, value: &str) -> UndoError {
     UndoError::Unreadable { what, value: value.escape_default().take(80).collect() }
 }

@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
-    command::{CgroupFile, Command, THREADS_MAX},
-    process::{Process, ProcessError, Thread},
-    setting::{SettingError, members},
-    undo::{Setting, ThreadBefore, Undo},
+    command::{Command, THREADS_MAX},
+    process::{Process, ProcessError},
+    setting::SettingError,
+    undo::{Setting, Undo},
     value::CgroupPath,
 };
+use common::{lower_sysctl, populated, raise_sysctl, thread_change, touch};
 
 mod check_io_activity;
 mod check_network_stats;
 mod check_tcp_stats;
 mod clear_page_cache;
+mod common;
 mod flush_buffers;
 mod freeze_cgroup;
 mod increase_tcp_backlog;
@@ -246,6 +248,8 @@ impl fmt::Display for Found {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) command: Command,
+    /// The one file that the executor may write.
+    pub(super) file: Option<Setting>,
     pub(super) undo: Undo,
     /// Before and after in words: "nice 0 -> 10".
     pub(super) change: String,
@@ -254,13 +258,18 @@ pub(super) struct Plan {
 impl Plan {
     /// A look, which changes nothing.
     fn look(command: Command) -> Self {
-        Self { command, undo: Undo::Nothing { why: "it only looks".to_owned() }, change: "nothing".to_owned() }
+        Self {
+            command,
+            file: None,
+            undo: Undo::Nothing { why: "it only looks".to_owned() },
+            change: "nothing".to_owned(),
+        }
     }
 
     /// One file written.
     fn set(command: Command, setting: Setting, before: String, wrote: String) -> Self {
         let change = format!("{} {before} -> {wrote}", setting.name());
-        Self { command, undo: Undo::Setting { setting, wrote, before }, change }
+        Self { command, file: Some(setting.clone()), undo: Undo::Setting { setting, wrote, before }, change }
     }
 }
 
@@ -287,59 +296,12 @@ pub enum Refusal {
     QuotaTooSmall { percent: i64, period_us: u64 },
     #[error("`{text}` of {what} is not as the kernel documents it")]
     Unreadable { what: String, text: String },
+    #[error("the node has no room for {asked}: {room}")]
+    NoRoom { asked: String, room: String },
     #[error("the action needs a {what}")]
     NoTarget { what: &'static str },
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
     Setting(#[from] SettingError),
-}
-
-/// The threads to touch, none named when it is all of them, with what they have now.
-struct Touched {
-    named: Vec<u32>,
-    before: Vec<ThreadBefore>,
-}
-
-/// The threads for which `value` says what they have now; none at all is a refusal of the caller's.
-fn touch(process: &Process, threads: &[Thread], value: impl Fn(&Thread) -> Option<String>) -> Result<Touched, Refusal> {
-    let before: Vec<ThreadBefore> = threads
-        .iter()
-        .filter_map(|thread| {
-            Some(ThreadBefore { tid: thread.tid, start_ticks: thread.start_ticks, value: value(thread)? })
-        })
-        .collect();
-    let named = if before.len() == threads.len() { Vec::new() } else { before.iter().map(|one| one.tid).collect() };
-    if named.len() > THREADS_MAX {
-        return Err(Refusal::ThreadsDiffer { pid: process.id.pid, threads: named.len() });
-    }
-    Ok(Touched { named, before })
-}
-
-/// Before and after of threads in words: one value, or how many differ.
-fn thread_change(what: &str, before: &[ThreadBefore], after: &str) -> String {
-    let first = before.first().map_or("", |thread| thread.value.as_str());
-    let differing = before.iter().filter(|thread| thread.value != first).count();
-    match (before.len(), differing) {
-        (1, _) => format!("{what} {first} -> {after}"),
-        (threads, 0) => format!("{what} {first} -> {after} of {threads} threads"),
-        (threads, differing) => format!("{what} {first} ({differing} differ) -> {after} of {threads} threads"),
-    }
-}
-
-/// The first of these files whose hierarchy has the cgroup with processes in it, with what it holds.
-fn populated(
-    path: &CgroupPath,
-    candidates: &[CgroupFile],
-    files: &'static str,
-) -> Result<(CgroupFile, Setting, String), Refusal> {
-    for file in candidates {
-        if let Some(setting) = Setting::cgroup(path, *file)?
-            && !members(path, *file)?.is_empty()
-        {
-            let before = setting.read()?;
-            return Ok((*file, setting, before));
-        }
-    }
-    Err(Refusal::NoHierarchy { path: path.to_string(), files })
 }

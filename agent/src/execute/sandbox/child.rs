@@ -152,7 +152,7 @@ fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> 
 
 fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, String> {
     match command {
-        Command::Sysctl { key, value } => write_setting(file, &value.to_string(), key.name()),
+        Command::Sysctl { key, values } => write_setting(file, &values.to_file(), key.name()),
         Command::Cgset { file: name, value, .. } => write_setting(file, value, name.name()),
         Command::Sync => {
             nix::unistd::sync();
