@@ -18,6 +18,7 @@ mod door_support;
 mod execute;
 mod execute_sandbox;
 mod execute_support;
+mod execute_sysctl;
 mod explain;
 mod hostile;
 mod kernel_child;

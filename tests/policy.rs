@@ -69,7 +69,17 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         reduce_swappiness(value 0..100 = 10) Low SysctlFile, settles 20 s
         increase_tcp_backlog(value 128..65536) Low SysctlFile, settles 10 s
         reduce_fin_timeout(value 10..120 = 30) Low SysctlFile, settles 20 s
+        raise_min_free_kbytes(kbytes 1024..67108864) Medium SysctlFile, settles 20 s, lease 3600 s
+        limit_dirty_bytes(bytes 16777216..68719476736) Medium SysctlFile, settles 20 s, lease 3600 s
+        limit_dirty_background_bytes(bytes 4194304..68719476736) Low SysctlFile, settles 20 s, lease 3600 s
+        widen_port_range(low 1024..65535, high 1024..65535) Low SysctlFile, settles 10 s
+        reuse_time_wait(value 1..2 = 1) Low SysctlFile, settles 10 s
+        increase_conntrack_max(value 65536..16777216) Low SysctlFile, settles 10 s
+        increase_tcp_mem(bytes 16777216..1099511627776) Medium SysctlFile, settles 10 s, lease 3600 s
+        increase_rmem_max(value 212992..67108864) Low SysctlFile, settles 10 s
+        increase_wmem_max(value 212992..67108864) Low SysctlFile, settles 10 s
         flush_buffers() Low Nothing, settles 10 s, not undone
+        compact_memory() Low SysctlFile, settles 10 s, not undone
         clear_page_cache(level 1..3 = 1) Medium SysctlFile, settles 10 s, not undone
         resume_process(pid 1..4194304) Low Kill, settles 5 s
         throttle_cpu(pid 1..4194304, limit 1..99) Medium Kill, settles 10 s, lease 1800 s

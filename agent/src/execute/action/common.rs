@@ -1,12 +1,12 @@
 //! What several actions share.
 
-use super::{Plan, Refusal};
+use super::{Plan, Refusal, Room};
 use crate::execute::{
     command::{CgroupFile, Command, THREADS_MAX},
     process::{Process, Thread},
     setting::members,
     sysctl::{Numbers, SysctlKey},
-    undo::{Setting, ThreadBefore},
+    undo::{Setting, ThreadBefore, Undo},
     value::CgroupPath,
 };
 
@@ -77,8 +77,34 @@ pub(super) fn lower_sysctl(key: SysctlKey, asked: u64) -> Result<Plan, Refusal> 
     if asked >= now { Err(wrong_way("lower", &setting, now, asked)) } else { Ok(set_sysctl(key, setting, now, asked)) }
 }
 
+/// A plan that lowers a limit of dirty memory. The kernel heeds bytes or a percentage of the memory that may be dirtied,
+/// whichever was written last, and lets the other read 0; so what is put back is the one that held. The memory that may
+/// be dirtied is about what is available.
+pub(super) fn limit_dirty(bytes: SysctlKey, ratio: SysctlKey, asked: u64) -> Result<Plan, Refusal> {
+    let (setting, other) = (Setting::sysctl(bytes), Setting::sysctl(ratio));
+    if number(&setting)? > 0 {
+        return lower_sysctl(bytes, asked);
+    }
+    let percent = number(&other)?;
+    let stands = Room::now()?.available_bytes / 100 * percent;
+    if asked >= stands {
+        return Err(Refusal::WrongWay {
+            verb: "lower",
+            what: other.name(),
+            now: format!("{percent} %, about {stands} bytes"),
+            asked: format!("{asked} bytes"),
+        });
+    }
+    Ok(Plan {
+        command: Command::Sysctl { key: bytes, values: asked.into() },
+        file: Some(setting.clone()),
+        change: format!("{} {percent} -> {} {asked}", other.name(), setting.name()),
+        undo: Undo::Twin { setting, wrote: asked.to_string(), other, before: percent.to_string() },
+    })
+}
+
 /// What a setting of one number holds.
-fn number(setting: &Setting) -> Result<u64, Refusal> {
+pub(super) fn number(setting: &Setting) -> Result<u64, Refusal> {
     let text = setting.read()?;
     match Numbers::from_file(&text).as_ref().map(Numbers::get) {
         Some([number]) => Ok(*number),

@@ -13,33 +13,45 @@ use super::{
     undo::{Setting, Undo},
     value::CgroupPath,
 };
-use common::{lower_sysctl, populated, raise_sysctl, thread_change, touch};
+use common::{limit_dirty, lower_sysctl, number, populated, raise_sysctl, thread_change, touch};
+use room::Room;
 
 mod check_io_activity;
 mod check_network_stats;
 mod check_tcp_stats;
 mod clear_page_cache;
 mod common;
+mod compact_memory;
 mod flush_buffers;
 mod freeze_cgroup;
+mod increase_conntrack_max;
+mod increase_rmem_max;
 mod increase_tcp_backlog;
+mod increase_tcp_mem;
+mod increase_wmem_max;
 mod limit_cgroup_cpu;
 mod limit_cgroup_memory;
+mod limit_dirty_background_bytes;
+mod limit_dirty_bytes;
 mod list_top_cpu;
 mod list_top_memory;
 mod lower_io_priority;
 mod lower_process_priority;
 mod monitor_swap;
 mod pause_process;
+mod raise_min_free_kbytes;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
 mod resume_process;
+mod reuse_time_wait;
+mod room;
 mod set_cpu_affinity;
 mod terminate_process;
 mod throttle_cpu;
+mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 21] = [
+pub static ACTIONS: [ActionType; 31] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<check_io_activity::CheckIoActivity>(),
@@ -52,7 +64,17 @@ pub static ACTIONS: [ActionType; 21] = [
     ActionType::of::<reduce_swappiness::ReduceSwappiness>(),
     ActionType::of::<increase_tcp_backlog::IncreaseTcpBacklog>(),
     ActionType::of::<reduce_fin_timeout::ReduceFinTimeout>(),
+    ActionType::of::<raise_min_free_kbytes::RaiseMinFreeKbytes>(),
+    ActionType::of::<limit_dirty_bytes::LimitDirtyBytes>(),
+    ActionType::of::<limit_dirty_background_bytes::LimitDirtyBackgroundBytes>(),
+    ActionType::of::<widen_port_range::WidenPortRange>(),
+    ActionType::of::<reuse_time_wait::ReuseTimeWait>(),
+    ActionType::of::<increase_conntrack_max::IncreaseConntrackMax>(),
+    ActionType::of::<increase_tcp_mem::IncreaseTcpMem>(),
+    ActionType::of::<increase_rmem_max::IncreaseRmemMax>(),
+    ActionType::of::<increase_wmem_max::IncreaseWmemMax>(),
     ActionType::of::<flush_buffers::FlushBuffers>(),
+    ActionType::of::<compact_memory::CompactMemory>(),
     ActionType::of::<clear_page_cache::ClearPageCache>(),
     ActionType::of::<resume_process::ResumeProcess>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
