@@ -16,6 +16,7 @@ mod door;
 mod door_guard;
 mod door_support;
 mod execute;
+mod execute_process;
 mod execute_sandbox;
 mod execute_support;
 mod execute_sysctl;

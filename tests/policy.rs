@@ -66,6 +66,10 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         lower_process_priority(pid 1..4194304, priority 1..19 = 10) Low SysNice, settles 10 s
         lower_io_priority(pid 1..4194304, io_class 2..3 = 2, priority 0..7 = 7) Low SysNice, settles 10 s
         set_cpu_affinity(pid 1..4194304, cpus) Low SysNice, settles 10 s
+        demote_realtime(pid 1..4194304) Medium SysNice, settles 10 s, lease 3600 s
+        raise_nofile_limit(pid 1..4194304, files 64..1048576) Low TargetsUser, settles 5 s
+        raise_oom_score_adj(pid 1..4194304, value 1..1000) Medium ProcessFile, settles 5 s, lease 3600 s
+        lower_oom_score_adj(pid 1..4194304, value -900..999) Medium ProcessFile, settles 5 s, lease 3600 s
         reduce_swappiness(value 0..100 = 10) Low SysctlFile, settles 20 s
         increase_tcp_backlog(value 128..65536) Low SysctlFile, settles 10 s
         reduce_fin_timeout(value 10..120 = 30) Low SysctlFile, settles 20 s

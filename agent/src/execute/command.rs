@@ -6,12 +6,15 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::{
+    scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
     value::{CgroupPath, CpuList, PID_MAX},
 };
 
 /// Threads that one command can name.
 pub const THREADS_MAX: usize = 64;
+/// Most open files that the kernel can count for one process (`sysctl_nr_open_max`).
+const FILES_MAX: i64 = 1_073_741_816;
 
 /// One command of the executor, read from its argument vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,12 @@ pub enum Command {
     Ionice { class: u8, level: u8, threads: Vec<u32>, pid: u32 },
     /// `taskset -a -c 0-3,5 [-t 7,8] -p 4242`.
     Taskset { cpus: CpuList, threads: Vec<u32>, pid: u32 },
+    /// `chrt -o 0 [-t 7,8] -p 4242`; with `-f` or `-r` and a priority it is real-time.
+    Chrt { scheduling: Scheduling, threads: Vec<u32>, pid: u32 },
+    /// `choom -n 500 -p 4242`.
+    Choom { adj: i32, pid: u32 },
+    /// `prlimit --nofile=8192:65536 --pid 4242`: soft and hard limit of open files.
+    Prlimit { soft: u64, hard: u64, pid: u32 },
     /// `kill -STOP 4242`.
     Kill { signal: Signal, pid: u32 },
     /// `cpulimit -p 4242 -l 50`: percent of one CPU.
@@ -178,11 +187,27 @@ impl Command {
                 within("I/O class", (*class).into(), classes, "2 (best effort) or 3 (idle)")?;
                 within("I/O priority", (*level).into(), (0, 7), "0 to 7")
             }
+            Self::Chrt { scheduling, .. } if scheduling.is_realtime() => {
+                let range = if back { (1, 99) } else { (0, 0) };
+                within("real-time priority", scheduling.priority().into(), range, "none, and 1 to 99 back")
+            }
+            Self::Choom { adj, .. } if back => within("oom_score_adj", (*adj).into(), (-1000, 1000), "-1000 to 1000"),
+            Self::Choom { adj, .. } => within("oom_score_adj", (*adj).into(), (-900, 1000), "-900 to 1000"),
+            Self::Prlimit { soft, hard, .. } => {
+                let limit = |given: u64| i64::try_from(given).unwrap_or(i64::MAX);
+                let most = limit(*hard).min(FILES_MAX);
+                within("open files", limit(*soft), (i64::from(!back), most), "1 to the hard limit, 1073741816 at most")
+            }
             Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
             Self::Sysctl { key, values } => key.check(values, way),
             Self::Cgset { file, value, .. } => check_cgroup_value(*file, value, way),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
-            Self::Taskset { .. } | Self::Kill { .. } | Self::Sync | Self::Cat { .. } | Self::Check { .. } => Ok(()),
+            Self::Chrt { .. }
+            | Self::Taskset { .. }
+            | Self::Kill { .. }
+            | Self::Sync
+            | Self::Cat { .. }
+            | Self::Check { .. } => Ok(()),
         }
     }
 
@@ -193,6 +218,9 @@ impl Command {
             Self::Renice { pid, .. }
             | Self::Ionice { pid, .. }
             | Self::Taskset { pid, .. }
+            | Self::Chrt { pid, .. }
+            | Self::Choom { pid, .. }
+            | Self::Prlimit { pid, .. }
             | Self::Kill { pid, .. }
             | Self::Cpulimit { pid, .. } => Some(*pid),
             Self::Sysctl { .. }
@@ -247,6 +275,16 @@ fn read(arguments: &[&str]) -> Option<Command> {
         (["taskset", "-a", "-c", cpus, "-p", pid], _) => {
             Command::Taskset { cpus: cpus.parse().ok()?, threads, pid: unsigned(pid)? }
         }
+        (["chrt", flag, priority, "-p", pid], _) => Command::Chrt {
+            scheduling: Scheduling::from_flag(flag, unsigned(priority)?)?,
+            threads,
+            pid: unsigned(pid)?,
+        },
+        (["choom", "-n", adj, "-p", pid], true) => Command::Choom { adj: signed(adj)?, pid: unsigned(pid)? },
+        (["prlimit", limit, "--pid", pid], true) => {
+            let (soft, hard) = limit.strip_prefix("--nofile=")?.split_once(':')?;
+            Command::Prlimit { soft: unsigned(soft)?, hard: unsigned(hard)?, pid: unsigned(pid)? }
+        }
         (["kill", signal, pid], true) => Command::Kill { signal: read_signal(signal)?, pid: unsigned(pid)? },
         (["cpulimit", "-p", pid, "-l", percent], true) => {
             Command::Cpulimit { pid: unsigned(pid)?, percent: unsigned(percent)? }
@@ -294,6 +332,11 @@ impl fmt::Display for Command {
                 write!(f, "ionice -c {class} -n {level}{} -p {pid}", only(threads))
             }
             Self::Taskset { cpus, threads, pid } => write!(f, "taskset -a -c {cpus}{} -p {pid}", only(threads)),
+            Self::Chrt { scheduling, threads, pid } => {
+                write!(f, "chrt {} {}{} -p {pid}", scheduling.flag(), scheduling.priority(), only(threads))
+            }
+            Self::Choom { adj, pid } => write!(f, "choom -n {adj} -p {pid}"),
+            Self::Prlimit { soft, hard, pid } => write!(f, "prlimit --nofile={soft}:{hard} --pid {pid}"),
             Self::Kill { signal, pid } => write!(f, "kill {} {pid}", signal_flag(*signal)),
             Self::Cpulimit { pid, percent } => write!(f, "cpulimit -p {pid} -l {percent}"),
             Self::Sysctl { key, values } => write!(f, "sysctl -w {}={values}", key.name()),

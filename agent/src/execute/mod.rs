@@ -9,6 +9,7 @@ mod request;
 mod restore;
 mod run;
 pub mod sandbox;
+pub mod scheduling;
 mod setting;
 pub mod sysctl;
 pub mod undo;
@@ -21,7 +22,7 @@ pub use process::{Process, ProcessError, Thread};
 pub use request::{ActionRequest, Actions, ActionsError};
 pub use run::{ExecuteError, Executor, TIMEOUT, boot_id};
 pub use setting::SettingError;
-pub use undo::{Setting, ThreadBefore, Undo, UndoError};
+pub use undo::{ProcessSetting, Setting, ThreadBefore, Undo, UndoError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::{
     command::{CgroupFile, Command},
     setting::{SettingError, value_to_write},
     sysctl::{Numbers, SysctlKey},
-    undo::{Setting, TakenBack, UndoError, unreadable},
+    undo::{ProcessSetting, Setting, TakenBack, UndoError, unreadable},
 };
 
 impl Executor {
@@ -44,7 +44,9 @@ impl Executor {
     /// Writes, and looks whether it took.
     fn write_back(&self, setting: &Setting, before: &str, note: String) -> Result<TakenBack, UndoError> {
         let command = command(setting, before)?;
-        let output = self.put_back(&command, None, Some(setting))?;
+        let process = setting.find_process()?;
+        let is_a_file = !matches!(setting, Setting::Process { what, .. } if !what.is_a_file());
+        let output = self.put_back(&command, process.as_ref(), is_a_file.then_some(setting))?;
         let after = setting.read()?;
         if after != before {
             return Err(UndoError::DidNotTake { what: setting.name(), now: after, before: before.to_owned() });
@@ -59,6 +61,14 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
             key: SysctlKey::from_name(key).ok_or_else(|| unreadable("sysctl of this agent", key))?,
             values: Numbers::from_file(before).ok_or_else(|| unreadable("number", before))?,
         },
+        Setting::Process { process, what: ProcessSetting::OomScoreAdj } => {
+            Command::Choom { adj: before.parse().map_err(|_| unreadable("number", before))?, pid: process.pid }
+        }
+        Setting::Process { process, what: ProcessSetting::OpenFiles } => {
+            let limits = before.split_once(':').and_then(|(soft, hard)| Some((soft.parse().ok()?, hard.parse().ok()?)));
+            let (soft, hard) = limits.ok_or_else(|| unreadable("limit of open files", before))?;
+            Command::Prlimit { soft, hard, pid: process.pid }
+        }
         Setting::Cgroup { path, file, .. } => Command::Cgset {
             file: CgroupFile::from_name(file).ok_or_else(|| unreadable("file of a cgroup", file))?,
             value: value_to_write(setting, before),

@@ -246,6 +246,8 @@ impl Executor {
             Command::Kill { .. } => Power::Kill,
             Command::Sysctl { .. } => Power::SysctlFile,
             Command::Cgset { .. } => Power::CgroupFile,
+            Command::Choom { .. } => Power::ProcessFile,
+            Command::Prlimit { .. } => Power::TargetsUser,
             _ => Power::SysNice,
         };
         let file = setting.map(Setting::open_to_write).transpose()?;

@@ -17,7 +17,13 @@ use nix::{
     },
 };
 
-use super::{command::CgroupFile, sysctl::SysctlKey, undo::Setting, value::CgroupPath};
+use super::{
+    command::CgroupFile,
+    process::{Process, ProcessError},
+    sysctl::SysctlKey,
+    undo::{ProcessSetting, Setting},
+    value::CgroupPath,
+};
 
 const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
 const CGROUP_V1: FsType = FsType(libc::CGROUP_SUPER_MAGIC);
@@ -50,6 +56,12 @@ impl Setting {
         Self::Sysctl { key: key.name().to_owned() }
     }
 
+    /// A setting of this very process.
+    #[must_use]
+    pub fn process(process: &Process, what: ProcessSetting) -> Self {
+        Self::Process { process: process.id, what }
+    }
+
     /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
     pub fn cgroup(path: &CgroupPath, file: CgroupFile) -> Result<Option<Self>, SettingError> {
         let directory = match open_cgroup(path, file) {
@@ -71,12 +83,16 @@ impl Setting {
     pub fn name(&self) -> String {
         match self {
             Self::Sysctl { key } => key.clone(),
+            Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
         }
     }
 
     /// What stands there now, without the line's end; the numbers of one sysctl with a space between them.
     pub fn read(&self) -> Result<String, SettingError> {
+        if let Self::Process { what, .. } = self {
+            return self.read_process(*what);
+        }
         let file = self.open(OFlag::O_RDONLY)?;
         let mut text = String::new();
         File::from(file)
@@ -85,7 +101,7 @@ impl Setting {
             .map_err(|source| SettingError::Unreadable { what: self.name(), source })?;
         Ok(match self {
             Self::Sysctl { .. } => text.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
-            Self::Cgroup { .. } => text.trim_end().to_owned(),
+            _ => text.trim_end().to_owned(),
         })
     }
 
@@ -94,7 +110,41 @@ impl Setting {
         self.open(OFlag::O_WRONLY)
     }
 
+    /// The process that has the setting, pinned, if it still lives.
+    pub(super) fn find_process(&self) -> Result<Option<Process>, SettingError> {
+        let Self::Process { process: id, .. } = self else { return Ok(None) };
+        match Process::find(id.pid) {
+            Ok(process) if process.id == *id => Ok(Some(process)),
+            Ok(_) => Err(SettingError::Another { what: format!("process {}", id.pid) }),
+            Err(ProcessError::Gone { pid } | ProcessError::ThreadNotProcess { pid, .. }) => {
+                Err(SettingError::Gone { what: format!("process {pid}") })
+            }
+            Err(ProcessError::Unreadable { source, .. }) => Err(SettingError::Unreadable { what: self.name(), source }),
+            Err(ProcessError::TooManyThreads { .. }) => Err(SettingError::Unknown { name: self.name() }),
+        }
+    }
+
+    fn read_process(&self, what: ProcessSetting) -> Result<String, SettingError> {
+        let gone = || SettingError::Gone { what: self.name() };
+        let process = self.find_process()?.ok_or_else(gone)?;
+        let read = |name| process.read(name).map_err(|error| self.failed(io_errno(&error)));
+        match what {
+            ProcessSetting::OomScoreAdj => Ok(read("oom_score_adj")?.trim_end().to_owned()),
+            ProcessSetting::OpenFiles => {
+                let limits = read("limits")?;
+                let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).ok_or_else(gone)?;
+                let mut words = line.split_ascii_whitespace();
+                let (soft, hard) = words.next().zip(words.next()).ok_or_else(gone)?;
+                Ok(format!("{soft}:{hard}"))
+            }
+        }
+    }
+
     fn open(&self, access: OFlag) -> Result<OwnedFd, SettingError> {
+        if let Some(process) = self.find_process()? {
+            let file = process.open("oom_score_adj", access == OFlag::O_WRONLY);
+            return file.map(OwnedFd::from).map_err(|error| self.failed(io_errno(&error)));
+        }
         let (directory, relative, kinds) = match self {
             Self::Sysctl { key } => {
                 let key = SysctlKey::from_name(key).ok_or_else(|| SettingError::Unknown { name: key.clone() })?;
@@ -102,6 +152,7 @@ impl Setting {
                     .map_err(|error| self.failed(error))?;
                 (directory, key.name().replace('.', "/"), [PROC, PROC])
             }
+            Self::Process { .. } => return Err(SettingError::Gone { what: self.name() }),
             Self::Cgroup { path, file, inode: expected } => {
                 let unknown = || SettingError::Unknown { name: self.name() };
                 let path: CgroupPath = path.parse().map_err(|_| unknown())?;
@@ -246,7 +297,9 @@ fn beneath() -> ResolveFlag {
 
 fn failed(what: String, error: nix::Error) -> SettingError {
     match error {
-        nix::Error::ENOENT | nix::Error::ENODEV | nix::Error::ENOTDIR => SettingError::Gone { what },
+        nix::Error::ENOENT | nix::Error::ESRCH | nix::Error::ENODEV | nix::Error::ENOTDIR => {
+            SettingError::Gone { what }
+        }
         other => SettingError::Unreadable { what, source: other.into() },
     }
 }

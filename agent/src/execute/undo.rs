@@ -24,6 +24,8 @@ pub enum Undo {
     Nice { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
     /// I/O priorities of the process's threads, as `class:level`.
     IoPriority { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
+    /// Scheduling of the process's threads, as in `fifo:10`.
+    Scheduling { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
     /// Allowed CPUs of the process's threads, as in `0-3,5`.
     Affinity { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
     /// The process ran and was stopped: it is continued.
@@ -66,8 +68,35 @@ pub struct ThreadBefore {
 pub enum Setting {
     /// Such as `vm.swappiness`.
     Sysctl { key: String },
+    /// Of one process.
+    Process { process: ProcessId, what: ProcessSetting },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.
     Cgroup { path: String, file: String, inode: u64 },
+}
+
+/// What a process has one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessSetting {
+    /// `/proc/PID/oom_score_adj`.
+    OomScoreAdj,
+    /// Limit of open files, as `soft:hard`.
+    OpenFiles,
+}
+
+impl ProcessSetting {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OomScoreAdj => "oom_score_adj",
+            Self::OpenFiles => "limit of open files",
+        }
+    }
+
+    /// Whether it is set by writing a file.
+    pub(super) const fn is_a_file(self) -> bool {
+        matches!(self, Self::OomScoreAdj)
+    }
 }
 
 /// How taking back went.
@@ -145,6 +174,14 @@ impl Executor {
                     sys::io_priority(thread.tid).ok().map(|(class, level)| format!("{class}:{level}"))
                 };
                 self.restore_threads("I/O class and level", *process, intent, (wrote, before), now, command)
+            }
+            Undo::Scheduling { process, wrote, before } => {
+                let command = |value: &str, threads, pid| {
+                    let scheduling = value.parse().map_err(|_| unreadable("scheduling", value))?;
+                    Ok(Command::Chrt { scheduling, threads, pid })
+                };
+                let now = |thread: &Thread| Some(thread.scheduling.clone());
+                self.restore_threads("scheduling", *process, intent, (wrote, before), now, command)
             }
             Undo::Affinity { process, wrote, before } => {
                 let command = |value: &str, threads, pid| {

@@ -6,7 +6,7 @@ use crate::execute::{
     process::{Process, Thread},
     setting::members,
     sysctl::{Numbers, SysctlKey},
-    undo::{Setting, ThreadBefore, Undo},
+    undo::{ProcessSetting, Setting, ThreadBefore, Undo},
     value::CgroupPath,
 };
 
@@ -44,6 +44,21 @@ pub(super) fn thread_change(what: &str, before: &[ThreadBefore], after: &str) ->
         (threads, 0) => format!("{what} {first} -> {after} of {threads} threads"),
         (threads, differing) => format!("{what} {first} ({differing} differ) -> {after} of {threads} threads"),
     }
+}
+
+/// The `oom_score_adj` of a process, and what it holds.
+pub(super) fn oom_score_adj(process: &Process) -> Result<(Setting, i32), Refusal> {
+    let setting = Setting::process(process, ProcessSetting::OomScoreAdj);
+    let text = setting.read()?;
+    match text.parse() {
+        Ok(now) => Ok((setting, now)),
+        Err(_) => Err(Refusal::Unreadable { what: setting.name(), text }),
+    }
+}
+
+pub(super) fn set_oom_score_adj(process: &Process, setting: Setting, now: i32, asked: i32) -> Plan {
+    let command = Command::Choom { adj: asked, pid: process.id.pid };
+    Plan::set(command, setting, now.to_string(), asked.to_string())
 }
 
 /// The first of these files whose hierarchy has the cgroup with processes in it, with what it holds.

@@ -13,7 +13,9 @@ use super::{
     undo::{Setting, Undo},
     value::CgroupPath,
 };
-use common::{limit_dirty, lower_sysctl, number, populated, raise_sysctl, thread_change, touch};
+use common::{
+    limit_dirty, lower_sysctl, number, oom_score_adj, populated, raise_sysctl, set_oom_score_adj, thread_change, touch,
+};
 use room::Room;
 
 mod check_io_activity;
@@ -22,6 +24,7 @@ mod check_tcp_stats;
 mod clear_page_cache;
 mod common;
 mod compact_memory;
+mod demote_realtime;
 mod flush_buffers;
 mod freeze_cgroup;
 mod increase_conntrack_max;
@@ -36,10 +39,13 @@ mod limit_dirty_bytes;
 mod list_top_cpu;
 mod list_top_memory;
 mod lower_io_priority;
+mod lower_oom_score_adj;
 mod lower_process_priority;
 mod monitor_swap;
 mod pause_process;
 mod raise_min_free_kbytes;
+mod raise_nofile_limit;
+mod raise_oom_score_adj;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
 mod resume_process;
@@ -51,7 +57,7 @@ mod throttle_cpu;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 31] = [
+pub static ACTIONS: [ActionType; 35] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<check_io_activity::CheckIoActivity>(),
@@ -61,6 +67,10 @@ pub static ACTIONS: [ActionType; 31] = [
     ActionType::of::<lower_process_priority::LowerProcessPriority>(),
     ActionType::of::<lower_io_priority::LowerIoPriority>(),
     ActionType::of::<set_cpu_affinity::SetCpuAffinity>(),
+    ActionType::of::<demote_realtime::DemoteRealtime>(),
+    ActionType::of::<raise_nofile_limit::RaiseNofileLimit>(),
+    ActionType::of::<raise_oom_score_adj::RaiseOomScoreAdj>(),
+    ActionType::of::<lower_oom_score_adj::LowerOomScoreAdj>(),
     ActionType::of::<reduce_swappiness::ReduceSwappiness>(),
     ActionType::of::<increase_tcp_backlog::IncreaseTcpBacklog>(),
     ActionType::of::<reduce_fin_timeout::ReduceFinTimeout>(),
@@ -215,6 +225,10 @@ pub enum Power {
     SysNice,
     /// `CAP_KILL`: a signal to a stranger's process, through its pidfd.
     Kill,
+    /// One open descriptor of a file of the process.
+    ProcessFile,
+    /// No capability, no descriptor, but the target's own user and group: to them the kernel lets set its limits.
+    TargetsUser,
     /// One open descriptor of a cgroup's file.
     CgroupFile,
     /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
@@ -312,6 +326,14 @@ pub enum Refusal {
     NoHierarchy { path: String, files: &'static str },
     #[error("the threads of process {pid} differ too much: {threads} would have to be named, {THREADS_MAX} can")]
     ThreadsDiffer { pid: u32, threads: usize },
+    #[error("{what} is {now}: {asked} would go too far, {least} is the least")]
+    TooFar { what: String, now: String, asked: String, least: i64 },
+    #[error(
+        "the hard limit of process {pid} is {hard}, below the {asked} asked for: raising that one could not be taken back"
+    )]
+    HardLimit { pid: u32, hard: u64, asked: u64 },
+    #[error("process {pid} has not one user and group throughout, so the kernel lets nobody act for it")]
+    ManyUsers { pid: u32 },
     #[error("process {pid} is {state}")]
     InThatState { pid: u32, state: &'static str },
     #[error("a share of {percent} % of a period of {period_us} us is less than the kernel's least, 1000 us")]

@@ -100,7 +100,7 @@ fn obey() -> Result<String, String> {
     if let Some(pid) = command.pid() {
         let held = held.as_mut().filter(|held| held.pid == pid).ok_or("the target was not passed")?;
         held.check()?;
-        act_on_process(&command, held)
+        act_on_process(&command, held, file)
     } else {
         act_on_node(&command, file)
     }
@@ -111,15 +111,17 @@ fn role(command: &Command) -> Role {
         Command::Renice { .. } => Role::Nice,
         Command::Ionice { .. } => Role::IoPriority,
         Command::Taskset { .. } => Role::Affinity,
+        Command::Chrt { .. } => Role::Scheduler,
+        Command::Prlimit { .. } => Role::Limit,
         Command::Kill { .. } => Role::Signal,
         Command::Cpulimit { .. } => Role::Throttle,
-        Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
+        Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
         Command::Sync => Role::Sync,
         Command::Top { .. } | Command::Cat { .. } | Command::Check { .. } => Role::ReadProc,
     }
 }
 
-fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> {
+fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> Result<String, String> {
     let touched = match command {
         Command::Renice { nice, threads, .. } => on_threads(held, threads, |tid| sys::set_nice(tid, *nice))?,
         Command::Ionice { class, level, threads, .. } => {
@@ -131,6 +133,21 @@ fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> 
                 set.set(cpu.into()).map_err(|error| format!("CPU {cpu}: {error}"))?;
             }
             on_threads(held, threads, |tid| Ok(sched_setaffinity(Pid::from_raw(tid as i32), &set)?))?
+        }
+        Command::Chrt { scheduling, threads, .. } => {
+            on_threads(held, threads, |tid| sys::set_scheduler(tid, scheduling.policy(), scheduling.priority().into()))?
+        }
+        Command::Choom { adj, .. } => return write_setting(file, &adj.to_string(), "oom_score_adj"),
+        Command::Prlimit { soft, hard, .. } => {
+            let failed = |error: io::Error| format!("the limit of open files of process {}: {error}", held.pid);
+            let (_, hard_now) = sys::open_files(held.pid).map_err(failed)?;
+            // Lowered, it could not be raised again.
+            if hard_now != *hard {
+                return Err(format!("the hard limit of process {} is {hard_now} by now", held.pid));
+            }
+            sys::set_open_files(held.pid, *soft, *hard).map_err(failed)?;
+            held.check()?;
+            return Ok(format!("process {} may open {soft} files", held.pid));
         }
         Command::Kill { signal, .. } => {
             let number = match signal {

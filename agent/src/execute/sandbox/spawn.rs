@@ -46,6 +46,8 @@ pub enum SandboxError {
     NoExecutable { source: io::Error },
     #[error("the executor needs {missing}, which this process does not have; run the agent as root")]
     NoPrivilege { missing: String },
+    #[error("the target has not one user and group throughout that the executor could have")]
+    NoOneUser,
     #[error("the executor could not be started: {source}")]
     Spawn { source: io::Error },
     #[error("the executor could not be spoken to: {source}")]
@@ -187,7 +189,7 @@ impl Launcher {
         probe: Option<&str>,
         dies_with_the_daemon: bool,
     ) -> Result<Running, SandboxError> {
-        let strip = Strip::for_power(power)?;
+        let strip = Strip::for_power(power, passed.process)?;
         let talk = |source| SandboxError::Talk { source };
         let opened = match passed.process {
             Some(process) => Some((process, process.open_for_executor().map_err(talk)?)),
@@ -339,19 +341,30 @@ fn milliseconds(since: Instant) -> u64 {
 /// What is taken from the child between fork and exec. Made before the fork.
 #[derive(Clone, Copy, Debug)]
 struct Strip {
-    user: Option<u32>,
+    /// User and group to become.
+    user: Option<(u32, u32)>,
     keep: Option<Cap>,
     keeps_root: bool,
 }
 
 impl Strip {
-    fn for_power(power: Power) -> Result<Self, SandboxError> {
+    fn for_power(power: Power, process: Option<&Process>) -> Result<Self, SandboxError> {
         let keep = match power {
             Power::SysNice => Some(Cap::SYS_NICE),
             Power::Kill => Some(Cap::KILL),
-            Power::Nothing | Power::CgroupFile | Power::SysctlFile | Power::ReadProc => None,
+            Power::Nothing
+            | Power::ProcessFile
+            | Power::TargetsUser
+            | Power::CgroupFile
+            | Power::SysctlFile
+            | Power::ReadProc => None,
         };
-        let keeps_root = power == Power::SysctlFile;
+        let user = match power {
+            Power::SysctlFile => (0, NOBODY),
+            Power::TargetsUser => process.and_then(|process| process.owner).ok_or(SandboxError::NoOneUser)?,
+            _ => (NOBODY, NOBODY),
+        };
+        let keeps_root = user.0 == 0;
         let have = CapState::get_current().map_err(|error| SandboxError::Talk { source: error.into() })?.effective;
         let harmless = matches!(power, Power::Nothing | Power::ReadProc);
         if harmless && !Uid::effective().is_root() && !have.has(Cap::SETUID) {
@@ -368,7 +381,7 @@ impl Strip {
         if !missing.is_empty() {
             return Err(SandboxError::NoPrivilege { missing: missing.join(", ") });
         }
-        Ok(Self { user: Some(if keeps_root { 0 } else { NOBODY }), keep, keeps_root })
+        Ok(Self { user: Some(user), keep, keeps_root })
     }
 
     /// Runs between fork and exec: system calls only.
@@ -379,7 +392,7 @@ impl Strip {
         for fd in kept {
             sys::keep_on_exec(*fd)?;
         }
-        if let Some(user) = self.user {
+        if let Some((user, group)) = self.user {
             let mut left = CapSet::empty();
             if let Some(cap) = self.keep {
                 left.add(cap);
@@ -393,7 +406,7 @@ impl Strip {
             }
             prctl::set_keepcaps(self.keep.is_some())?;
             setgroups(&[])?;
-            let (user, group) = (Uid::from_raw(user), Gid::from_raw(NOBODY));
+            let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
             setresgid(group, group, group)?;
             setresuid(user, user, user)?;
             CapState { effective: left, permitted: left, inheritable: left }.set_current()?;
