@@ -16,6 +16,8 @@ mod door;
 mod door_guard;
 mod door_support;
 mod execute;
+mod execute_cgroup;
+mod execute_cgroup_v2;
 mod execute_process;
 mod execute_sandbox;
 mod execute_support;

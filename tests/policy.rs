@@ -85,10 +85,17 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         flush_buffers() Low Nothing, settles 10 s, not undone
         compact_memory() Low SysctlFile, settles 10 s, not undone
         clear_page_cache(level 1..3 = 1) Medium SysctlFile, settles 10 s, not undone
+        reclaim_cgroup(cgroup, bytes 1048576..1073741824) Low CgroupFile, settles 10 s, not undone
         resume_process(pid 1..4194304) Low Kill, settles 5 s
+        thaw_cgroup(cgroup) Medium CgroupFile, settles 5 s
         throttle_cpu(pid 1..4194304, limit 1..99) Medium Kill, settles 10 s, lease 1800 s
         limit_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
         limit_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
+        limit_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 5 s, lease 3600 s
+        limit_cgroup_io(cgroup, device, what, rate 10..1000000000000) Medium CgroupFile, settles 10 s, lease 3600 s
+        raise_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
+        raise_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
+        raise_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 5 s, lease 3600 s
         pause_process(pid 1..4194304) Medium Kill, settles 5 s, lease 300 s
         freeze_cgroup(cgroup) Medium CgroupFile, settles 5 s, lease 300 s
         terminate_process(pid 1..4194304) High Kill, settles 10 s, not undone"#]]

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::{
+    cgroup_file::CgroupFile,
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
     value::{CgroupPath, CpuList, PID_MAX},
@@ -37,7 +38,7 @@ pub enum Command {
     Cpulimit { pid: u32, percent: u32 },
     /// `sysctl -w vm.swappiness=10`; a comma stands between the numbers of one that holds several.
     Sysctl { key: SysctlKey, values: Numbers },
-    /// `cgset -r memory.high=1048576 /x`.
+    /// `cgset -r memory.high=1048576 /x`; a comma stands where the kernel wants a space.
     Cgset { file: CgroupFile, value: String, path: CgroupPath },
     /// `sync`.
     Sync,
@@ -89,56 +90,6 @@ pub const PROC_FILES: [&str; 16] = [
     "/proc/net/sockstat",
     "/proc/sys/fs/file-nr",
 ];
-
-/// A file of a cgroup that an action may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupFile {
-    /// v1, bytes; -1 is no limit.
-    MemoryLimit,
-    /// v2, bytes or `max`.
-    MemoryHigh,
-    /// v1, us per period; -1 is no quota.
-    CpuQuota,
-    /// v2, us per period or `max`.
-    CpuMax,
-    /// v1, `FROZEN` or `THAWED`.
-    FreezerState,
-    /// v2, 1 or 0.
-    CgroupFreeze,
-}
-
-impl CgroupFile {
-    pub const ALL: [Self; 6] =
-        [Self::MemoryLimit, Self::MemoryHigh, Self::CpuQuota, Self::CpuMax, Self::FreezerState, Self::CgroupFreeze];
-
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MemoryLimit => "memory.limit_in_bytes",
-            Self::MemoryHigh => "memory.high",
-            Self::CpuQuota => "cpu.cfs_quota_us",
-            Self::CpuMax => "cpu.max",
-            Self::FreezerState => "freezer.state",
-            Self::CgroupFreeze => "cgroup.freeze",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|file| file.name() == name)
-    }
-
-    /// The controller of the v1 hierarchy that has the file; none: the unified hierarchy.
-    #[must_use]
-    pub const fn v1_controller(self) -> Option<&'static str> {
-        match self {
-            Self::MemoryLimit => Some("memory"),
-            Self::CpuQuota => Some("cpu"),
-            Self::FreezerState => Some("freezer"),
-            Self::MemoryHigh | Self::CpuMax | Self::CgroupFreeze => None,
-        }
-    }
-}
 
 /// Which way a command goes: an action adjusts; an undo puts back whatever was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -200,7 +151,7 @@ impl Command {
             }
             Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
             Self::Sysctl { key, values } => key.check(values, way),
-            Self::Cgset { file, value, .. } => check_cgroup_value(*file, value, way),
+            Self::Cgset { file, value, .. } => file.check(value, way),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
             Self::Chrt { .. }
             | Self::Taskset { .. }
@@ -383,32 +334,4 @@ const fn signal_flag(signal: Signal) -> &'static str {
 
 fn read_signal(flag: &str) -> Option<Signal> {
     [Signal::Stop, Signal::Continue, Signal::Terminate].into_iter().find(|signal| signal_flag(*signal) == flag)
-}
-
-fn check_cgroup_value(file: CgroupFile, value: &str, way: Way) -> Result<(), CommandError> {
-    let number = unsigned::<u64>(value);
-    let back = way == Way::Back;
-    let (sound, range) = match file {
-        CgroupFile::MemoryLimit | CgroupFile::MemoryHigh => (
-            number.is_some_and(|bytes| bytes >= 1 << 20 || back)
-                || back && value == if file == CgroupFile::MemoryHigh { "max" } else { "-1" },
-            "1048576 bytes or more",
-        ),
-        CgroupFile::CpuQuota | CgroupFile::CpuMax => (
-            number.is_some_and(|quota_us| quota_us >= 1000)
-                || back && value == if file == CgroupFile::CpuMax { "max" } else { "-1" },
-            "1000 us or more",
-        ),
-        CgroupFile::FreezerState => (value == "FROZEN" || back && value == "THAWED", "FROZEN"),
-        CgroupFile::CgroupFreeze => (value == "1" || back && value == "0", "1"),
-    };
-    if sound {
-        Ok(())
-    } else {
-        Err(CommandError::OutOfRange {
-            what: file.name(),
-            given: value.escape_default().take(40).collect(),
-            range: range.to_owned(),
-        })
-    }
 }

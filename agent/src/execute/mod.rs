@@ -1,6 +1,7 @@
 //! Execute: the one room with an effect. A proposal is judged, a permit is spent, an undo is on disk before the deed.
 
 pub mod action;
+mod cgroup_file;
 pub mod command;
 pub mod journal;
 pub mod policy;

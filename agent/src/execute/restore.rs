@@ -2,8 +2,9 @@
 
 use super::{
     Executor, JournalState,
-    command::{CgroupFile, Command},
-    setting::{SettingError, value_to_write},
+    cgroup_file::CgroupFile,
+    command::Command,
+    setting::{SettingError, cgroup_number, value_to_write},
     sysctl::{Numbers, SysctlKey},
     undo::{ProcessSetting, Setting, TakenBack, UndoError, unreadable},
 };
@@ -19,6 +20,9 @@ impl Executor {
         // A freezer says so while it still waits for the last process.
         if now != wrote && !(wrote == "FROZEN" && now == "FREEZING") {
             return Ok(changed_since(setting, &now, wrote, before));
+        }
+        if let Some(used) = would_kill(setting, before)? {
+            return Err(UndoError::WouldKill { what: name, before: before.to_owned(), used });
         }
         self.write_back(setting, before, format!("{name} {now} -> {before}"))
     }
@@ -47,7 +51,7 @@ impl Executor {
         let process = setting.find_process()?;
         let is_a_file = !matches!(setting, Setting::Process { what, .. } if !what.is_a_file());
         let output = self.put_back(&command, process.as_ref(), is_a_file.then_some(setting))?;
-        let after = setting.read()?;
+        let after = settled(setting)?;
         if after != before {
             return Err(UndoError::DidNotTake { what: setting.name(), now: after, before: before.to_owned() });
         }
@@ -75,6 +79,29 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
             path: path.parse().map_err(|_| unreadable("path of a cgroup", path))?,
         },
     })
+}
+
+/// The memory in use, where the hard limit that stood is below it: v1 refuses that by itself, v2 ends processes.
+fn would_kill(setting: &Setting, before: &str) -> Result<Option<u64>, UndoError> {
+    let Setting::Cgroup { path, file, .. } = setting else { return Ok(None) };
+    let Some(limit) = before.parse::<u64>().ok().filter(|_| file == CgroupFile::MemoryMax.name()) else {
+        return Ok(None);
+    };
+    let path = path.parse().map_err(|_| unreadable("path of a cgroup", path))?;
+    let used = cgroup_number(&path, CgroupFile::MemoryMax, "memory.current", None)?;
+    Ok((used > limit).then_some(used))
+}
+
+/// What stands there once a freezer has waited for the last process.
+fn settled(setting: &Setting) -> Result<String, SettingError> {
+    for _ in 0..100 {
+        let now = setting.read()?;
+        if now != "FREEZING" {
+            return Ok(now);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    setting.read()
 }
 
 /// What stands there; none when it is gone, or another has its name.

@@ -18,7 +18,7 @@ use nix::{
 };
 
 use super::{
-    command::CgroupFile,
+    cgroup_file::{CgroupFile, Hierarchy},
     process::{Process, ProcessError},
     sysctl::SysctlKey,
     undo::{ProcessSetting, Setting},
@@ -70,11 +70,21 @@ impl Setting {
             Err(error) => return Err(error),
         };
         let inode = inode(&directory, path)?;
-        let setting = Self::Cgroup { path: path.to_string(), file: file.name().to_owned(), inode };
-        match setting.read() {
-            Ok(_) => Ok(Some(setting)),
+        let setting = Self::Cgroup { path: path.to_string(), file: file.name().to_owned(), inode, line: None };
+        let looked = if file.is_blind() { setting.open_to_write().map(drop) } else { setting.read().map(drop) };
+        match looked {
+            Ok(()) => Ok(Some(setting)),
             Err(SettingError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// One line of a cgroup's file that has a line a device, or one number of that line: `8:0`, `8:0 rbps`.
+    #[must_use]
+    pub(super) fn of_line(self, of: &str) -> Self {
+        match self {
+            Self::Cgroup { path, file, inode, .. } => Self::Cgroup { path, file, inode, line: Some(of.to_owned()) },
+            other => other,
         }
     }
 
@@ -84,6 +94,7 @@ impl Setting {
         match self {
             Self::Sysctl { key } => key.clone(),
             Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
+            Self::Cgroup { path, file, line: Some(line), .. } => format!("{file} {line} of {path}"),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
         }
     }
@@ -101,6 +112,7 @@ impl Setting {
             .map_err(|source| SettingError::Unreadable { what: self.name(), source })?;
         Ok(match self {
             Self::Sysctl { .. } => text.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
+            Self::Cgroup { line: Some(line), .. } => of_line(&text, line).unwrap_or("max").to_owned(),
             _ => text.trim_end().to_owned(),
         })
     }
@@ -153,7 +165,7 @@ impl Setting {
                 (directory, key.name().replace('.', "/"), [PROC, PROC])
             }
             Self::Process { .. } => return Err(SettingError::Gone { what: self.name() }),
-            Self::Cgroup { path, file, inode: expected } => {
+            Self::Cgroup { path, file, inode: expected, .. } => {
                 let unknown = || SettingError::Unknown { name: self.name() };
                 let path: CgroupPath = path.parse().map_err(|_| unknown())?;
                 let kind = CgroupFile::from_name(file).ok_or_else(unknown)?;
@@ -179,6 +191,10 @@ impl Setting {
 #[must_use]
 pub(super) fn value_to_write(setting: &Setting, text: &str) -> String {
     match setting {
+        Setting::Cgroup { line: Some(line), .. } => match line.split_once(' ') {
+            Some((device, key)) => format!("{device},{key}={text}"),
+            None => format!("{line},{}", if text == "max" { "0" } else { text }),
+        },
         Setting::Cgroup { file, .. } if file == CgroupFile::CpuMax.name() => {
             text.split(' ').next().unwrap_or_default().to_owned()
         }
@@ -188,9 +204,19 @@ pub(super) fn value_to_write(setting: &Setting, text: &str) -> String {
     }
 }
 
+/// What a file with a line a device says of a device (`8:0`), or of one number of its line (`8:0 rbps`).
+fn of_line<'a>(text: &'a str, of: &str) -> Option<&'a str> {
+    let (device, key) = of.split_once(' ').unwrap_or((of, ""));
+    let rest = text.lines().find_map(|line| line.strip_prefix(device)?.strip_prefix(' '))?;
+    if key.is_empty() {
+        return Some(rest.trim());
+    }
+    rest.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
 /// Whether a v1 memory limit is the largest that there is.
 #[must_use]
-fn is_no_limit(text: &str) -> bool {
+pub(super) fn is_no_limit(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|bytes| bytes > i64::MAX as u64 - (1 << 20))
 }
 
@@ -250,11 +276,17 @@ fn gather(directory: OwnedFd, path: &CgroupPath, depth: usize, pids: &mut Vec<u3
 
 /// The cgroup's directory in the hierarchy that has `file`.
 fn open_cgroup(path: &CgroupPath, file: CgroupFile) -> Result<OwnedFd, SettingError> {
-    let what = || match file.v1_controller() {
-        Some(controller) => format!("cgroup {path} in the v1 hierarchy of {controller}"),
-        None => format!("cgroup {path} in the unified hierarchy"),
+    let what = || match file.hierarchy() {
+        Hierarchy::V1(controller) => format!("cgroup {path} in the v1 hierarchy of {controller}"),
+        Hierarchy::Unified => format!("cgroup {path} in the unified hierarchy"),
+        Hierarchy::Either(controller) => format!("cgroup {path} in the hierarchy of {controller}"),
     };
-    let mount = mount_of(file.v1_controller()).ok_or_else(|| SettingError::Gone { what: what() })?;
+    let mount = match file.hierarchy() {
+        Hierarchy::Unified => mount_of(None),
+        Hierarchy::V1(controller) => mount_of(Some(controller)),
+        Hierarchy::Either(controller) => mount_of(Some(controller)).or_else(|| mount_of(None)),
+    };
+    let mount = mount.ok_or_else(|| SettingError::Gone { what: what() })?;
     let root =
         open(&mount, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| failed(what(), error))?;
     let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(beneath());

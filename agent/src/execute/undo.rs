@@ -71,7 +71,14 @@ pub enum Setting {
     /// Of one process.
     Process { process: ProcessId, what: ProcessSetting },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.
-    Cgroup { path: String, file: String, inode: u64 },
+    Cgroup {
+        path: String,
+        file: String,
+        inode: u64,
+        /// Of a file that has a line a device: which one, and what of it, as in `8:0` or `8:0 rbps`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<String>,
+    },
 }
 
 /// What a process has one of.
@@ -129,6 +136,8 @@ pub enum UndoError {
     DidNotTake { what: String, now: String, before: String },
     #[error("the journal holds `{value}`, which is no {what}")]
     Unreadable { what: &'static str, value: String },
+    #[error("{what} cannot be {before} again: {used} are in use, and the kernel would end processes of it")]
+    WouldKill { what: String, before: String, used: u64 },
     #[error(transparent)]
     Process(ProcessError),
     #[error(transparent)]

@@ -2,9 +2,10 @@
 
 use super::{Plan, Refusal, Room};
 use crate::execute::{
-    command::{CgroupFile, Command, THREADS_MAX},
+    cgroup_file::CgroupFile,
+    command::{Command, THREADS_MAX},
     process::{Process, Thread},
-    setting::members,
+    setting::{cgroup_number, is_no_limit, members},
     sysctl::{Numbers, SysctlKey},
     undo::{ProcessSetting, Setting, ThreadBefore, Undo},
     value::CgroupPath,
@@ -68,14 +69,75 @@ pub(super) fn populated(
     files: &'static str,
 ) -> Result<(CgroupFile, Setting, String), Refusal> {
     for file in candidates {
-        if let Some(setting) = Setting::cgroup(path, *file)?
-            && !members(path, *file)?.is_empty()
-        {
+        if let Some(setting) = lived_in(path, *file)? {
             let before = setting.read()?;
             return Ok((*file, setting, before));
         }
     }
     Err(Refusal::NoHierarchy { path: path.to_string(), files })
+}
+
+/// The file, where its hierarchy has the cgroup with processes in it.
+pub(super) fn lived_in(path: &CgroupPath, file: CgroupFile) -> Result<Option<Setting>, Refusal> {
+    let Some(setting) = Setting::cgroup(path, file)? else { return Ok(None) };
+    Ok((!members(path, file)?.is_empty()).then_some(setting))
+}
+
+/// What a limit of a cgroup is; none: no limit.
+pub(super) fn limit_in(setting: &Setting, text: &str) -> Result<Option<u64>, Refusal> {
+    if text == "max" || text == "-1" || is_no_limit(text) {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Refusal::Unreadable { what: setting.name(), text: text.to_owned() }),
+    }
+}
+
+/// The CPU quota of a cgroup as it stands.
+pub(super) struct CpuQuota {
+    file: CgroupFile,
+    pub(super) setting: Setting,
+    pub(super) before: String,
+    /// None: no quota.
+    pub(super) now_us: Option<u64>,
+    period_us: u64,
+}
+
+pub(super) fn cpu_quota(path: &CgroupPath) -> Result<CpuQuota, Refusal> {
+    let candidates = [CgroupFile::CpuMax, CgroupFile::CpuQuota];
+    let (file, setting, before) = populated(path, &candidates, "cpu.max or cpu.cfs_quota_us")?;
+    let unreadable = || Refusal::Unreadable { what: setting.name(), text: before.clone() };
+    let (now, period_us) = match file {
+        CgroupFile::CpuMax => {
+            let (quota, period) = before.split_once(' ').ok_or_else(unreadable)?;
+            (quota, period.parse().map_err(|_| unreadable())?)
+        }
+        _ => (before.as_str(), cgroup_number(path, file, "cpu.cfs_period_us", None)?),
+    };
+    let now_us = limit_in(&setting, now)?;
+    Ok(CpuQuota { file, setting, before, now_us, period_us })
+}
+
+impl CpuQuota {
+    /// Shortest that the kernel takes, us.
+    const MIN_US: u64 = 1000;
+
+    /// The quota that is so much of one CPU, us.
+    pub(super) fn of_percent(&self, percent: i64) -> Result<u64, Refusal> {
+        let period_us = self.period_us;
+        let quota_us = period_us.saturating_mul(percent.unsigned_abs()) / 100;
+        if quota_us < Self::MIN_US { Err(Refusal::QuotaTooSmall { percent, period_us }) } else { Ok(quota_us) }
+    }
+
+    pub(super) fn plan(self, path: &CgroupPath, quota_us: u64) -> Plan {
+        let command = Command::Cgset { file: self.file, value: quota_us.to_string(), path: path.clone() };
+        let wrote = match self.file {
+            CgroupFile::CpuMax => format!("{quota_us} {}", self.period_us),
+            _ => quota_us.to_string(),
+        };
+        Plan::set(command, self.setting, self.before, wrote)
+    }
 }
 
 /// A plan that raises a sysctl of one number, and refuses what would not.

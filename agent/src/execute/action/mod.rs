@@ -14,7 +14,8 @@ use super::{
     value::CgroupPath,
 };
 use common::{
-    limit_dirty, lower_sysctl, number, oom_score_adj, populated, raise_sysctl, set_oom_score_adj, thread_change, touch,
+    cpu_quota, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated, raise_sysctl,
+    set_oom_score_adj, thread_change, touch,
 };
 use room::Room;
 
@@ -33,7 +34,9 @@ mod increase_tcp_backlog;
 mod increase_tcp_mem;
 mod increase_wmem_max;
 mod limit_cgroup_cpu;
+mod limit_cgroup_io;
 mod limit_cgroup_memory;
+mod limit_cgroup_pids;
 mod limit_dirty_background_bytes;
 mod limit_dirty_bytes;
 mod list_top_cpu;
@@ -43,9 +46,13 @@ mod lower_oom_score_adj;
 mod lower_process_priority;
 mod monitor_swap;
 mod pause_process;
+mod raise_cgroup_cpu;
+mod raise_cgroup_memory;
+mod raise_cgroup_pids;
 mod raise_min_free_kbytes;
 mod raise_nofile_limit;
 mod raise_oom_score_adj;
+mod reclaim_cgroup;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
 mod resume_process;
@@ -53,11 +60,12 @@ mod reuse_time_wait;
 mod room;
 mod set_cpu_affinity;
 mod terminate_process;
+mod thaw_cgroup;
 mod throttle_cpu;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 35] = [
+pub static ACTIONS: [ActionType; 42] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<check_io_activity::CheckIoActivity>(),
@@ -86,10 +94,17 @@ pub static ACTIONS: [ActionType; 35] = [
     ActionType::of::<flush_buffers::FlushBuffers>(),
     ActionType::of::<compact_memory::CompactMemory>(),
     ActionType::of::<clear_page_cache::ClearPageCache>(),
+    ActionType::of::<reclaim_cgroup::ReclaimCgroup>(),
     ActionType::of::<resume_process::ResumeProcess>(),
+    ActionType::of::<thaw_cgroup::ThawCgroup>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
     ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
     ActionType::of::<limit_cgroup_memory::LimitCgroupMemory>(),
+    ActionType::of::<limit_cgroup_pids::LimitCgroupPids>(),
+    ActionType::of::<limit_cgroup_io::LimitCgroupIo>(),
+    ActionType::of::<raise_cgroup_cpu::RaiseCgroupCpu>(),
+    ActionType::of::<raise_cgroup_memory::RaiseCgroupMemory>(),
+    ActionType::of::<raise_cgroup_pids::RaiseCgroupPids>(),
     ActionType::of::<pause_process::PauseProcess>(),
     ActionType::of::<freeze_cgroup::FreezeCgroup>(),
     ActionType::of::<terminate_process::TerminateProcess>(),
@@ -320,6 +335,12 @@ pub enum Refusal {
         "the limit of {asked_bytes} bytes is below the {used_bytes} bytes of memory that cannot be dropped: the kernel would end processes of it"
     )]
     WouldKill { asked_bytes: u64, used_bytes: u64 },
+    #[error("{asked} is below the {used} that {what} has to hold")]
+    BelowUse { what: String, asked: u64, used: u64 },
+    #[error("{asked} would not help: {what} is {bound}")]
+    BoundBy { asked: u64, what: String, bound: u64 },
+    #[error("there is no whole block device {device}")]
+    NoSuchDevice { device: String },
     #[error("none of the CPUs {asked} is online: {online}")]
     NoSuchCpu { asked: String, online: String },
     #[error("cgroup {path} has no processes in a hierarchy that has {files}")]

@@ -27,6 +27,7 @@ use super::{
     sys,
 };
 use crate::execute::{
+    cgroup_file::CgroupFile,
     command::{Command, Signal, Way},
     process::{Stat, has_ended},
 };
@@ -170,7 +171,7 @@ fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> 
 fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, String> {
     match command {
         Command::Sysctl { key, values } => write_setting(file, &values.to_file(), key.name()),
-        Command::Cgset { file: name, value, .. } => write_setting(file, value, name.name()),
+        Command::Cgset { file: name, value, .. } => write_setting(file, &name.to_kernel(value), name.name()),
         Command::Sync => {
             nix::unistd::sync();
             Ok("dirty pages are on disk".to_owned())
@@ -191,7 +192,12 @@ fn write_setting(file: Option<OwnedFd>, value: &str, name: &str) -> Result<Strin
     if !KERNEL.contains(&kind) {
         return Err(format!("{name} is not a file of the kernel"));
     }
-    let written = nix::unistd::write(&file, value.as_bytes()).map_err(|error| format!("{name} = {value}: {error}"))?;
+    let written = nix::unistd::write(&file, value.as_bytes());
+    // What could be reclaimed was, and it was less.
+    if written == Err(nix::Error::EAGAIN) && name == CgroupFile::MemoryReclaim.name() {
+        return Ok(format!("{name}: less than {value} bytes could be had"));
+    }
+    let written = written.map_err(|error| format!("{name} = {value}: {error}"))?;
     if written == value.len() { Ok(format!("{name} = {value}")) } else { Err(format!("{name} took half of {value}")) }
 }
 
