@@ -150,3 +150,17 @@ fn memory_is_not_reclaimed_where_the_kernel_would_take_all() {
         assert!(said.ends_with("memory.reclaim; memory.force_empty of v1 would take back too much"), "{said}");
     }
 }
+
+#[test]
+fn the_limits_of_a_cgroup_are_told_without_changing_any() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "pids.max") else { return };
+    cgroup.write("pids.max", "77");
+    let outcome = bench.act("list_cgroup_limits", json!({ "cgroup": cgroup.path() }));
+    let line = outcome.output.lines().find(|line| line.trim().starts_with("pids.max")).unwrap();
+    assert!(line.ends_with(" 77") || line.trim_end().ends_with(" 77"), "{}", outcome.output);
+    assert_eq!(outcome.action_id, None);
+}

@@ -101,6 +101,24 @@ fn a_process_may_open_more_files_up_to_its_hard_limit_and_then_as_many_as_before
     }
 }
 
+#[test]
+fn the_descriptors_of_a_process_are_counted_by_kind() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    // The agent's own user has all its capabilities, another's process has none.
+    let (target, sleeper) = (Target::idle(), Sleeper::of("12345"));
+    for (pid, kind) in [(target.pid(), "pipe"), (sleeper.0.id(), "device")] {
+        let outcome = bench.act("list_descriptors", json!({ "pid": pid }));
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+        let rows = outcome.output.lines().skip(1).map(|line| line.split_ascii_whitespace().next());
+        let told: usize = rows.map(|count| count.map_or(0, |count| count.parse().unwrap_or(0))).sum();
+        assert!(told == open && outcome.output.contains(kind), "{open}: {}", outcome.output);
+        assert_eq!(outcome.action_id, None);
+    }
+}
+
 /// Sleeps as this user and group, and may open 300 files, 600 at most.
 struct Sleeper(Child);
 

@@ -63,6 +63,10 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         check_network_stats() None ReadProc, settles 0 s
         check_tcp_stats() None ReadProc, settles 0 s
         monitor_swap() None ReadProc, settles 0 s
+        list_descriptors(pid 1..4194304) None ReadDescriptors, settles 0 s
+        list_sockets() None ReadProc, settles 0 s
+        list_mounts() None ReadProc, settles 0 s
+        list_cgroup_limits(cgroup) None ReadCgroup, settles 0 s
         lower_process_priority(pid 1..4194304, priority 1..19 = 10) Low SysNice, settles 10 s
         lower_io_priority(pid 1..4194304, io_class 2..3 = 2, priority 0..7 = 7) Low SysNice, settles 10 s
         set_cpu_affinity(pid 1..4194304, cpus) Low SysNice, settles 10 s

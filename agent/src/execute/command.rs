@@ -46,6 +46,10 @@ pub enum Command {
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
     Cat { path: &'static str },
+    /// `lsfd -p 4242`: the descriptors of a process, counted by kind.
+    Lsfd { pid: u32 },
+    /// `cgget -a /x`: the limits and events of a cgroup.
+    Cgget { path: CgroupPath },
     /// `check_io_activity`, …: a table of what the kernel counts.
     Check { what: Check },
 }
@@ -69,6 +73,8 @@ pub enum Check {
     NetworkStats,
     TcpStats,
     Swap,
+    Sockets,
+    Mounts,
 }
 
 /// What `cat` may show: numbers of the kernel, nothing of a process.
@@ -158,6 +164,8 @@ impl Command {
             | Self::Kill { .. }
             | Self::Sync
             | Self::Cat { .. }
+            | Self::Lsfd { .. }
+            | Self::Cgget { .. }
             | Self::Check { .. } => Ok(()),
         }
     }
@@ -173,12 +181,14 @@ impl Command {
             | Self::Choom { pid, .. }
             | Self::Prlimit { pid, .. }
             | Self::Kill { pid, .. }
-            | Self::Cpulimit { pid, .. } => Some(*pid),
+            | Self::Cpulimit { pid, .. }
+            | Self::Lsfd { pid } => Some(*pid),
             Self::Sysctl { .. }
             | Self::Cgset { .. }
             | Self::Sync
             | Self::Top { .. }
             | Self::Cat { .. }
+            | Self::Cgget { .. }
             | Self::Check { .. } => None,
         }
     }
@@ -187,7 +197,7 @@ impl Command {
     #[must_use]
     pub fn cgroup(&self) -> Option<&CgroupPath> {
         match self {
-            Self::Cgset { path, .. } => Some(path),
+            Self::Cgset { path, .. } | Self::Cgget { path } => Some(path),
             _ => None,
         }
     }
@@ -195,7 +205,10 @@ impl Command {
     /// Whether it only looks.
     #[must_use]
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Top { .. } | Self::Cat { .. } | Self::Check { .. })
+        matches!(
+            self,
+            Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. }
+        )
     }
 
     /// The argument vector.
@@ -258,10 +271,14 @@ fn read(arguments: &[&str]) -> Option<Command> {
             count: unsigned(count)?,
         },
         (["cat", path], true) => Command::Cat { path: PROC_FILES.into_iter().find(|file| file == path)? },
+        (["lsfd", "-p", pid], true) => Command::Lsfd { pid: unsigned(pid)? },
+        (["cgget", "-a", path], true) => Command::Cgget { path: path.parse().ok()? },
         (["check_io_activity"], true) => Command::Check { what: Check::IoActivity },
         (["check_network_stats"], true) => Command::Check { what: Check::NetworkStats },
         (["check_tcp_stats"], true) => Command::Check { what: Check::TcpStats },
         (["monitor_swap"], true) => Command::Check { what: Check::Swap },
+        (["list_sockets"], true) => Command::Check { what: Check::Sockets },
+        (["list_mounts"], true) => Command::Check { what: Check::Mounts },
         _ => return None,
     })
 }
@@ -296,11 +313,15 @@ impl fmt::Display for Command {
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
             Self::Cat { path } => write!(f, "cat {path}"),
+            Self::Lsfd { pid } => write!(f, "lsfd -p {pid}"),
+            Self::Cgget { path } => write!(f, "cgget -a {path}"),
             Self::Check { what } => f.write_str(match what {
                 Check::IoActivity => "check_io_activity",
                 Check::NetworkStats => "check_network_stats",
                 Check::TcpStats => "check_tcp_stats",
                 Check::Swap => "monitor_swap",
+                Check::Sockets => "list_sockets",
+                Check::Mounts => "list_mounts",
             }),
         }
     }

@@ -119,6 +119,11 @@ impl Process {
         Ok((File::open(base.join("stat"))?, File::open(base.join("task"))?))
     }
 
+    /// Opens the directory of its descriptors, whose links the executor reads.
+    pub(super) fn open_descriptors(&self) -> io::Result<File> {
+        self.open("fd", false)
+    }
+
     /// A file of its own directory, such as `oom_score_adj`: of this very process, or none.
     pub(super) fn open(&self, name: &str, write: bool) -> io::Result<File> {
         fs::OpenOptions::new().read(!write).write(write).open(at(&self.directory).join(name))

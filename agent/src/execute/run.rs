@@ -96,7 +96,8 @@ impl Executor {
         }
         still_as_judged(&granted)?;
         if !granted.action.has_effect() {
-            let finished = self.launch(&granted.plan.command, granted.action.power, Passed::default())?;
+            let passed = Passed { process: granted.found.process().ok(), file: None };
+            let finished = self.launch(&granted.plan.command, granted.action.power, passed)?;
             return Ok(outcome(None, &granted, finished, None));
         }
         if let Undo::Throttle { process } = &granted.plan.undo

@@ -227,6 +227,15 @@ pub(super) fn members(path: &CgroupPath, file: CgroupFile) -> Result<Vec<u32>, S
     Ok(pids)
 }
 
+/// The text of another file of the same cgroup; none where it is not there.
+pub(super) fn cgroup_text(path: &CgroupPath, file: CgroupFile, name: &str) -> Result<Option<String>, SettingError> {
+    match open_cgroup(path, file).and_then(|directory| read_in(&directory, name, &format!("{name} of {path}"))) {
+        Ok(text) => Ok(Some(text)),
+        Err(SettingError::Gone { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A number of another file of the same cgroup, such as `cpu.cfs_period_us`, or of a line of one (`memory.stat`).
 pub(super) fn cgroup_number(
     path: &CgroupPath,

@@ -39,6 +39,10 @@ mod limit_cgroup_memory;
 mod limit_cgroup_pids;
 mod limit_dirty_background_bytes;
 mod limit_dirty_bytes;
+mod list_cgroup_limits;
+mod list_descriptors;
+mod list_mounts;
+mod list_sockets;
 mod list_top_cpu;
 mod list_top_memory;
 mod lower_io_priority;
@@ -65,13 +69,17 @@ mod throttle_cpu;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 42] = [
+pub static ACTIONS: [ActionType; 46] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<check_io_activity::CheckIoActivity>(),
     ActionType::of::<check_network_stats::CheckNetworkStats>(),
     ActionType::of::<check_tcp_stats::CheckTcpStats>(),
     ActionType::of::<monitor_swap::MonitorSwap>(),
+    ActionType::of::<list_descriptors::ListDescriptors>(),
+    ActionType::of::<list_sockets::ListSockets>(),
+    ActionType::of::<list_mounts::ListMounts>(),
+    ActionType::of::<list_cgroup_limits::ListCgroupLimits>(),
     ActionType::of::<lower_process_priority::LowerProcessPriority>(),
     ActionType::of::<lower_io_priority::LowerIoPriority>(),
     ActionType::of::<set_cpu_affinity::SetCpuAffinity>(),
@@ -244,6 +252,8 @@ pub enum Power {
     ProcessFile,
     /// No capability, no descriptor, but the target's own user and group: to them the kernel lets set its limits.
     TargetsUser,
+    /// The target's own user and group, and `CAP_SYS_PTRACE`: to read what each of its descriptors is.
+    ReadDescriptors,
     /// One open descriptor of a cgroup's file.
     CgroupFile,
     /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
@@ -251,6 +261,8 @@ pub enum Power {
     SysctlFile,
     /// `/proc` to read.
     ReadProc,
+    /// The control groups to read, and `/proc`.
+    ReadCgroup,
 }
 
 /// What a step acts on, before anybody looked whether it is there.

@@ -22,13 +22,13 @@ use nix::{
 
 use super::{
     confine::{Role, confine},
-    duty, inform,
+    duty, holdings, inform,
     order::{ORDER_MAX, Order},
     sys,
 };
 use crate::execute::{
     cgroup_file::CgroupFile,
-    command::{Command, Signal, Way},
+    command::{Check, Command, Signal, Way},
     process::{Stat, has_ended},
 };
 
@@ -65,6 +65,7 @@ pub(super) struct Held {
     pub(super) pidfd: OwnedFd,
     pub(super) stat: File,
     task: OwnedFd,
+    descriptors: Option<OwnedFd>,
 }
 
 fn obey() -> Result<String, String> {
@@ -85,6 +86,7 @@ fn obey() -> Result<String, String> {
                 pidfd: taken(process.pidfd)?,
                 stat: File::from(taken(process.stat)?),
                 task: taken(process.task)?,
+                descriptors: process.descriptors.map(taken).transpose()?,
             })
         }
         None => None,
@@ -118,6 +120,9 @@ fn role(command: &Command) -> Role {
         Command::Cpulimit { .. } => Role::Throttle,
         Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
         Command::Sync => Role::Sync,
+        Command::Lsfd { .. } => Role::Descriptors,
+        Command::Cgget { .. } => Role::ReadCgroup,
+        Command::Check { what: Check::Mounts } => Role::Mounts,
         Command::Top { .. } | Command::Cat { .. } | Command::Check { .. } => Role::ReadProc,
     }
 }
@@ -137,6 +142,12 @@ fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> 
         }
         Command::Chrt { scheduling, threads, .. } => {
             on_threads(held, threads, |tid| sys::set_scheduler(tid, scheduling.policy(), scheduling.priority().into()))?
+        }
+        Command::Lsfd { .. } => {
+            let listed = held.descriptors.take().ok_or("the descriptors were not passed")?;
+            let told = holdings::descriptors(listed).map_err(|error| format!("process {}: {error}", held.pid))?;
+            held.check()?;
+            return Ok(told);
         }
         Command::Choom { adj, .. } => return write_setting(file, &adj.to_string(), "oom_score_adj"),
         Command::Prlimit { soft, hard, .. } => {
@@ -178,6 +189,7 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, Strin
         }
         Command::Top { by, count } => inform::top(*by, *count).map_err(|error| error.to_string()),
         Command::Cat { path } => inform::cat(path).map_err(|error| error.to_string()),
+        Command::Cgget { path } => holdings::limits(path).map_err(|error| error.to_string()),
         Command::Check { what } => inform::check(*what).map_err(|error| error.to_string()),
         _ => Err("the command acts on a process".to_owned()),
     }

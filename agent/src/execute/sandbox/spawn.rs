@@ -195,6 +195,10 @@ impl Launcher {
             Some(process) => Some((process, process.open_for_executor().map_err(talk)?)),
             None => None,
         };
+        let descriptors = match (power, passed.process) {
+            (Power::ReadDescriptors, Some(process)) => Some(process.open_descriptors().map_err(talk)?),
+            _ => None,
+        };
         let order = Order {
             process: opened.as_ref().map(|(process, (stat, task))| OrderedProcess {
                 pid: process.id.pid,
@@ -202,12 +206,14 @@ impl Launcher {
                 pidfd: process.pidfd().as_raw_fd(),
                 stat: stat.as_raw_fd(),
                 task: task.as_raw_fd(),
+                descriptors: descriptors.as_ref().map(AsRawFd::as_raw_fd),
             }),
             file: passed.file.as_ref().map(AsRawFd::as_raw_fd),
             probe: probe.map(str::to_owned),
         };
         let mut kept: Vec<RawFd> = order.file.into_iter().collect();
         kept.extend(order.process.iter().flat_map(|process| [process.pidfd, process.stat, process.task]));
+        kept.extend(order.process.iter().filter_map(|process| process.descriptors));
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| talk(error.into()))?;
         let mut spawn = Spawn::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()));
         spawn
@@ -352,21 +358,25 @@ impl Strip {
         let keep = match power {
             Power::SysNice => Some(Cap::SYS_NICE),
             Power::Kill => Some(Cap::KILL),
+            Power::ReadDescriptors => Some(Cap::SYS_PTRACE),
             Power::Nothing
             | Power::ProcessFile
             | Power::TargetsUser
             | Power::CgroupFile
             | Power::SysctlFile
-            | Power::ReadProc => None,
+            | Power::ReadProc
+            | Power::ReadCgroup => None,
         };
         let user = match power {
             Power::SysctlFile => (0, NOBODY),
-            Power::TargetsUser => process.and_then(|process| process.owner).ok_or(SandboxError::NoOneUser)?,
+            Power::TargetsUser | Power::ReadDescriptors => {
+                process.and_then(|process| process.owner).ok_or(SandboxError::NoOneUser)?
+            }
             _ => (NOBODY, NOBODY),
         };
         let keeps_root = user.0 == 0;
         let have = CapState::get_current().map_err(|error| SandboxError::Talk { source: error.into() })?.effective;
-        let harmless = matches!(power, Power::Nothing | Power::ReadProc);
+        let harmless = matches!(power, Power::Nothing | Power::ReadProc | Power::ReadCgroup);
         if harmless && !Uid::effective().is_root() && !have.has(Cap::SETUID) {
             // Somebody who is nobody much already; what the executor does needs no power.
             return Ok(Self { user: None, keep: None, keeps_root: false });
