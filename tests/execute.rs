@@ -310,6 +310,8 @@ fn information_actions_print_tables_and_leave_no_row() {
         ("check_network_stats", json!({}), "lo"),
         ("check_tcp_stats", json!({}), "RetransSegs"),
         ("monitor_swap", json!({}), "swappiness"),
+        ("list_sockets", json!({}), "unix"),
+        ("list_mounts", json!({}), "mounted at"),
     ];
     for (name, params, contains) in heads {
         let outcome = bench.act(name, params);

@@ -41,21 +41,23 @@ fn an_executor_that_needs_no_power_is_nobody_and_has_none() {
     if !is_root() {
         return;
     }
-    expect_test::expect![[r#"
-        Uid: 65534 65534 65534 65534
-        Gid: 65534 65534 65534 65534
-        Groups:
-        CapInh: 0000000000000000
-        CapPrm: 0000000000000000
-        CapEff: 0000000000000000
-        CapBnd: 0000000000000000
-        CapAmb: 0000000000000000
-        NoNewPrivs: 1
-        Seccomp: 2
-        Open: [0, 1, 2]
-        Environment: 0
-    "#]]
-    .assert_eq(&status(Power::CgroupFile));
+    for power in [Power::CgroupFile, Power::ProcessFile, Power::ReadCgroup] {
+        expect_test::expect![[r#"
+            Uid: 65534 65534 65534 65534
+            Gid: 65534 65534 65534 65534
+            Groups:
+            CapInh: 0000000000000000
+            CapPrm: 0000000000000000
+            CapEff: 0000000000000000
+            CapBnd: 0000000000000000
+            CapAmb: 0000000000000000
+            NoNewPrivs: 1
+            Seccomp: 2
+            Open: [0, 1, 2]
+            Environment: 0
+        "#]]
+        .assert_eq(&status(power));
+    }
 }
 
 #[test]

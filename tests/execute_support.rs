@@ -297,6 +297,10 @@ impl Cgroup {
         json!(self.path)
     }
 
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+
     pub(crate) fn read(&self, file: &str) -> String {
         fs::read_to_string(self.directory.join(file)).unwrap().trim_end().to_owned()
     }

@@ -63,18 +63,43 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         check_network_stats() None ReadProc, settles 0 s
         check_tcp_stats() None ReadProc, settles 0 s
         monitor_swap() None ReadProc, settles 0 s
+        list_descriptors(pid 1..4194304) None ReadDescriptors, settles 0 s
+        list_sockets() None ReadProc, settles 0 s
+        list_mounts() None ReadProc, settles 0 s
+        list_cgroup_limits(cgroup) None ReadCgroup, settles 0 s
         lower_process_priority(pid 1..4194304, priority 1..19 = 10) Low SysNice, settles 10 s
         lower_io_priority(pid 1..4194304, io_class 2..3 = 2, priority 0..7 = 7) Low SysNice, settles 10 s
         set_cpu_affinity(pid 1..4194304, cpus) Low SysNice, settles 10 s
+        demote_realtime(pid 1..4194304) Medium SysNice, settles 10 s, lease 3600 s
+        raise_nofile_limit(pid 1..4194304, files 64..1048576) Low TargetsUser, settles 5 s
+        raise_oom_score_adj(pid 1..4194304, value 1..1000) Medium ProcessFile, settles 5 s, lease 3600 s
+        lower_oom_score_adj(pid 1..4194304, value -900..999) Medium ProcessFile, settles 5 s, lease 3600 s
         reduce_swappiness(value 0..100 = 10) Low SysctlFile, settles 20 s
         increase_tcp_backlog(value 128..65536) Low SysctlFile, settles 10 s
         reduce_fin_timeout(value 10..120 = 30) Low SysctlFile, settles 20 s
+        raise_min_free_kbytes(kbytes 1024..67108864) Medium SysctlFile, settles 20 s, lease 3600 s
+        limit_dirty_bytes(bytes 16777216..68719476736) Medium SysctlFile, settles 20 s, lease 3600 s
+        limit_dirty_background_bytes(bytes 4194304..68719476736) Low SysctlFile, settles 20 s, lease 3600 s
+        widen_port_range(low 1024..65535, high 1024..65535) Low SysctlFile, settles 10 s
+        reuse_time_wait(value 1..2 = 1) Low SysctlFile, settles 10 s
+        increase_conntrack_max(value 65536..16777216) Low SysctlFile, settles 10 s
+        increase_tcp_mem(bytes 16777216..1099511627776) Medium SysctlFile, settles 10 s, lease 3600 s
+        increase_rmem_max(value 212992..67108864) Low SysctlFile, settles 10 s
+        increase_wmem_max(value 212992..67108864) Low SysctlFile, settles 10 s
         flush_buffers() Low Nothing, settles 10 s, not undone
+        compact_memory() Low SysctlFile, settles 10 s, not undone
         clear_page_cache(level 1..3 = 1) Medium SysctlFile, settles 10 s, not undone
+        reclaim_cgroup(cgroup, bytes 1048576..1073741824) Low CgroupFile, settles 10 s, not undone
         resume_process(pid 1..4194304) Low Kill, settles 5 s
+        thaw_cgroup(cgroup) Medium CgroupFile, settles 5 s
         throttle_cpu(pid 1..4194304, limit 1..99) Medium Kill, settles 10 s, lease 1800 s
         limit_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
         limit_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
+        limit_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 5 s, lease 3600 s
+        limit_cgroup_io(cgroup, device, what, rate 10..1000000000000) Medium CgroupFile, settles 10 s, lease 3600 s
+        raise_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
+        raise_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
+        raise_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 5 s, lease 3600 s
         pause_process(pid 1..4194304) Medium Kill, settles 5 s, lease 300 s
         freeze_cgroup(cgroup) Medium CgroupFile, settles 5 s, lease 300 s
         terminate_process(pid 1..4194304) High Kill, settles 10 s, not undone"#]]

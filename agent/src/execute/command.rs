@@ -5,10 +5,17 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::value::{CgroupPath, CpuList, PID_MAX};
+use super::{
+    cgroup_file::CgroupFile,
+    scheduling::Scheduling,
+    sysctl::{Numbers, SysctlKey},
+    value::{CgroupPath, CpuList, PID_MAX},
+};
 
 /// Threads that one command can name.
 pub const THREADS_MAX: usize = 64;
+/// Most open files that the kernel can count for one process (`sysctl_nr_open_max`).
+const FILES_MAX: i64 = 1_073_741_816;
 
 /// One command of the executor, read from its argument vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +26,19 @@ pub enum Command {
     Ionice { class: u8, level: u8, threads: Vec<u32>, pid: u32 },
     /// `taskset -a -c 0-3,5 [-t 7,8] -p 4242`.
     Taskset { cpus: CpuList, threads: Vec<u32>, pid: u32 },
+    /// `chrt -o 0 [-t 7,8] -p 4242`; with `-f` or `-r` and a priority it is real-time.
+    Chrt { scheduling: Scheduling, threads: Vec<u32>, pid: u32 },
+    /// `choom -n 500 -p 4242`.
+    Choom { adj: i32, pid: u32 },
+    /// `prlimit --nofile=8192:65536 --pid 4242`: soft and hard limit of open files.
+    Prlimit { soft: u64, hard: u64, pid: u32 },
     /// `kill -STOP 4242`.
     Kill { signal: Signal, pid: u32 },
     /// `cpulimit -p 4242 -l 50`: percent of one CPU.
     Cpulimit { pid: u32, percent: u32 },
-    /// `sysctl -w vm.swappiness=10`.
-    Sysctl { key: SysctlKey, value: u64 },
-    /// `cgset -r memory.high=1048576 /x`.
+    /// `sysctl -w vm.swappiness=10`; a comma stands between the numbers of one that holds several.
+    Sysctl { key: SysctlKey, values: Numbers },
+    /// `cgset -r memory.high=1048576 /x`; a comma stands where the kernel wants a space.
     Cgset { file: CgroupFile, value: String, path: CgroupPath },
     /// `sync`.
     Sync,
@@ -33,6 +46,10 @@ pub enum Command {
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
     Cat { path: &'static str },
+    /// `lsfd -p 4242`: the descriptors of a process, counted by kind.
+    Lsfd { pid: u32 },
+    /// `cgget -a /x`: the limits and events of a cgroup.
+    Cgget { path: CgroupPath },
     /// `check_io_activity`, …: a table of what the kernel counts.
     Check { what: Check },
 }
@@ -56,6 +73,8 @@ pub enum Check {
     NetworkStats,
     TcpStats,
     Swap,
+    Sockets,
+    Mounts,
 }
 
 /// What `cat` may show: numbers of the kernel, nothing of a process.
@@ -78,84 +97,6 @@ pub const PROC_FILES: [&str; 16] = [
     "/proc/sys/fs/file-nr",
 ];
 
-/// A sysctl that an action may set, and what its name demands of the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SysctlKey {
-    Swappiness,
-    DropCaches,
-    Somaxconn,
-    FinTimeout,
-}
-
-impl SysctlKey {
-    pub const ALL: [Self; 4] = [Self::Swappiness, Self::DropCaches, Self::Somaxconn, Self::FinTimeout];
-
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Swappiness => "vm.swappiness",
-            Self::DropCaches => "vm.drop_caches",
-            Self::Somaxconn => "net.core.somaxconn",
-            Self::FinTimeout => "net.ipv4.tcp_fin_timeout",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| key.name() == name)
-    }
-}
-
-/// A file of a cgroup that an action may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupFile {
-    /// v1, bytes; -1 is no limit.
-    MemoryLimit,
-    /// v2, bytes or `max`.
-    MemoryHigh,
-    /// v1, us per period; -1 is no quota.
-    CpuQuota,
-    /// v2, us per period or `max`.
-    CpuMax,
-    /// v1, `FROZEN` or `THAWED`.
-    FreezerState,
-    /// v2, 1 or 0.
-    CgroupFreeze,
-}
-
-impl CgroupFile {
-    pub const ALL: [Self; 6] =
-        [Self::MemoryLimit, Self::MemoryHigh, Self::CpuQuota, Self::CpuMax, Self::FreezerState, Self::CgroupFreeze];
-
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MemoryLimit => "memory.limit_in_bytes",
-            Self::MemoryHigh => "memory.high",
-            Self::CpuQuota => "cpu.cfs_quota_us",
-            Self::CpuMax => "cpu.max",
-            Self::FreezerState => "freezer.state",
-            Self::CgroupFreeze => "cgroup.freeze",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|file| file.name() == name)
-    }
-
-    /// The controller of the v1 hierarchy that has the file; none: the unified hierarchy.
-    #[must_use]
-    pub const fn v1_controller(self) -> Option<&'static str> {
-        match self {
-            Self::MemoryLimit => Some("memory"),
-            Self::CpuQuota => Some("cpu"),
-            Self::FreezerState => Some("freezer"),
-            Self::MemoryHigh | Self::CpuMax | Self::CgroupFreeze => None,
-        }
-    }
-}
-
 /// Which way a command goes: an action adjusts; an undo puts back whatever was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -169,7 +110,7 @@ pub enum CommandError {
     #[error("`{line}` is no command of the executor")]
     Unknown { line: String },
     #[error("{what} {given} is out of range: {range}")]
-    OutOfRange { what: &'static str, given: String, range: &'static str },
+    OutOfRange { what: &'static str, given: String, range: String },
 }
 
 impl Command {
@@ -185,11 +126,11 @@ impl Command {
     /// Checks every number for the way it is meant to go.
     pub fn check(&self, way: Way) -> Result<(), CommandError> {
         let back = way == Way::Back;
-        let within = |what, given: i64, (low, high): (i64, i64), range| {
+        let within = |what, given: i64, (low, high): (i64, i64), range: &str| {
             if (low..=high).contains(&given) {
                 Ok(())
             } else {
-                Err(CommandError::OutOfRange { what, given: given.to_string(), range })
+                Err(CommandError::OutOfRange { what, given: given.to_string(), range: range.to_owned() })
             }
         };
         if let Some(pid) = self.pid() {
@@ -203,22 +144,29 @@ impl Command {
                 within("I/O class", (*class).into(), classes, "2 (best effort) or 3 (idle)")?;
                 within("I/O priority", (*level).into(), (0, 7), "0 to 7")
             }
-            Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
-            Self::Sysctl { key, value } => {
-                let value = i64::try_from(*value).unwrap_or(i64::MAX);
-                match key {
-                    SysctlKey::Swappiness if back => within("swappiness", value, (0, 200), "0 to 200"),
-                    SysctlKey::Swappiness => within("swappiness", value, (0, 100), "0 to 100"),
-                    SysctlKey::DropCaches => within("level", value, (1, 3), "1 to 3"),
-                    SysctlKey::Somaxconn if back => within("backlog", value, (1, i32::MAX.into()), "1 to 2147483647"),
-                    SysctlKey::Somaxconn => within("backlog", value, (128, 65536), "128 to 65536"),
-                    SysctlKey::FinTimeout if back => within("timeout", value, (0, i32::MAX.into()), "0 to 2147483647"),
-                    SysctlKey::FinTimeout => within("timeout", value, (10, 120), "10 to 120 s"),
-                }
+            Self::Chrt { scheduling, .. } if scheduling.is_realtime() => {
+                let range = if back { (1, 99) } else { (0, 0) };
+                within("real-time priority", scheduling.priority().into(), range, "none, and 1 to 99 back")
             }
-            Self::Cgset { file, value, .. } => check_cgroup_value(*file, value, way),
+            Self::Choom { adj, .. } if back => within("oom_score_adj", (*adj).into(), (-1000, 1000), "-1000 to 1000"),
+            Self::Choom { adj, .. } => within("oom_score_adj", (*adj).into(), (-900, 1000), "-900 to 1000"),
+            Self::Prlimit { soft, hard, .. } => {
+                let limit = |given: u64| i64::try_from(given).unwrap_or(i64::MAX);
+                let most = limit(*hard).min(FILES_MAX);
+                within("open files", limit(*soft), (i64::from(!back), most), "1 to the hard limit, 1073741816 at most")
+            }
+            Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
+            Self::Sysctl { key, values } => key.check(values, way),
+            Self::Cgset { file, value, .. } => file.check(value, way),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
-            Self::Taskset { .. } | Self::Kill { .. } | Self::Sync | Self::Cat { .. } | Self::Check { .. } => Ok(()),
+            Self::Chrt { .. }
+            | Self::Taskset { .. }
+            | Self::Kill { .. }
+            | Self::Sync
+            | Self::Cat { .. }
+            | Self::Lsfd { .. }
+            | Self::Cgget { .. }
+            | Self::Check { .. } => Ok(()),
         }
     }
 
@@ -229,13 +177,18 @@ impl Command {
             Self::Renice { pid, .. }
             | Self::Ionice { pid, .. }
             | Self::Taskset { pid, .. }
+            | Self::Chrt { pid, .. }
+            | Self::Choom { pid, .. }
+            | Self::Prlimit { pid, .. }
             | Self::Kill { pid, .. }
-            | Self::Cpulimit { pid, .. } => Some(*pid),
+            | Self::Cpulimit { pid, .. }
+            | Self::Lsfd { pid } => Some(*pid),
             Self::Sysctl { .. }
             | Self::Cgset { .. }
             | Self::Sync
             | Self::Top { .. }
             | Self::Cat { .. }
+            | Self::Cgget { .. }
             | Self::Check { .. } => None,
         }
     }
@@ -244,7 +197,7 @@ impl Command {
     #[must_use]
     pub fn cgroup(&self) -> Option<&CgroupPath> {
         match self {
-            Self::Cgset { path, .. } => Some(path),
+            Self::Cgset { path, .. } | Self::Cgget { path } => Some(path),
             _ => None,
         }
     }
@@ -252,7 +205,10 @@ impl Command {
     /// Whether it only looks.
     #[must_use]
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Top { .. } | Self::Cat { .. } | Self::Check { .. })
+        matches!(
+            self,
+            Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. }
+        )
     }
 
     /// The argument vector.
@@ -283,13 +239,23 @@ fn read(arguments: &[&str]) -> Option<Command> {
         (["taskset", "-a", "-c", cpus, "-p", pid], _) => {
             Command::Taskset { cpus: cpus.parse().ok()?, threads, pid: unsigned(pid)? }
         }
+        (["chrt", flag, priority, "-p", pid], _) => Command::Chrt {
+            scheduling: Scheduling::from_flag(flag, unsigned(priority)?)?,
+            threads,
+            pid: unsigned(pid)?,
+        },
+        (["choom", "-n", adj, "-p", pid], true) => Command::Choom { adj: signed(adj)?, pid: unsigned(pid)? },
+        (["prlimit", limit, "--pid", pid], true) => {
+            let (soft, hard) = limit.strip_prefix("--nofile=")?.split_once(':')?;
+            Command::Prlimit { soft: unsigned(soft)?, hard: unsigned(hard)?, pid: unsigned(pid)? }
+        }
         (["kill", signal, pid], true) => Command::Kill { signal: read_signal(signal)?, pid: unsigned(pid)? },
         (["cpulimit", "-p", pid, "-l", percent], true) => {
             Command::Cpulimit { pid: unsigned(pid)?, percent: unsigned(percent)? }
         }
         (["sysctl", "-w", setting], true) => {
             let (key, value) = setting.split_once('=')?;
-            Command::Sysctl { key: SysctlKey::from_name(key)?, value: unsigned(value)? }
+            Command::Sysctl { key: SysctlKey::from_name(key)?, values: Numbers::from_line(value)? }
         }
         (["cgset", "-r", setting, path], true) => {
             let (file, value) = setting.split_once('=')?;
@@ -305,10 +271,14 @@ fn read(arguments: &[&str]) -> Option<Command> {
             count: unsigned(count)?,
         },
         (["cat", path], true) => Command::Cat { path: PROC_FILES.into_iter().find(|file| file == path)? },
+        (["lsfd", "-p", pid], true) => Command::Lsfd { pid: unsigned(pid)? },
+        (["cgget", "-a", path], true) => Command::Cgget { path: path.parse().ok()? },
         (["check_io_activity"], true) => Command::Check { what: Check::IoActivity },
         (["check_network_stats"], true) => Command::Check { what: Check::NetworkStats },
         (["check_tcp_stats"], true) => Command::Check { what: Check::TcpStats },
         (["monitor_swap"], true) => Command::Check { what: Check::Swap },
+        (["list_sockets"], true) => Command::Check { what: Check::Sockets },
+        (["list_mounts"], true) => Command::Check { what: Check::Mounts },
         _ => return None,
     })
 }
@@ -330,26 +300,35 @@ impl fmt::Display for Command {
                 write!(f, "ionice -c {class} -n {level}{} -p {pid}", only(threads))
             }
             Self::Taskset { cpus, threads, pid } => write!(f, "taskset -a -c {cpus}{} -p {pid}", only(threads)),
+            Self::Chrt { scheduling, threads, pid } => {
+                write!(f, "chrt {} {}{} -p {pid}", scheduling.flag(), scheduling.priority(), only(threads))
+            }
+            Self::Choom { adj, pid } => write!(f, "choom -n {adj} -p {pid}"),
+            Self::Prlimit { soft, hard, pid } => write!(f, "prlimit --nofile={soft}:{hard} --pid {pid}"),
             Self::Kill { signal, pid } => write!(f, "kill {} {pid}", signal_flag(*signal)),
             Self::Cpulimit { pid, percent } => write!(f, "cpulimit -p {pid} -l {percent}"),
-            Self::Sysctl { key, value } => write!(f, "sysctl -w {}={value}", key.name()),
+            Self::Sysctl { key, values } => write!(f, "sysctl -w {}={values}", key.name()),
             Self::Cgset { file, value, path } => write!(f, "cgset -r {}={value} {path}", file.name()),
             Self::Sync => f.write_str("sync"),
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
             Self::Cat { path } => write!(f, "cat {path}"),
+            Self::Lsfd { pid } => write!(f, "lsfd -p {pid}"),
+            Self::Cgget { path } => write!(f, "cgget -a {path}"),
             Self::Check { what } => f.write_str(match what {
                 Check::IoActivity => "check_io_activity",
                 Check::NetworkStats => "check_network_stats",
                 Check::TcpStats => "check_tcp_stats",
                 Check::Swap => "monitor_swap",
+                Check::Sockets => "list_sockets",
+                Check::Mounts => "list_mounts",
             }),
         }
     }
 }
 
 /// Decimal digits without a sign; leading zeros do not survive the printing.
-fn unsigned<T: TryFrom<u64>>(text: &str) -> Option<T> {
+pub(super) fn unsigned<T: TryFrom<u64>>(text: &str) -> Option<T> {
     let plain = matches!(text.len(), 1..=19) && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse::<u64>().ok()).flatten().and_then(|value| T::try_from(value).ok())
 }
@@ -376,28 +355,4 @@ const fn signal_flag(signal: Signal) -> &'static str {
 
 fn read_signal(flag: &str) -> Option<Signal> {
     [Signal::Stop, Signal::Continue, Signal::Terminate].into_iter().find(|signal| signal_flag(*signal) == flag)
-}
-
-fn check_cgroup_value(file: CgroupFile, value: &str, way: Way) -> Result<(), CommandError> {
-    let number = unsigned::<u64>(value);
-    let back = way == Way::Back;
-    let (sound, range) = match file {
-        CgroupFile::MemoryLimit | CgroupFile::MemoryHigh => (
-            number.is_some_and(|bytes| bytes >= 1 << 20 || back)
-                || back && value == if file == CgroupFile::MemoryHigh { "max" } else { "-1" },
-            "1048576 bytes or more",
-        ),
-        CgroupFile::CpuQuota | CgroupFile::CpuMax => (
-            number.is_some_and(|quota_us| quota_us >= 1000)
-                || back && value == if file == CgroupFile::CpuMax { "max" } else { "-1" },
-            "1000 us or more",
-        ),
-        CgroupFile::FreezerState => (value == "FROZEN" || back && value == "THAWED", "FROZEN"),
-        CgroupFile::CgroupFreeze => (value == "1" || back && value == "0", "1"),
-    };
-    if sound {
-        Ok(())
-    } else {
-        Err(CommandError::OutOfRange { what: file.name(), given: value.escape_default().take(40).collect(), range })
-    }
 }

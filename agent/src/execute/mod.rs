@@ -1,6 +1,7 @@
 //! Execute: the one room with an effect. A proposal is judged, a permit is spent, an undo is on disk before the deed.
 
 pub mod action;
+mod cgroup_file;
 pub mod command;
 pub mod guard;
 pub mod journal;
@@ -8,9 +9,12 @@ pub mod limits;
 pub mod policy;
 mod process;
 mod request;
+mod restore;
 mod run;
 pub mod sandbox;
+pub mod scheduling;
 mod setting;
+pub mod sysctl;
 pub mod undo;
 pub mod value;
 
@@ -23,7 +27,7 @@ pub use process::{Process, ProcessError, Thread};
 pub use request::{ActionRequest, Actions, ActionsError};
 pub use run::{Errand, ExecuteError, Executor, TIMEOUT, boot_id};
 pub use setting::SettingError;
-pub use undo::{Setting, ThreadBefore, Undo, UndoError};
+pub use undo::{ProcessSetting, Setting, ThreadBefore, Undo, UndoError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-use super::sandbox::sys;
+use super::{sandbox::sys, scheduling::Scheduling};
 use crate::{observe::ProcessId, text::Text};
 
 /// `PF_KTHREAD` of field 9 of `/proc/PID/stat`.
@@ -32,6 +32,8 @@ pub struct Process {
     pub comm: Text,
     pub parent: u32,
     pub uid: u32,
+    /// User and group, where the real, the effective and the saved ones are the same; none otherwise.
+    pub owner: Option<(u32, u32)>,
     /// As in field 3 of stat: `R`, `S`, `D`, `T`, `Z`, …
     pub state: char,
     pub kernel_thread: bool,
@@ -49,6 +51,8 @@ pub struct Thread {
     pub nice: i32,
     /// As in `Cpus_allowed_list`.
     pub cpus: String,
+    /// `other`, `fifo:10`, `rr:10`, or the number of another policy.
+    pub scheduling: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,7 @@ impl Process {
             comm: stat.comm,
             parent: stat.parent,
             uid: status_number(&status, "Uid:").unwrap_or_default(),
+            owner: one_number(&status, "Uid:").zip(one_number(&status, "Gid:")),
             state: stat.state,
             kernel_thread: stat.flags & KERNEL_THREAD != 0,
             cgroups,
@@ -112,6 +117,21 @@ impl Process {
     pub(super) fn open_for_executor(&self) -> io::Result<(File, File)> {
         let base = at(&self.directory);
         Ok((File::open(base.join("stat"))?, File::open(base.join("task"))?))
+    }
+
+    /// Opens the directory of its descriptors, whose links the executor reads.
+    pub(super) fn open_descriptors(&self) -> io::Result<File> {
+        self.open("fd", false)
+    }
+
+    /// A file of its own directory, such as `oom_score_adj`: of this very process, or none.
+    pub(super) fn open(&self, name: &str, write: bool) -> io::Result<File> {
+        fs::OpenOptions::new().read(!write).write(write).open(at(&self.directory).join(name))
+    }
+
+    /// What such a file holds.
+    pub(super) fn read(&self, name: &str) -> io::Result<String> {
+        read_at(&self.directory, name)
     }
 
     /// Whether it has ended; a zombie has.
@@ -141,7 +161,9 @@ impl Process {
             let Ok(directory) = File::open(tasks.join(&name)) else { continue };
             let (Ok(stat), Ok(status)) = (Stat::read(&directory), read_at(&directory, "status")) else { continue };
             let cpus = status_line(&status, "Cpus_allowed_list:").unwrap_or_default().to_owned();
-            threads.push(Thread { tid, start_ticks: stat.start_ticks, nice: stat.nice, cpus });
+            let scheduling = Scheduling::of(stat.policy, stat.realtime_priority)
+                .map_or_else(|| format!("policy {}", stat.policy), |scheduling| scheduling.to_string());
+            threads.push(Thread { tid, start_ticks: stat.start_ticks, nice: stat.nice, cpus, scheduling });
         }
         if threads.is_empty() {
             return Err(ProcessError::Gone { pid });
@@ -169,6 +191,10 @@ pub(super) struct Stat {
     pub(super) nice: i32,
     pub(super) start_ticks: u64,
     pub(super) rss_pages: u64,
+    /// 1 to 99 under a real-time policy, 0 under another.
+    pub(super) realtime_priority: u8,
+    /// As in `linux/sched.h`.
+    pub(super) policy: u32,
 }
 
 impl Stat {
@@ -199,6 +225,8 @@ impl Stat {
             nice: fields.get(19 - 3)?.parse().ok()?,
             start_ticks: field(22)?,
             rss_pages: field(24)?,
+            realtime_priority: field(40)?.try_into().ok()?,
+            policy: field(41)?.try_into().ok()?,
         })
     }
 }
@@ -220,4 +248,11 @@ fn status_line<'a>(status: &'a str, name: &str) -> Option<&'a str> {
 
 fn status_number(status: &str, name: &str) -> Option<u32> {
     status_line(status, name)?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The number that the first three of a line's numbers all are.
+fn one_number(status: &str, name: &str) -> Option<u32> {
+    let mut numbers = status_line(status, name)?.split_ascii_whitespace().take(3);
+    let first = numbers.next()?;
+    numbers.all(|number| number == first).then(|| first.parse().ok()).flatten()
 }

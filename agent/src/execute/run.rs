@@ -165,7 +165,8 @@ impl Executor {
         }
         still_as_judged(&granted)?;
         if !granted.action.has_effect() {
-            let finished = self.launch(&granted.plan.command, granted.action.power, Passed::default())?;
+            let passed = Passed { process: granted.found.process().ok(), file: None };
+            let finished = self.launch(&granted.plan.command, granted.action.power, passed)?;
             return Ok(outcome(None, &granted, finished, None));
         }
         if let Undo::Throttle { process } = &granted.plan.undo
@@ -191,7 +192,7 @@ impl Executor {
             uptime_ms: uptime_ms(),
         };
         // The descriptor comes before the intent: what cannot be opened is never intended.
-        let file = match writes(&granted) {
+        let file = match &granted.plan.file {
             Some(setting) => Some(setting.open_to_write()?),
             None => None,
         };
@@ -325,6 +326,8 @@ impl Executor {
             Command::Kill { .. } => Power::Kill,
             Command::Sysctl { .. } => Power::SysctlFile,
             Command::Cgset { .. } => Power::CgroupFile,
+            Command::Choom { .. } => Power::ProcessFile,
+            Command::Prlimit { .. } => Power::TargetsUser,
             _ => Power::SysNice,
         };
         let file = setting.map(Setting::open_to_write).transpose()?;
@@ -448,22 +451,13 @@ fn still_as_judged(granted: &Granted) -> Result<(), ExecuteError> {
     {
         return Err(changed("it has ended".to_owned()));
     }
-    if let Undo::Setting { setting, before, .. } = &granted.plan.undo {
+    if let Some((setting, before)) = granted.plan.undo.stands() {
         let now = setting.read()?;
-        if now != *before {
+        if now != before {
             return Err(changed(format!("{} was {before} and is {now}", setting.name())));
         }
     }
     Ok(())
-}
-
-/// The setting that the action's one descriptor is of.
-fn writes(granted: &Granted) -> Option<Setting> {
-    match (&granted.plan.undo, &granted.plan.command) {
-        (Undo::Setting { setting, .. }, _) => Some(setting.clone()),
-        (_, Command::Sysctl { key, .. }) => Some(Setting::sysctl(*key)),
-        _ => None,
-    }
 }
 
 fn outcome(id: Option<i64>, granted: &Granted, finished: Finished, lease_until_ms: Option<i64>) -> Outcome {

@@ -18,8 +18,10 @@ use nix::{
 };
 
 use super::{
-    command::{CgroupFile, SysctlKey},
-    undo::Setting,
+    cgroup_file::{CgroupFile, Hierarchy},
+    process::{Process, ProcessError},
+    sysctl::SysctlKey,
+    undo::{ProcessSetting, Setting},
     value::CgroupPath,
 };
 
@@ -54,6 +56,12 @@ impl Setting {
         Self::Sysctl { key: key.name().to_owned() }
     }
 
+    /// A setting of this very process.
+    #[must_use]
+    pub fn process(process: &Process, what: ProcessSetting) -> Self {
+        Self::Process { process: process.id, what }
+    }
+
     /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
     pub fn cgroup(path: &CgroupPath, file: CgroupFile) -> Result<Option<Self>, SettingError> {
         let directory = match open_cgroup(path, file) {
@@ -62,11 +70,21 @@ impl Setting {
             Err(error) => return Err(error),
         };
         let inode = inode(&directory, path)?;
-        let setting = Self::Cgroup { path: path.to_string(), file: file.name().to_owned(), inode };
-        match setting.read() {
-            Ok(_) => Ok(Some(setting)),
+        let setting = Self::Cgroup { path: path.to_string(), file: file.name().to_owned(), inode, line: None };
+        let looked = if file.is_blind() { setting.open_to_write().map(drop) } else { setting.read().map(drop) };
+        match looked {
+            Ok(()) => Ok(Some(setting)),
             Err(SettingError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// One line of a cgroup's file that has a line a device, or one number of that line: `8:0`, `8:0 rbps`.
+    #[must_use]
+    pub(super) fn of_line(self, of: &str) -> Self {
+        match self {
+            Self::Cgroup { path, file, inode, .. } => Self::Cgroup { path, file, inode, line: Some(of.to_owned()) },
+            other => other,
         }
     }
 
@@ -75,19 +93,28 @@ impl Setting {
     pub fn name(&self) -> String {
         match self {
             Self::Sysctl { key } => key.clone(),
+            Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
+            Self::Cgroup { path, file, line: Some(line), .. } => format!("{file} {line} of {path}"),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
         }
     }
 
-    /// What stands there now, without the line's end.
+    /// What stands there now, without the line's end; the numbers of one sysctl with a space between them.
     pub fn read(&self) -> Result<String, SettingError> {
+        if let Self::Process { what, .. } = self {
+            return self.read_process(*what);
+        }
         let file = self.open(OFlag::O_RDONLY)?;
         let mut text = String::new();
         File::from(file)
             .take(4096)
             .read_to_string(&mut text)
             .map_err(|source| SettingError::Unreadable { what: self.name(), source })?;
-        Ok(text.trim_end().to_owned())
+        Ok(match self {
+            Self::Sysctl { .. } => text.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
+            Self::Cgroup { line: Some(line), .. } => of_line(&text, line).unwrap_or("max").to_owned(),
+            _ => text.trim_end().to_owned(),
+        })
     }
 
     /// The one descriptor that an executor may write to.
@@ -95,7 +122,41 @@ impl Setting {
         self.open(OFlag::O_WRONLY)
     }
 
+    /// The process that has the setting, pinned, if it still lives.
+    pub(super) fn find_process(&self) -> Result<Option<Process>, SettingError> {
+        let Self::Process { process: id, .. } = self else { return Ok(None) };
+        match Process::find(id.pid) {
+            Ok(process) if process.id == *id => Ok(Some(process)),
+            Ok(_) => Err(SettingError::Another { what: format!("process {}", id.pid) }),
+            Err(ProcessError::Gone { pid } | ProcessError::ThreadNotProcess { pid, .. }) => {
+                Err(SettingError::Gone { what: format!("process {pid}") })
+            }
+            Err(ProcessError::Unreadable { source, .. }) => Err(SettingError::Unreadable { what: self.name(), source }),
+            Err(ProcessError::TooManyThreads { .. }) => Err(SettingError::Unknown { name: self.name() }),
+        }
+    }
+
+    fn read_process(&self, what: ProcessSetting) -> Result<String, SettingError> {
+        let gone = || SettingError::Gone { what: self.name() };
+        let process = self.find_process()?.ok_or_else(gone)?;
+        let read = |name| process.read(name).map_err(|error| self.failed(io_errno(&error)));
+        match what {
+            ProcessSetting::OomScoreAdj => Ok(read("oom_score_adj")?.trim_end().to_owned()),
+            ProcessSetting::OpenFiles => {
+                let limits = read("limits")?;
+                let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).ok_or_else(gone)?;
+                let mut words = line.split_ascii_whitespace();
+                let (soft, hard) = words.next().zip(words.next()).ok_or_else(gone)?;
+                Ok(format!("{soft}:{hard}"))
+            }
+        }
+    }
+
     fn open(&self, access: OFlag) -> Result<OwnedFd, SettingError> {
+        if let Some(process) = self.find_process()? {
+            let file = process.open("oom_score_adj", access == OFlag::O_WRONLY);
+            return file.map(OwnedFd::from).map_err(|error| self.failed(io_errno(&error)));
+        }
         let (directory, relative, kinds) = match self {
             Self::Sysctl { key } => {
                 let key = SysctlKey::from_name(key).ok_or_else(|| SettingError::Unknown { name: key.clone() })?;
@@ -103,7 +164,8 @@ impl Setting {
                     .map_err(|error| self.failed(error))?;
                 (directory, key.name().replace('.', "/"), [PROC, PROC])
             }
-            Self::Cgroup { path, file, inode: expected } => {
+            Self::Process { .. } => return Err(SettingError::Gone { what: self.name() }),
+            Self::Cgroup { path, file, inode: expected, .. } => {
                 let unknown = || SettingError::Unknown { name: self.name() };
                 let path: CgroupPath = path.parse().map_err(|_| unknown())?;
                 let kind = CgroupFile::from_name(file).ok_or_else(unknown)?;
@@ -129,6 +191,10 @@ impl Setting {
 #[must_use]
 pub(super) fn value_to_write(setting: &Setting, text: &str) -> String {
     match setting {
+        Setting::Cgroup { line: Some(line), .. } => match line.split_once(' ') {
+            Some((device, key)) => format!("{device},{key}={text}"),
+            None => format!("{line},{}", if text == "max" { "0" } else { text }),
+        },
         Setting::Cgroup { file, .. } if file == CgroupFile::CpuMax.name() => {
             text.split(' ').next().unwrap_or_default().to_owned()
         }
@@ -138,9 +204,19 @@ pub(super) fn value_to_write(setting: &Setting, text: &str) -> String {
     }
 }
 
+/// What a file with a line a device says of a device (`8:0`), or of one number of its line (`8:0 rbps`).
+fn of_line<'a>(text: &'a str, of: &str) -> Option<&'a str> {
+    let (device, key) = of.split_once(' ').unwrap_or((of, ""));
+    let rest = text.lines().find_map(|line| line.strip_prefix(device)?.strip_prefix(' '))?;
+    if key.is_empty() {
+        return Some(rest.trim());
+    }
+    rest.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
 /// Whether a v1 memory limit is the largest that there is.
 #[must_use]
-fn is_no_limit(text: &str) -> bool {
+pub(super) fn is_no_limit(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|bytes| bytes > i64::MAX as u64 - (1 << 20))
 }
 
@@ -149,6 +225,15 @@ pub(super) fn members(path: &CgroupPath, file: CgroupFile) -> Result<Vec<u32>, S
     let mut pids = Vec::new();
     gather(open_cgroup(path, file)?, path, DEPTH_MAX, &mut pids)?;
     Ok(pids)
+}
+
+/// The text of another file of the same cgroup; none where it is not there.
+pub(super) fn cgroup_text(path: &CgroupPath, file: CgroupFile, name: &str) -> Result<Option<String>, SettingError> {
+    match open_cgroup(path, file).and_then(|directory| read_in(&directory, name, &format!("{name} of {path}"))) {
+        Ok(text) => Ok(Some(text)),
+        Err(SettingError::Gone { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A number of another file of the same cgroup, such as `cpu.cfs_period_us`, or of a line of one (`memory.stat`).
@@ -200,11 +285,17 @@ fn gather(directory: OwnedFd, path: &CgroupPath, depth: usize, pids: &mut Vec<u3
 
 /// The cgroup's directory in the hierarchy that has `file`.
 fn open_cgroup(path: &CgroupPath, file: CgroupFile) -> Result<OwnedFd, SettingError> {
-    let what = || match file.v1_controller() {
-        Some(controller) => format!("cgroup {path} in the v1 hierarchy of {controller}"),
-        None => format!("cgroup {path} in the unified hierarchy"),
+    let what = || match file.hierarchy() {
+        Hierarchy::V1(controller) => format!("cgroup {path} in the v1 hierarchy of {controller}"),
+        Hierarchy::Unified => format!("cgroup {path} in the unified hierarchy"),
+        Hierarchy::Either(controller) => format!("cgroup {path} in the hierarchy of {controller}"),
     };
-    let mount = mount_of(file.v1_controller()).ok_or_else(|| SettingError::Gone { what: what() })?;
+    let mount = match file.hierarchy() {
+        Hierarchy::Unified => mount_of(None),
+        Hierarchy::V1(controller) => mount_of(Some(controller)),
+        Hierarchy::Either(controller) => mount_of(Some(controller)).or_else(|| mount_of(None)),
+    };
+    let mount = mount.ok_or_else(|| SettingError::Gone { what: what() })?;
     let root =
         open(&mount, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| failed(what(), error))?;
     let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(beneath());
@@ -247,7 +338,9 @@ fn beneath() -> ResolveFlag {
 
 fn failed(what: String, error: nix::Error) -> SettingError {
     match error {
-        nix::Error::ENOENT | nix::Error::ENODEV | nix::Error::ENOTDIR => SettingError::Gone { what },
+        nix::Error::ENOENT | nix::Error::ESRCH | nix::Error::ENODEV | nix::Error::ENOTDIR => {
+            SettingError::Gone { what }
+        }
         other => SettingError::Unreadable { what, source: other.into() },
     }
 }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Executor, Intent, JournalState,
-    command::{CgroupFile, Command, Signal, SysctlKey, THREADS_MAX},
+    command::{Command, Signal, THREADS_MAX},
     process::{Process, ProcessError, Thread},
     sandbox::sys,
-    setting::{SettingError, value_to_write},
+    setting::SettingError,
 };
 use crate::observe::ProcessId;
 
@@ -24,6 +24,8 @@ pub enum Undo {
     Nice { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
     /// I/O priorities of the process's threads, as `class:level`.
     IoPriority { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
+    /// Scheduling of the process's threads, as in `fifo:10`.
+    Scheduling { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
     /// Allowed CPUs of the process's threads, as in `0-3,5`.
     Affinity { process: ProcessId, wrote: String, before: Vec<ThreadBefore> },
     /// The process ran and was stopped: it is continued.
@@ -34,6 +36,21 @@ pub enum Undo {
     Throttle { process: ProcessId },
     /// A file of the kernel held `before`; the action writes `wrote`.
     Setting { setting: Setting, wrote: String, before: String },
+    /// Of two files the kernel heeds the one that was written last, and lets the other read 0: `other` held `before`, the
+    /// action writes `wrote` to `setting`. Written back to `other`, it is `setting` that reads 0 again.
+    Twin { setting: Setting, wrote: String, other: Setting, before: String },
+}
+
+impl Undo {
+    /// What has to stand still when the deed is done, or the undo would put back something else.
+    pub(super) fn stands(&self) -> Option<(&Setting, &str)> {
+        match self {
+            Self::Setting { setting, before, .. } | Self::Twin { other: setting, before, .. } => {
+                Some((setting, before))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What one thread had before.
@@ -51,8 +68,42 @@ pub struct ThreadBefore {
 pub enum Setting {
     /// Such as `vm.swappiness`.
     Sysctl { key: String },
+    /// Of one process.
+    Process { process: ProcessId, what: ProcessSetting },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.
-    Cgroup { path: String, file: String, inode: u64 },
+    Cgroup {
+        path: String,
+        file: String,
+        inode: u64,
+        /// Of a file that has a line a device: which one, and what of it, as in `8:0` or `8:0 rbps`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<String>,
+    },
+}
+
+/// What a process has one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessSetting {
+    /// `/proc/PID/oom_score_adj`.
+    OomScoreAdj,
+    /// Limit of open files, as `soft:hard`.
+    OpenFiles,
+}
+
+impl ProcessSetting {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OomScoreAdj => "oom_score_adj",
+            Self::OpenFiles => "limit of open files",
+        }
+    }
+
+    /// Whether it is set by writing a file.
+    pub(super) const fn is_a_file(self) -> bool {
+        matches!(self, Self::OomScoreAdj)
+    }
 }
 
 /// How taking back went.
@@ -70,7 +121,7 @@ impl TakenBack {
         Self::nothing(JournalState::Void, note.to_owned())
     }
 
-    fn nothing(state: JournalState, note: String) -> Self {
+    pub(super) fn nothing(state: JournalState, note: String) -> Self {
         Self { state, note, commands: Vec::new(), output: String::new() }
     }
 }
@@ -85,6 +136,8 @@ pub enum UndoError {
     DidNotTake { what: String, now: String, before: String },
     #[error("the journal holds `{value}`, which is no {what}")]
     Unreadable { what: &'static str, value: String },
+    #[error("{what} cannot be {before} again: {used} are in use, and the kernel would end processes of it")]
+    WouldKill { what: String, before: String, used: u64 },
     #[error(transparent)]
     Process(ProcessError),
     #[error(transparent)]
@@ -97,6 +150,7 @@ impl Executor {
         match &intent.undo {
             Undo::Nothing { why } => Ok(TakenBack::void(&format!("it is not taken back: {why}"))),
             Undo::Setting { setting, wrote, before } => self.restore(setting, wrote, before),
+            Undo::Twin { setting, wrote, other, before } => self.restore_twin(setting, wrote, other, before),
             Undo::Continue { process } => self.signal_back(*process, Signal::Continue),
             Undo::Stop { process } => self.signal_back(*process, Signal::Stop),
             Undo::Throttle { process } => {
@@ -130,6 +184,14 @@ impl Executor {
                 };
                 self.restore_threads("I/O class and level", *process, intent, (wrote, before), now, command)
             }
+            Undo::Scheduling { process, wrote, before } => {
+                let command = |value: &str, threads, pid| {
+                    let scheduling = value.parse().map_err(|_| unreadable("scheduling", value))?;
+                    Ok(Command::Chrt { scheduling, threads, pid })
+                };
+                let now = |thread: &Thread| Some(thread.scheduling.clone());
+                self.restore_threads("scheduling", *process, intent, (wrote, before), now, command)
+            }
             Undo::Affinity { process, wrote, before } => {
                 let command = |value: &str, threads, pid| {
                     let cpus = value.parse().map_err(|_| unreadable("list of CPUs", value))?;
@@ -139,47 +201,6 @@ impl Executor {
                 self.restore_threads("CPUs", *process, intent, (wrote, before), now, command)
             }
         }
-    }
-
-    fn restore(&self, setting: &Setting, wrote: &str, before: &str) -> Result<TakenBack, UndoError> {
-        let name = setting.name();
-        let now = match setting.read() {
-            Ok(now) => now,
-            Err(SettingError::Gone { what } | SettingError::Another { what }) => {
-                return Ok(TakenBack::void(&format!("{what} is gone")));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if now == before {
-            return Ok(TakenBack::void(&format!("{name} is {before} as before")));
-        }
-        // A freezer says so while it still waits for the last process.
-        if now != wrote && !(wrote == "FROZEN" && now == "FREEZING") {
-            let note = format!("{name} is {now}, neither {before} as before nor {wrote} as written: left alone");
-            return Ok(TakenBack::nothing(JournalState::LeftAlone, note));
-        }
-        let command = match setting {
-            Setting::Sysctl { key } => Command::Sysctl {
-                key: SysctlKey::from_name(key).ok_or_else(|| unreadable("sysctl of this agent", key))?,
-                value: before.parse().map_err(|_| unreadable("number", before))?,
-            },
-            Setting::Cgroup { path, file, .. } => Command::Cgset {
-                file: CgroupFile::from_name(file).ok_or_else(|| unreadable("file of a cgroup", file))?,
-                value: value_to_write(setting, before),
-                path: path.parse().map_err(|_| unreadable("path of a cgroup", path))?,
-            },
-        };
-        let output = self.put_back(&command, None, Some(setting))?;
-        let after = setting.read()?;
-        if after != before {
-            return Err(UndoError::DidNotTake { what: name, now: after, before: before.to_owned() });
-        }
-        Ok(TakenBack {
-            state: JournalState::Undone,
-            note: format!("{name} {now} -> {before}"),
-            commands: vec![command.to_string()],
-            output,
-        })
     }
 
     fn signal_back(&self, id: ProcessId, signal: Signal) -> Result<TakenBack, UndoError> {
@@ -313,6 +334,6 @@ fn find(id: ProcessId) -> Result<Option<Process>, UndoError> {
     }
 }
 
-fn unreadable(what: &'static str, value: &str) -> UndoError {
+pub(super) fn unreadable(what: &'static str, value: &str) -> UndoError {
     UndoError::Unreadable { what, value: value.escape_default().take(80).collect() }
 }

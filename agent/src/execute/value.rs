@@ -235,3 +235,58 @@ impl JsonSchema for CgroupPath {
         })
     }
 }
+
+/// A block device by its numbers, such as `8:0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    major: u32,
+    minor: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{given}` is no block device; one such as 8:0 is, by its major and its minor number")]
+pub struct NoDevice {
+    given: String,
+}
+
+impl FromStr for Device {
+    type Err = NoDevice;
+
+    fn from_str(given: &str) -> Result<Self, NoDevice> {
+        let number = |text: &str, bits: u32| {
+            let plain = matches!(text.len(), 1..=7) && text.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| text.parse::<u32>().ok()).flatten().filter(|number| *number < 1 << bits)
+        };
+        let numbers = given.split_once(':').and_then(|(major, minor)| number(major, 12).zip(number(minor, 20)));
+        numbers
+            .map(|(major, minor)| Self { major, minor })
+            .filter(|device| device.to_string() == given)
+            .ok_or_else(|| NoDevice { given: given.escape_default().take(40).collect() })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Device {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Device {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Device".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]{1,4}:[0-9]{1,7}$", "examples": ["8:0"] })
+    }
+}

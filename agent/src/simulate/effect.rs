@@ -225,6 +225,19 @@ fn cost(action: &ActionRequest) -> &'static str {
             "its cache is reclaimed; if it asks for more anonymous memory, the kernel ends one of its processes"
         }
         "freeze_cgroup" | "pause_process" => "it stands still and answers nobody until it is let go on",
+        "demote_realtime" => "it waits for its turn like all others",
+        "raise_oom_score_adj" => "it is ended first when memory ends",
+        "lower_oom_score_adj" => "others are ended before it when memory ends",
+        "limit_cgroup_pids" => "what it forks beyond that fails",
+        "limit_cgroup_io" => "its I/O on the device is slower even when nobody else asks",
+        "reclaim_cgroup" => "it reads again what it needs again",
+        "raise_cgroup_memory" | "raise_cgroup_cpu" | "raise_cgroup_pids" => "less is left for all others",
+        "thaw_cgroup" => "it goes on, whoever froze it",
+        "raise_min_free_kbytes" => "so much less memory for programs and cache",
+        "limit_dirty_bytes" | "limit_dirty_background_bytes" => {
+            "writes reach the disk sooner, and writers wait more often"
+        }
+        "increase_tcp_mem" | "increase_conntrack_max" => "more memory that only the kernel can give back",
         "terminate_process" => "it ends, and what it had not saved is lost",
         "reduce_swappiness" => "the page cache is reclaimed sooner than anonymous memory, on the whole node",
         "clear_page_cache" => "files are read from disk again",

@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::{
-    command::{Command, SysctlKey},
-    undo::Undo,
+    command::Command,
+    sysctl::SysctlKey,
+    undo::{Setting, Undo},
     value::Bounded,
 };
 
@@ -39,7 +40,8 @@ impl Step for ClearPageCache {
 
     fn plan(&self, _: &Found) -> Result<Plan, Refusal> {
         Ok(Plan {
-            command: Command::Sysctl { key: SysctlKey::DropCaches, value: self.level.get().unsigned_abs() },
+            command: Command::Sysctl { key: SysctlKey::DROP_CACHES, values: self.level.get().unsigned_abs().into() },
+            file: Some(Setting::sysctl(SysctlKey::DROP_CACHES)),
             undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
             change: format!("clean caches of level {} -> dropped", self.level.get()),
         })

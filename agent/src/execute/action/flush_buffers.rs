@@ -28,6 +28,7 @@ impl Step for FlushBuffers {
     fn plan(&self, _: &Found) -> Result<Plan, Refusal> {
         Ok(Plan {
             command: Command::Sync,
+            file: None,
             undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
             change: "dirty pages -> on disk".to_owned(),
         })

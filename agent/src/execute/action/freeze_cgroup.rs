@@ -4,10 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
-use crate::execute::{
-    command::{CgroupFile, Command},
-    value::CgroupPath,
-};
+use crate::execute::{cgroup_file::CgroupFile, command::Command, value::CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -3,12 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
-use crate::execute::{
-    command::{Command, SysctlKey},
-    undo::Setting,
-    value::Bounded,
-};
+use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, raise_sysctl};
+use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,20 +27,6 @@ impl Step for IncreaseTcpBacklog {
     }
 
     fn plan(&self, _: &Found) -> Result<Plan, Refusal> {
-        let setting = Setting::sysctl(SysctlKey::Somaxconn);
-        let before = setting.read()?;
-        let now: i64 =
-            before.parse().map_err(|_| Refusal::Unreadable { what: setting.name(), text: before.clone() })?;
-        let asked = self.value.get();
-        if asked <= now {
-            return Err(Refusal::WrongWay {
-                verb: "raise",
-                what: setting.name(),
-                now: before,
-                asked: asked.to_string(),
-            });
-        }
-        let command = Command::Sysctl { key: SysctlKey::Somaxconn, value: asked.unsigned_abs() };
-        Ok(Plan::set(command, setting, before, asked.to_string()))
+        raise_sysctl(SysctlKey::SOMAXCONN, self.value.get().unsigned_abs())
     }
 }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
 use crate::execute::{
-    command::{CgroupFile, Command},
+    cgroup_file::CgroupFile,
+    command::Command,
     setting::cgroup_number,
     value::{Bounded, CgroupPath},
 };

@@ -67,6 +67,7 @@ impl Step for LowerIoPriority {
         }
         Ok(Plan {
             command: Command::Ionice { class, level, threads: touched.named, pid: process.id.pid },
+            file: None,
             change: thread_change("I/O class and level", &touched.before, &wrote),
             undo: Undo::IoPriority { process: process.id, wrote, before: touched.before },
         })

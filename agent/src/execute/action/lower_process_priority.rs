@@ -52,6 +52,7 @@ impl Step for LowerProcessPriority {
         }
         Ok(Plan {
             command: Command::Renice { nice, plus: false, threads: touched.named, pid: process.id.pid },
+            file: None,
             change: thread_change("nice", &touched.before, &nice.to_string()),
             undo: Undo::Nice { process: process.id, wrote: nice.to_string(), before: touched.before },
         })

@@ -7,55 +7,112 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
-    command::{CgroupFile, Command, THREADS_MAX},
-    process::{Process, ProcessError, Thread},
-    setting::{SettingError, members},
-    undo::{Setting, ThreadBefore, Undo},
+    command::{Command, THREADS_MAX},
+    process::{Process, ProcessError},
+    setting::SettingError,
+    undo::{Setting, Undo},
     value::CgroupPath,
 };
+use common::{
+    cpu_quota, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated, raise_sysctl,
+    set_oom_score_adj, thread_change, touch,
+};
+use room::Room;
 
 mod check_io_activity;
 mod check_network_stats;
 mod check_tcp_stats;
 mod clear_page_cache;
+mod common;
+mod compact_memory;
+mod demote_realtime;
 mod flush_buffers;
 mod freeze_cgroup;
+mod increase_conntrack_max;
+mod increase_rmem_max;
 mod increase_tcp_backlog;
+mod increase_tcp_mem;
+mod increase_wmem_max;
 mod limit_cgroup_cpu;
+mod limit_cgroup_io;
 mod limit_cgroup_memory;
+mod limit_cgroup_pids;
+mod limit_dirty_background_bytes;
+mod limit_dirty_bytes;
+mod list_cgroup_limits;
+mod list_descriptors;
+mod list_mounts;
+mod list_sockets;
 mod list_top_cpu;
 mod list_top_memory;
 mod lower_io_priority;
+mod lower_oom_score_adj;
 mod lower_process_priority;
 mod monitor_swap;
 mod pause_process;
+mod raise_cgroup_cpu;
+mod raise_cgroup_memory;
+mod raise_cgroup_pids;
+mod raise_min_free_kbytes;
+mod raise_nofile_limit;
+mod raise_oom_score_adj;
+mod reclaim_cgroup;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
 mod resume_process;
+mod reuse_time_wait;
+mod room;
 mod set_cpu_affinity;
 mod terminate_process;
+mod thaw_cgroup;
 mod throttle_cpu;
+mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 21] = [
+pub static ACTIONS: [ActionType; 46] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<check_io_activity::CheckIoActivity>(),
     ActionType::of::<check_network_stats::CheckNetworkStats>(),
     ActionType::of::<check_tcp_stats::CheckTcpStats>(),
     ActionType::of::<monitor_swap::MonitorSwap>(),
+    ActionType::of::<list_descriptors::ListDescriptors>(),
+    ActionType::of::<list_sockets::ListSockets>(),
+    ActionType::of::<list_mounts::ListMounts>(),
+    ActionType::of::<list_cgroup_limits::ListCgroupLimits>(),
     ActionType::of::<lower_process_priority::LowerProcessPriority>(),
     ActionType::of::<lower_io_priority::LowerIoPriority>(),
     ActionType::of::<set_cpu_affinity::SetCpuAffinity>(),
+    ActionType::of::<demote_realtime::DemoteRealtime>(),
+    ActionType::of::<raise_nofile_limit::RaiseNofileLimit>(),
+    ActionType::of::<raise_oom_score_adj::RaiseOomScoreAdj>(),
+    ActionType::of::<lower_oom_score_adj::LowerOomScoreAdj>(),
     ActionType::of::<reduce_swappiness::ReduceSwappiness>(),
     ActionType::of::<increase_tcp_backlog::IncreaseTcpBacklog>(),
     ActionType::of::<reduce_fin_timeout::ReduceFinTimeout>(),
+    ActionType::of::<raise_min_free_kbytes::RaiseMinFreeKbytes>(),
+    ActionType::of::<limit_dirty_bytes::LimitDirtyBytes>(),
+    ActionType::of::<limit_dirty_background_bytes::LimitDirtyBackgroundBytes>(),
+    ActionType::of::<widen_port_range::WidenPortRange>(),
+    ActionType::of::<reuse_time_wait::ReuseTimeWait>(),
+    ActionType::of::<increase_conntrack_max::IncreaseConntrackMax>(),
+    ActionType::of::<increase_tcp_mem::IncreaseTcpMem>(),
+    ActionType::of::<increase_rmem_max::IncreaseRmemMax>(),
+    ActionType::of::<increase_wmem_max::IncreaseWmemMax>(),
     ActionType::of::<flush_buffers::FlushBuffers>(),
+    ActionType::of::<compact_memory::CompactMemory>(),
     ActionType::of::<clear_page_cache::ClearPageCache>(),
+    ActionType::of::<reclaim_cgroup::ReclaimCgroup>(),
     ActionType::of::<resume_process::ResumeProcess>(),
+    ActionType::of::<thaw_cgroup::ThawCgroup>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
     ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
     ActionType::of::<limit_cgroup_memory::LimitCgroupMemory>(),
+    ActionType::of::<limit_cgroup_pids::LimitCgroupPids>(),
+    ActionType::of::<limit_cgroup_io::LimitCgroupIo>(),
+    ActionType::of::<raise_cgroup_cpu::RaiseCgroupCpu>(),
+    ActionType::of::<raise_cgroup_memory::RaiseCgroupMemory>(),
+    ActionType::of::<raise_cgroup_pids::RaiseCgroupPids>(),
     ActionType::of::<pause_process::PauseProcess>(),
     ActionType::of::<freeze_cgroup::FreezeCgroup>(),
     ActionType::of::<terminate_process::TerminateProcess>(),
@@ -191,6 +248,12 @@ pub enum Power {
     SysNice,
     /// `CAP_KILL`: a signal to a stranger's process, through its pidfd.
     Kill,
+    /// One open descriptor of a file of the process.
+    ProcessFile,
+    /// No capability, no descriptor, but the target's own user and group: to them the kernel lets set its limits.
+    TargetsUser,
+    /// The target's own user and group, and `CAP_SYS_PTRACE`: to read what each of its descriptors is.
+    ReadDescriptors,
     /// One open descriptor of a cgroup's file.
     CgroupFile,
     /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
@@ -198,6 +261,8 @@ pub enum Power {
     SysctlFile,
     /// `/proc` to read.
     ReadProc,
+    /// The control groups to read, and `/proc`.
+    ReadCgroup,
 }
 
 /// What a step acts on, before anybody looked whether it is there.
@@ -257,6 +322,8 @@ impl fmt::Display for Found {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) command: Command,
+    /// The one file that the executor may write.
+    pub(super) file: Option<Setting>,
     pub(super) undo: Undo,
     /// Before and after in words: "nice 0 -> 10".
     pub(super) change: String,
@@ -265,13 +332,18 @@ pub(super) struct Plan {
 impl Plan {
     /// A look, which changes nothing.
     fn look(command: Command) -> Self {
-        Self { command, undo: Undo::Nothing { why: "it only looks".to_owned() }, change: "nothing".to_owned() }
+        Self {
+            command,
+            file: None,
+            undo: Undo::Nothing { why: "it only looks".to_owned() },
+            change: "nothing".to_owned(),
+        }
     }
 
     /// One file written.
     fn set(command: Command, setting: Setting, before: String, wrote: String) -> Self {
         let change = format!("{} {before} -> {wrote}", setting.name());
-        Self { command, undo: Undo::Setting { setting, wrote, before }, change }
+        Self { command, file: Some(setting.clone()), undo: Undo::Setting { setting, wrote, before }, change }
     }
 }
 
@@ -286,71 +358,38 @@ pub enum Refusal {
         "the limit of {asked_bytes} bytes is below the {used_bytes} bytes of memory that cannot be dropped: the kernel would end processes of it"
     )]
     WouldKill { asked_bytes: u64, used_bytes: u64 },
+    #[error("{asked} is below the {used} that {what} has to hold")]
+    BelowUse { what: String, asked: u64, used: u64 },
+    #[error("{asked} would not help: {what} is {bound}")]
+    BoundBy { asked: u64, what: String, bound: u64 },
+    #[error("there is no whole block device {device}")]
+    NoSuchDevice { device: String },
     #[error("none of the CPUs {asked} is online: {online}")]
     NoSuchCpu { asked: String, online: String },
     #[error("cgroup {path} has no processes in a hierarchy that has {files}")]
     NoHierarchy { path: String, files: &'static str },
     #[error("the threads of process {pid} differ too much: {threads} would have to be named, {THREADS_MAX} can")]
     ThreadsDiffer { pid: u32, threads: usize },
+    #[error("{what} is {now}: {asked} would go too far, {least} is the least")]
+    TooFar { what: String, now: String, asked: String, least: i64 },
+    #[error(
+        "the hard limit of process {pid} is {hard}, below the {asked} asked for: raising that one could not be taken back"
+    )]
+    HardLimit { pid: u32, hard: u64, asked: u64 },
+    #[error("process {pid} has not one user and group throughout, so the kernel lets nobody act for it")]
+    ManyUsers { pid: u32 },
     #[error("process {pid} is {state}")]
     InThatState { pid: u32, state: &'static str },
     #[error("a share of {percent} % of a period of {period_us} us is less than the kernel's least, 1000 us")]
     QuotaTooSmall { percent: i64, period_us: u64 },
     #[error("`{text}` of {what} is not as the kernel documents it")]
     Unreadable { what: String, text: String },
+    #[error("the node has no room for {asked}: {room}")]
+    NoRoom { asked: String, room: String },
     #[error("the action needs a {what}")]
     NoTarget { what: &'static str },
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
     Setting(#[from] SettingError),
-}
-
-/// The threads to touch, none named when it is all of them, with what they have now.
-struct Touched {
-    named: Vec<u32>,
-    before: Vec<ThreadBefore>,
-}
-
-/// The threads for which `value` says what they have now; none at all is a refusal of the caller's.
-fn touch(process: &Process, threads: &[Thread], value: impl Fn(&Thread) -> Option<String>) -> Result<Touched, Refusal> {
-    let before: Vec<ThreadBefore> = threads
-        .iter()
-        .filter_map(|thread| {
-            Some(ThreadBefore { tid: thread.tid, start_ticks: thread.start_ticks, value: value(thread)? })
-        })
-        .collect();
-    let named = if before.len() == threads.len() { Vec::new() } else { before.iter().map(|one| one.tid).collect() };
-    if named.len() > THREADS_MAX {
-        return Err(Refusal::ThreadsDiffer { pid: process.id.pid, threads: named.len() });
-    }
-    Ok(Touched { named, before })
-}
-
-/// Before and after of threads in words: one value, or how many differ.
-fn thread_change(what: &str, before: &[ThreadBefore], after: &str) -> String {
-    let first = before.first().map_or("", |thread| thread.value.as_str());
-    let differing = before.iter().filter(|thread| thread.value != first).count();
-    match (before.len(), differing) {
-        (1, _) => format!("{what} {first} -> {after}"),
-        (threads, 0) => format!("{what} {first} -> {after} of {threads} threads"),
-        (threads, differing) => format!("{what} {first} ({differing} differ) -> {after} of {threads} threads"),
-    }
-}
-
-/// The first of these files whose hierarchy has the cgroup with processes in it, with what it holds.
-fn populated(
-    path: &CgroupPath,
-    candidates: &[CgroupFile],
-    files: &'static str,
-) -> Result<(CgroupFile, Setting, String), Refusal> {
-    for file in candidates {
-        if let Some(setting) = Setting::cgroup(path, *file)?
-            && !members(path, *file)?.is_empty()
-        {
-            let before = setting.read()?;
-            return Ok((*file, setting, before));
-        }
-    }
-    Err(Refusal::NoHierarchy { path: path.to_string(), files })
 }

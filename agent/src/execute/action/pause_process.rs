@@ -37,6 +37,7 @@ impl Step for PauseProcess {
         }
         Ok(Plan {
             command: Command::Kill { signal: Signal::Stop, pid: process.id.pid },
+            file: None,
             undo: Undo::Continue { process: process.id },
             change: "running -> stopped".to_owned(),
         })

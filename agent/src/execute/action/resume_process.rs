@@ -34,6 +34,7 @@ impl Step for ResumeProcess {
         let stopped = matches!(process.state, 'T' | 't');
         Ok(Plan {
             command: Command::Kill { signal: Signal::Continue, pid: process.id.pid },
+            file: None,
             undo: if stopped {
                 Undo::Stop { process: process.id }
             } else {

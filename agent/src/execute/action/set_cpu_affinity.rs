@@ -44,6 +44,7 @@ impl Step for SetCpuAffinity {
         let wrote = cpus.to_string();
         Ok(Plan {
             command: Command::Taskset { cpus, threads: touched.named, pid: process.id.pid },
+            file: None,
             change: thread_change("CPUs", &touched.before, &wrote),
             undo: Undo::Affinity { process: process.id, wrote, before: touched.before },
         })

@@ -38,6 +38,7 @@ impl Step for TerminateProcess {
         }
         Ok(Plan {
             command: Command::Kill { signal: Signal::Terminate, pid: process.id.pid },
+            file: None,
             undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
             change: "running -> asked to end".to_owned(),
         })

@@ -47,6 +47,7 @@ impl Step for ThrottleCpu {
         let percent = self.limit.get() as u32;
         Ok(Plan {
             command: Command::Cpulimit { pid: process.id.pid, percent },
+            file: None,
             undo: Undo::Throttle { process: process.id },
             change: format!("no limit -> {percent} % of one CPU"),
         })

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::PolicyError;
 use crate::execute::{
-    command::CgroupFile,
+    cgroup_file::CgroupFile,
     process::{Process, ProcessError},
     setting::{SettingError, members},
     value::CgroupPath,
@@ -122,7 +122,7 @@ impl Protected {
             return protected(format!("its unit is listed as {name}"), "unit");
         }
         let mut pids = Vec::new();
-        for file in [CgroupFile::MemoryHigh, CgroupFile::MemoryLimit, CgroupFile::CpuQuota, CgroupFile::FreezerState] {
+        for file in CgroupFile::OF_EACH_HIERARCHY {
             match members(path, file) {
                 Ok(found) => pids.extend(found),
                 Err(SettingError::Gone { .. }) => {}

@@ -22,12 +22,13 @@ use nix::{
 
 use super::{
     confine::{Role, confine},
-    duty, inform,
+    duty, holdings, inform,
     order::{ORDER_MAX, Order},
     sys,
 };
 use crate::execute::{
-    command::{Command, Signal, Way},
+    cgroup_file::CgroupFile,
+    command::{Check, Command, Signal, Way},
     process::{Stat, has_ended},
 };
 
@@ -64,6 +65,7 @@ pub(super) struct Held {
     pub(super) pidfd: OwnedFd,
     pub(super) stat: File,
     task: OwnedFd,
+    descriptors: Option<OwnedFd>,
 }
 
 fn obey() -> Result<String, String> {
@@ -84,6 +86,7 @@ fn obey() -> Result<String, String> {
                 pidfd: taken(process.pidfd)?,
                 stat: File::from(taken(process.stat)?),
                 task: taken(process.task)?,
+                descriptors: process.descriptors.map(taken).transpose()?,
             })
         }
         None => None,
@@ -100,7 +103,7 @@ fn obey() -> Result<String, String> {
     if let Some(pid) = command.pid() {
         let held = held.as_mut().filter(|held| held.pid == pid).ok_or("the target was not passed")?;
         held.check()?;
-        act_on_process(&command, held)
+        act_on_process(&command, held, file)
     } else {
         act_on_node(&command, file)
     }
@@ -111,15 +114,20 @@ fn role(command: &Command) -> Role {
         Command::Renice { .. } => Role::Nice,
         Command::Ionice { .. } => Role::IoPriority,
         Command::Taskset { .. } => Role::Affinity,
+        Command::Chrt { .. } => Role::Scheduler,
+        Command::Prlimit { .. } => Role::Limit,
         Command::Kill { .. } => Role::Signal,
         Command::Cpulimit { .. } => Role::Throttle,
-        Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
+        Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
         Command::Sync => Role::Sync,
+        Command::Lsfd { .. } => Role::Descriptors,
+        Command::Cgget { .. } => Role::ReadCgroup,
+        Command::Check { what: Check::Mounts } => Role::Mounts,
         Command::Top { .. } | Command::Cat { .. } | Command::Check { .. } => Role::ReadProc,
     }
 }
 
-fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> {
+fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> Result<String, String> {
     let touched = match command {
         Command::Renice { nice, threads, .. } => on_threads(held, threads, |tid| sys::set_nice(tid, *nice))?,
         Command::Ionice { class, level, threads, .. } => {
@@ -131,6 +139,27 @@ fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> 
                 set.set(cpu.into()).map_err(|error| format!("CPU {cpu}: {error}"))?;
             }
             on_threads(held, threads, |tid| Ok(sched_setaffinity(Pid::from_raw(tid as i32), &set)?))?
+        }
+        Command::Chrt { scheduling, threads, .. } => {
+            on_threads(held, threads, |tid| sys::set_scheduler(tid, scheduling.policy(), scheduling.priority().into()))?
+        }
+        Command::Lsfd { .. } => {
+            let listed = held.descriptors.take().ok_or("the descriptors were not passed")?;
+            let told = holdings::descriptors(listed).map_err(|error| format!("process {}: {error}", held.pid))?;
+            held.check()?;
+            return Ok(told);
+        }
+        Command::Choom { adj, .. } => return write_setting(file, &adj.to_string(), "oom_score_adj"),
+        Command::Prlimit { soft, hard, .. } => {
+            let failed = |error: io::Error| format!("the limit of open files of process {}: {error}", held.pid);
+            let (_, hard_now) = sys::open_files(held.pid).map_err(failed)?;
+            // Lowered, it could not be raised again.
+            if hard_now != *hard {
+                return Err(format!("the hard limit of process {} is {hard_now} by now", held.pid));
+            }
+            sys::set_open_files(held.pid, *soft, *hard).map_err(failed)?;
+            held.check()?;
+            return Ok(format!("process {} may open {soft} files", held.pid));
         }
         Command::Kill { signal, .. } => {
             let number = match signal {
@@ -152,14 +181,15 @@ fn act_on_process(command: &Command, held: &mut Held) -> Result<String, String> 
 
 fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, String> {
     match command {
-        Command::Sysctl { key, value } => write_setting(file, &value.to_string(), key.name()),
-        Command::Cgset { file: name, value, .. } => write_setting(file, value, name.name()),
+        Command::Sysctl { key, values } => write_setting(file, &values.to_file(), key.name()),
+        Command::Cgset { file: name, value, .. } => write_setting(file, &name.to_kernel(value), name.name()),
         Command::Sync => {
             nix::unistd::sync();
             Ok("dirty pages are on disk".to_owned())
         }
         Command::Top { by, count } => inform::top(*by, *count).map_err(|error| error.to_string()),
         Command::Cat { path } => inform::cat(path).map_err(|error| error.to_string()),
+        Command::Cgget { path } => holdings::limits(path).map_err(|error| error.to_string()),
         Command::Check { what } => inform::check(*what).map_err(|error| error.to_string()),
         _ => Err("the command acts on a process".to_owned()),
     }
@@ -174,7 +204,12 @@ fn write_setting(file: Option<OwnedFd>, value: &str, name: &str) -> Result<Strin
     if !KERNEL.contains(&kind) {
         return Err(format!("{name} is not a file of the kernel"));
     }
-    let written = nix::unistd::write(&file, value.as_bytes()).map_err(|error| format!("{name} = {value}: {error}"))?;
+    let written = nix::unistd::write(&file, value.as_bytes());
+    // What could be reclaimed was, and it was less.
+    if written == Err(nix::Error::EAGAIN) && name == CgroupFile::MemoryReclaim.name() {
+        return Ok(format!("{name}: less than {value} bytes could be had"));
+    }
+    let written = written.map_err(|error| format!("{name} = {value}: {error}"))?;
     if written == value.len() { Ok(format!("{name} = {value}")) } else { Err(format!("{name} took half of {value}")) }
 }
 

@@ -18,11 +18,16 @@ pub(super) enum Role {
     Nice,
     IoPriority,
     Affinity,
+    Scheduler,
+    Limit,
     Signal,
     Throttle,
     Write,
     Sync,
     ReadProc,
+    ReadCgroup,
+    Mounts,
+    Descriptors,
 }
 
 /// Address space of the executor, bytes: the executable is mapped whole.
@@ -49,9 +54,14 @@ fn limit(role: Role) -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CPU, cpu_s, cpu_s)
 }
 
-/// No file, but `/proc` for those that read it; no TCP; no signal and no abstract socket out of the sandbox, but for
+/// No file, but `/proc` and the control groups for those that read them; no TCP; no signal and no abstract socket out of the sandbox, but for
 /// those that signal.
 fn landlock(role: Role) -> Result<(), landlock::RulesetError> {
+    // Landlock lets nobody look into a process outside of it, whatever capability there is. Without openat, socket and
+    // the like in its list of system calls, this one has no use for what it would shut.
+    if role == Role::Descriptors {
+        return Ok(());
+    }
     let newest = ABI::V6;
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -62,10 +72,15 @@ fn landlock(role: Role) -> Result<(), landlock::RulesetError> {
         rules = rules.scope(Scope::Signal)?;
     }
     let mut rules = rules.create()?;
-    if role == Role::ReadProc
-        && let Ok(proc) = PathFd::new("/proc")
-    {
-        rules = rules.add_rule(PathBeneath::new(proc, AccessFs::ReadFile | AccessFs::ReadDir))?;
+    let readable: &[&str] = match role {
+        Role::ReadProc | Role::Mounts => &["/proc"],
+        Role::ReadCgroup => &["/proc", "/sys/fs/cgroup"],
+        _ => &[],
+    };
+    for path in readable {
+        if let Ok(path) = PathFd::new(path) {
+            rules = rules.add_rule(PathBeneath::new(path, AccessFs::ReadFile | AccessFs::ReadDir))?;
+        }
     }
     rules.restrict_self().map(drop)
 }
@@ -109,10 +124,15 @@ fn filter(role: Role) -> Result<BpfProgram, seccompiler::BackendError> {
         Role::Nice => &[libc::SYS_setpriority],
         Role::IoPriority => &[libc::SYS_ioprio_set],
         Role::Affinity => &[libc::SYS_sched_setaffinity],
+        Role::Scheduler => &[libc::SYS_sched_getscheduler, libc::SYS_sched_setscheduler],
+        Role::Limit => &[libc::SYS_prlimit64],
         Role::Signal | Role::Throttle => &[libc::SYS_pidfd_send_signal],
         Role::Write => &[],
         Role::Sync => &[libc::SYS_sync],
         Role::ReadProc => &[libc::SYS_openat],
+        Role::ReadCgroup => &[libc::SYS_openat, libc::SYS_openat2],
+        Role::Descriptors => &[libc::SYS_readlinkat],
+        Role::Mounts => &[libc::SYS_openat, libc::SYS_statfs],
     };
     let rules: BTreeMap<i64, Vec<_>> = EVERYONE.iter().chain(own).map(|number| (*number, Vec::new())).collect();
     let architecture = std::env::consts::ARCH.try_into()?;

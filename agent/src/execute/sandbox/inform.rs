@@ -11,6 +11,7 @@ use std::{
 
 use comfy_table::{Table, presets};
 
+use super::holdings;
 use crate::{
     execute::{
         command::{Check, TopBy},
@@ -28,7 +29,7 @@ const ROWS_MAX: usize = 40;
 /// Bytes of a sector of `/proc/diskstats`, whatever the device.
 const SECTOR_BYTES: u64 = 512;
 /// Names of the states of `/proc/net/tcp`, from 1.
-const TCP_STATES: [&str; 12] = [
+pub(super) const TCP_STATES: [&str; 12] = [
     "ESTABLISHED",
     "SYN_SENT",
     "SYN_RECV",
@@ -98,6 +99,8 @@ pub(super) fn check(what: Check) -> io::Result<String> {
         Check::NetworkStats => network_stats(),
         Check::TcpStats => tcp_stats(),
         Check::Swap => swap(),
+        Check::Sockets => holdings::sockets(),
+        Check::Mounts => holdings::mounts(),
     }
 }
 
@@ -284,7 +287,7 @@ fn headed(path: &str, head: &str) -> io::Result<HashMap<String, u64>> {
         .collect())
 }
 
-fn plain(heading: &[&str]) -> Table {
+pub(super) fn plain(heading: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(heading);

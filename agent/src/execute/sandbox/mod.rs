@@ -8,6 +8,7 @@
 mod child;
 mod confine;
 mod duty;
+mod holdings;
 mod inform;
 mod order;
 #[expect(unsafe_code, reason = "what the child loses between fork and exec is set by a closure that std calls unsafe")]

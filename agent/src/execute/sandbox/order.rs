@@ -32,4 +32,6 @@ pub(super) struct OrderedProcess {
     pub(super) stat: RawFd,
     /// `/proc/PID/task`.
     pub(super) task: RawFd,
+    /// `/proc/PID/fd`, for who lists them.
+    pub(super) descriptors: Option<RawFd>,
 }

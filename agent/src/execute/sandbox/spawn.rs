@@ -46,6 +46,8 @@ pub enum SandboxError {
     NoExecutable { source: io::Error },
     #[error("the executor needs {missing}, which this process does not have; run the agent as root")]
     NoPrivilege { missing: String },
+    #[error("the target has not one user and group throughout that the executor could have")]
+    NoOneUser,
     #[error("the executor could not be started: {source}")]
     Spawn { source: io::Error },
     #[error("the executor could not be spoken to: {source}")]
@@ -187,11 +189,15 @@ impl Launcher {
         probe: Option<&str>,
         dies_with_the_daemon: bool,
     ) -> Result<Running, SandboxError> {
-        let strip = Strip::for_power(power)?;
+        let strip = Strip::for_power(power, passed.process)?;
         let talk = |source| SandboxError::Talk { source };
         let opened = match passed.process {
             Some(process) => Some((process, process.open_for_executor().map_err(talk)?)),
             None => None,
+        };
+        let descriptors = match (power, passed.process) {
+            (Power::ReadDescriptors, Some(process)) => Some(process.open_descriptors().map_err(talk)?),
+            _ => None,
         };
         let order = Order {
             process: opened.as_ref().map(|(process, (stat, task))| OrderedProcess {
@@ -200,12 +206,14 @@ impl Launcher {
                 pidfd: process.pidfd().as_raw_fd(),
                 stat: stat.as_raw_fd(),
                 task: task.as_raw_fd(),
+                descriptors: descriptors.as_ref().map(AsRawFd::as_raw_fd),
             }),
             file: passed.file.as_ref().map(AsRawFd::as_raw_fd),
             probe: probe.map(str::to_owned),
         };
         let mut kept: Vec<RawFd> = order.file.into_iter().collect();
         kept.extend(order.process.iter().flat_map(|process| [process.pidfd, process.stat, process.task]));
+        kept.extend(order.process.iter().filter_map(|process| process.descriptors));
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| talk(error.into()))?;
         let mut spawn = Spawn::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()));
         spawn
@@ -339,21 +347,36 @@ fn milliseconds(since: Instant) -> u64 {
 /// What is taken from the child between fork and exec. Made before the fork.
 #[derive(Clone, Copy, Debug)]
 struct Strip {
-    user: Option<u32>,
+    /// User and group to become.
+    user: Option<(u32, u32)>,
     keep: Option<Cap>,
     keeps_root: bool,
 }
 
 impl Strip {
-    fn for_power(power: Power) -> Result<Self, SandboxError> {
+    fn for_power(power: Power, process: Option<&Process>) -> Result<Self, SandboxError> {
         let keep = match power {
             Power::SysNice => Some(Cap::SYS_NICE),
             Power::Kill => Some(Cap::KILL),
-            Power::Nothing | Power::CgroupFile | Power::SysctlFile | Power::ReadProc => None,
+            Power::ReadDescriptors => Some(Cap::SYS_PTRACE),
+            Power::Nothing
+            | Power::ProcessFile
+            | Power::TargetsUser
+            | Power::CgroupFile
+            | Power::SysctlFile
+            | Power::ReadProc
+            | Power::ReadCgroup => None,
         };
-        let keeps_root = power == Power::SysctlFile;
+        let user = match power {
+            Power::SysctlFile => (0, NOBODY),
+            Power::TargetsUser | Power::ReadDescriptors => {
+                process.and_then(|process| process.owner).ok_or(SandboxError::NoOneUser)?
+            }
+            _ => (NOBODY, NOBODY),
+        };
+        let keeps_root = user.0 == 0;
         let have = CapState::get_current().map_err(|error| SandboxError::Talk { source: error.into() })?.effective;
-        let harmless = matches!(power, Power::Nothing | Power::ReadProc);
+        let harmless = matches!(power, Power::Nothing | Power::ReadProc | Power::ReadCgroup);
         if harmless && !Uid::effective().is_root() && !have.has(Cap::SETUID) {
             // Somebody who is nobody much already; what the executor does needs no power.
             return Ok(Self { user: None, keep: None, keeps_root: false });
@@ -368,7 +391,7 @@ impl Strip {
         if !missing.is_empty() {
             return Err(SandboxError::NoPrivilege { missing: missing.join(", ") });
         }
-        Ok(Self { user: Some(if keeps_root { 0 } else { NOBODY }), keep, keeps_root })
+        Ok(Self { user: Some(user), keep, keeps_root })
     }
 
     /// Runs between fork and exec: system calls only.
@@ -379,7 +402,7 @@ impl Strip {
         for fd in kept {
             sys::keep_on_exec(*fd)?;
         }
-        if let Some(user) = self.user {
+        if let Some((user, group)) = self.user {
             let mut left = CapSet::empty();
             if let Some(cap) = self.keep {
                 left.add(cap);
@@ -393,7 +416,7 @@ impl Strip {
             }
             prctl::set_keepcaps(self.keep.is_some())?;
             setgroups(&[])?;
-            let (user, group) = (Uid::from_raw(user), Gid::from_raw(NOBODY));
+            let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
             setresgid(group, group, group)?;
             setresuid(user, user, user)?;
             CapState { effective: left, permitted: left, inheritable: left }.set_current()?;

@@ -48,6 +48,35 @@ pub(super) fn set_io_priority(tid: u32, class: u8, level: u8) -> io::Result<()> 
     answer(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, raw) }).map(drop)
 }
 
+/// Policy and real-time priority of one thread. Whether its children inherit them stays as it is.
+pub(super) fn set_scheduler(tid: u32, policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    // SAFETY: sched_getscheduler takes an integer and touches no memory of ours.
+    let now = answer(unsafe { libc::syscall(libc::SYS_sched_getscheduler, tid) })?;
+    let kept = now & libc::c_long::from(libc::SCHED_RESET_ON_FORK);
+    let priority = libc::sched_param { sched_priority: priority };
+    // SAFETY: the kernel reads `priority`, which lives for the length of the call.
+    answer(unsafe {
+        libc::syscall(libc::SYS_sched_setscheduler, tid, libc::c_long::from(policy) | kept, &raw const priority)
+    })
+    .map(drop)
+}
+
+/// Soft and hard limit of open files of a process.
+pub(super) fn open_files(pid: u32) -> io::Result<(u64, u64)> {
+    let mut now = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let none = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: the kernel writes `now`, which lives for the length of the call; no new limit is allowed.
+    answer(unsafe { libc::syscall(libc::SYS_prlimit64, pid, libc::RLIMIT_NOFILE, none, &raw mut now) })?;
+    Ok((now.rlim_cur, now.rlim_max))
+}
+
+pub(super) fn set_open_files(pid: u32, soft: u64, hard: u64) -> io::Result<()> {
+    let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let none = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: the kernel reads `new`, which lives for the length of the call; nowhere to put the old limit is allowed.
+    answer(unsafe { libc::syscall(libc::SYS_prlimit64, pid, libc::RLIMIT_NOFILE, &raw const new, none) }).map(drop)
+}
+
 /// Marks every descriptor from `first` on to be closed by the next exec.
 pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
     // SAFETY: close_range with CLOEXEC only sets flags; no descriptor that somebody owns is closed here.

@@ -1,0 +1,129 @@
+//! The same on the unified hierarchy, where a node has its controllers there.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+};
+
+use kernelsight::execute::JournalState;
+use serde_json::{Value, json};
+
+use crate::{
+    execute_support::{Bench, Cgroup, Target, is_root, until},
+    store_rows::NOW_MS,
+};
+
+const MIB: u64 = 1 << 20;
+
+fn denied(bench: &Bench, name: &str, params: Value) -> String {
+    bench.judge(name, params).unwrap_err().to_string()
+}
+
+#[test]
+fn the_limit_of_memory_that_binds_is_the_one_that_is_raised() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "memory.max") else { return };
+    let ask = |mib: u64| json!({ "cgroup": cgroup.path(), "bytes": mib * MIB });
+    for (high, max, raised) in [("104857600", "max", "memory.high"), ("max", "104857600", "memory.max")] {
+        cgroup.write("memory.high", high);
+        cgroup.write("memory.max", max);
+        let outcome = bench.act("raise_cgroup_memory", ask(200));
+        assert_eq!(cgroup.read(raised), "209715200", "{}", outcome.command);
+        bench.undo(&outcome).unwrap();
+        assert_eq!((cgroup.read("memory.high").as_str(), cgroup.read("memory.max").as_str()), (high, max));
+    }
+    cgroup.write("memory.high", "104857600");
+    cgroup.write("memory.max", "157286400");
+    let said = denied(&bench, "raise_cgroup_memory", ask(200));
+    assert!(said.contains(" would not help: memory.max of ") && said.ends_with(" is 157286400"), "{said}");
+}
+
+#[test]
+fn a_hard_limit_is_not_taken_back_over_what_is_in_use() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "memory.max") else { return };
+    cgroup.write("memory.max", "33554432");
+    let outcome = bench.act("raise_cgroup_memory", json!({ "cgroup": cgroup.path(), "bytes": 256 * MIB }));
+    let hog = hog_in(&cgroup);
+    until(|| cgroup.read("memory.current").parse::<u64>().unwrap() > 40 * MIB);
+    let said = bench.undo(&outcome).unwrap_err().to_string();
+    assert!(said.contains(" cannot be 33554432 again: "), "{said}");
+    assert_eq!((bench.row(&outcome).state, cgroup.read("memory.max").as_str()), (JournalState::Owed, "268435456"));
+    drop(hog);
+    until(|| !bench.executor.expire_leases(&bench.store, NOW_MS).unwrap().is_empty());
+    assert_eq!((bench.row(&outcome).state, cgroup.read("memory.max").as_str()), (JournalState::Undone, "33554432"));
+}
+
+#[test]
+fn memory_is_reclaimed_as_far_as_there_is_any_to_be_had() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "memory.reclaim") else { return };
+    let outcome = bench.act("reclaim_cgroup", json!({ "cgroup": cgroup.path(), "bytes": 512 * MIB }));
+    assert!(outcome.output.contains("less than 536870912 bytes could be had"), "{}", outcome.output);
+}
+
+#[test]
+fn a_quota_is_raised_within_its_period_and_put_back() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "cpu.max") else { return };
+    let ask = || json!({ "cgroup": cgroup.path(), "percent": 50 });
+    assert!(denied(&bench, "raise_cgroup_cpu", ask()).contains(" is max 100000, and 50000 was asked for"));
+    cgroup.write("cpu.max", "10000 50000");
+    let outcome = bench.act("raise_cgroup_cpu", ask());
+    assert_eq!(cgroup.read("cpu.max"), "25000 50000");
+    bench.undo(&outcome).unwrap();
+    assert_eq!(cgroup.read("cpu.max"), "10000 50000");
+}
+
+#[test]
+fn one_number_of_a_line_is_limited_and_the_others_stay() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "io.max") else { return };
+    let disk = |name: &str| fs::read_to_string(format!("/sys/block/{name}/dev")).ok();
+    let Some(device) = ["vda", "sda", "nvme0n1", "loop0"].into_iter().find_map(disk) else { return };
+    let device = device.trim();
+    let ask = |what: &str| json!({ "cgroup": cgroup.path(), "device": device, "what": what, "rate": 1_048_576 });
+    assert_eq!(cgroup.read("io.max"), "");
+    let read = bench.act("limit_cgroup_io", ask("read_bps"));
+    assert_eq!(cgroup.read("io.max"), format!("{device} rbps=1048576 wbps=max riops=max wiops=max"));
+    let write = bench.act("limit_cgroup_io", ask("write_iops"));
+    assert_eq!(cgroup.read("io.max"), format!("{device} rbps=1048576 wbps=max riops=max wiops=1048576"));
+    bench.undo(&read).unwrap();
+    assert_eq!(cgroup.read("io.max"), format!("{device} rbps=max wbps=max riops=max wiops=1048576"));
+    bench.undo(&write).unwrap();
+    assert_eq!(cgroup.read("io.max"), "");
+}
+
+/// Holds 48 MiB in the cgroup until it is dropped.
+struct Hog(Child);
+
+fn hog_in(cgroup: &Cgroup) -> Hog {
+    let script = "echo $$ > \"$0\" && head -c 50331648 /dev/zero | tail -c 50331648 | (sleep 60; cat) > /dev/null";
+    let mut hog = Command::new("sh");
+    hog.args(["-c", script, &cgroup.file("cgroup.procs")]).stdout(Stdio::null());
+    std::os::unix::process::CommandExt::process_group(&mut hog, 0);
+    Hog(hog.spawn().unwrap())
+}
+
+impl Drop for Hog {
+    fn drop(&mut self) {
+        let group = nix::unistd::Pid::from_raw(self.0.id() as i32);
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
