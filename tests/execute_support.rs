@@ -76,6 +76,11 @@ impl Bench {
         self.executor.undo(outcome.action_id.unwrap(), &self.store, NOW_MS)
     }
 
+    /// Rows of the journal that are not settled.
+    pub(crate) fn open_rows(&self) -> usize {
+        self.store.unsettled().unwrap().len()
+    }
+
     pub(crate) fn row(&self, outcome: &Outcome) -> JournalRow {
         self.store.get(outcome.action_id.unwrap()).unwrap().unwrap()
     }

@@ -16,6 +16,8 @@ mod door;
 mod door_guard;
 mod door_support;
 mod execute;
+mod execute_attacks;
+mod execute_door;
 mod execute_sandbox;
 mod execute_support;
 mod explain;
