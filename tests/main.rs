@@ -47,3 +47,4 @@ mod store_rows;
 mod store_story;
 mod undo;
 mod verify;
+mod wrong_targets;
