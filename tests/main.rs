@@ -46,5 +46,6 @@ mod store_opening;
 mod store_rows;
 mod store_story;
 mod undo;
+mod unit;
 mod verify;
 mod wrong_targets;
