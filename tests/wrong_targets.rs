@@ -100,7 +100,7 @@ fn nine_thousand_tries_at_whoever_is_protected_have_no_success() {
         .map(|name| (Target::named(name), "protected.comm"))
         .into();
     let in_unit = Target::idle();
-    let cgroup = Cgroup::with(&in_unit, "freezer.state").or_else(|| Cgroup::with(&in_unit, "cgroup.freeze")).unwrap();
+    let cgroup = Cgroup::with(&in_unit, "cgroup.freeze").or_else(|| Cgroup::with(&in_unit, "freezer.state")).unwrap();
     let unit = cgroup.below_as("ssh.service", &in_unit);
     let other = Target::idle();
     let mut wrong = wrong_pids();

@@ -8,6 +8,7 @@ use kernelsight::{execute::Policy, live::Autonomy};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 
+#[expect(dead_code, reason = "the choices of the tests come from a seed, those of a fuzzer from its bytes")]
 #[path = "../../tests/hostile_generator.rs"]
 mod hostile_generator;
 #[path = "../../tests/hostile_oracle.rs"]
