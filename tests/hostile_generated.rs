@@ -112,7 +112,7 @@ fn the_bytes_of_a_fuzzer_make_one_line_and_one_action_each() {
 
 /// The long run: `cargo test --release -- --ignored a_million_generated_lines_and_actions`.
 #[test]
-#[ignore = "half a minute in a release build; fuzz/ goes on from there"]
+#[ignore = "long; fuzz/ goes on from there"]
 fn a_million_generated_lines_and_actions() {
     for seed in 1..=4 {
         judge(260_000, seed * 0x2545_f491_4f6c_dd1d);
