@@ -236,7 +236,7 @@ fn the_doctor_needs_no_daemon_and_exits_1_where_the_agent_cannot_run() {
     check(
         &names.join(", "),
         expect![
-            "kernel, capabilities, BTF, tracepoints, ring buffer, lockdown, pressure (PSI), cgroups, /proc, memory, state directory, socket, groups, clock"
+            "kernel, capabilities, BTF, tracepoints, ring buffer, lockdown, pressure (PSI), cgroups, sandbox, /proc, memory, state directory, socket, groups, clock"
         ],
     );
     // A directory below a file can never be made, not even by root.

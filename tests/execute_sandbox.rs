@@ -89,24 +89,6 @@ fn an_executor_of_a_sysctl_is_user_0_without_any_capability() {
 }
 
 #[test]
-fn an_executor_can_open_connect_execute_and_fork_nothing() {
-    if !is_root() {
-        return;
-    }
-    let executor = executor(Duration::from_secs(30));
-    for power in [Power::Nothing, Power::SysctlFile] {
-        let opened = executor.probe(power, Probe::OpenFile).unwrap();
-        assert!(!opened.succeeded, "{opened:?}");
-        assert!(opened.output.starts_with("open: Permission denied"), "{opened:?}");
-        for probe in [Probe::Connect, Probe::Execute, Probe::Fork] {
-            let tried = executor.probe(power, probe).unwrap();
-            assert!(!tried.succeeded, "{probe:?}: {tried:?}");
-            assert!(tried.output.contains("may not make"), "{probe:?}: {tried:?}");
-        }
-    }
-}
-
-#[test]
 fn an_executor_that_takes_too_long_is_ended() {
     let executor = executor(Duration::from_millis(300));
     let hung = executor.probe(Power::Nothing, Probe::Hang).unwrap();

@@ -76,6 +76,11 @@ impl Bench {
         self.executor.undo(outcome.action_id.unwrap(), &self.store, NOW_MS)
     }
 
+    /// Rows of the journal that are not settled.
+    pub(crate) fn open_rows(&self) -> usize {
+        self.store.unsettled().unwrap().len()
+    }
+
     pub(crate) fn row(&self, outcome: &Outcome) -> JournalRow {
         self.store.get(outcome.action_id.unwrap()).unwrap().unwrap()
     }
@@ -127,8 +132,20 @@ impl Target {
         statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
+    /// An idle one whose name, as the kernel knows it, is this.
+    pub(crate) fn named(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &path).unwrap();
+        Self::start_from(&path, "idle")
+    }
+
     fn start(kind: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::start_from(&std::env::current_exe().unwrap(), kind)
+    }
+
+    fn start_from(path: &Path, kind: &str) -> Self {
+        let mut child = Command::new(path)
             .args(["--ignored", "--exact", "--nocapture", "--test-threads=1", "execute_support::target"])
             .env(TARGET, kind)
             .stdin(Stdio::piped())
@@ -286,8 +303,12 @@ impl Cgroup {
 
     /// One below it, with a process in it.
     pub(crate) fn below(&self, target: &Target) -> Self {
-        let name = format!("below-{}", target.pid());
-        let cgroup = Self { directory: self.directory.join(&name), path: format!("{}/{name}", self.path) };
+        self.below_as(&format!("below-{}", target.pid()), target)
+    }
+
+    /// The same, of this name.
+    pub(crate) fn below_as(&self, name: &str, target: &Target) -> Self {
+        let cgroup = Self { directory: self.directory.join(name), path: format!("{}/{name}", self.path) };
         fs::create_dir(&cgroup.directory).unwrap();
         cgroup.write("cgroup.procs", &target.pid().to_string());
         cgroup

@@ -35,6 +35,9 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
     }
     if purpose == For::Development {
         lacking.extend(["clippy", "fmt"].into_iter().filter(|tool| !answers(tool)).map(Need::Component));
+        if place::find("systemd-analyze").is_none() {
+            lacking.push(Need::Analyzer);
+        }
     }
     if let (true, Ok(ready)) = (lacking.is_empty(), &ebpf) {
         step.done(&format!("set up: {ready}"));
@@ -59,6 +62,13 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
                 rustup.args(["component", "add", component]);
                 say::logged(&format!("rustup component add {component}"), &mut rustup, &log)?;
             }
+            Need::Analyzer => {
+                say::note("no systemd-analyze, which judges the unit");
+                // Everything else can be built and tested without it; CI fails where it is missing.
+                if let Err(why) = apt::install(&["systemd"], &log) {
+                    say::note(&format!("its test will be skipped: {why}"));
+                }
+            }
         }
     }
     Ok(())
@@ -76,6 +86,7 @@ enum Need {
     Compiler,
     Ebpf(String),
     Component(&'static str),
+    Analyzer,
 }
 
 fn log() -> Result<PathBuf> {

@@ -1,4 +1,5 @@
-//! What the kernel gives: its version, BTF, the right to load programs, tracepoints, pressure, cgroups.
+//! What the kernel gives: its version, BTF, the right to load programs, tracepoints, pressure, cgroups, the
+//! sandbox.
 
 use std::{fs, path::Path};
 
@@ -6,7 +7,11 @@ use aya::{maps::MapType, sys::is_map_supported};
 use capctl::caps::{Cap, CapState};
 
 use super::Check;
-use crate::{observe::offsets::Types, text::Text};
+use crate::{
+    execute::sandbox::{Confinement, NoLandlock, Unconfined},
+    observe::offsets::Types,
+    text::Text,
+};
 
 /// Ring buffers, BTF tracepoints and read-only globals are all there from here on.
 const OLDEST: (u32, u32) = (5, 8);
@@ -33,7 +38,7 @@ const TRACEPOINTS: [&str; 15] = [
 ];
 
 pub(super) fn checks() -> Vec<Check> {
-    vec![version(), capabilities(), btf(), tracepoints(), ring(), lockdown(), pressure(), cgroups()]
+    vec![version(), capabilities(), btf(), tracepoints(), ring(), lockdown(), pressure(), cgroups(), sandbox()]
 }
 
 fn version() -> Check {
@@ -164,4 +169,22 @@ fn cgroups() -> Check {
         "limits of cgroups are neither seen nor set; processes are seen and acted on all the same",
         "mount cgroup v2 with its controllers at /sys/fs/cgroup",
     )
+}
+
+fn sandbox() -> Check {
+    let name = "sandbox";
+    let found = Confinement::of_this_kernel();
+    let without = "no action is carried out, those that only look too; the agent watches, explains and proposes";
+    match found.enforced() {
+        Ok(_) => Check::good(name, found.told()),
+        Err(why) => {
+            let mend = match why {
+                Unconfined::Landlock(NoLandlock::NotStarted) => "start the kernel with landlock in its list lsm=",
+                Unconfined::Landlock(NoLandlock::Denied) => "let whoever starts the agent allow the calls of Landlock",
+                Unconfined::Landlock(NoLandlock::NotBuilt) => "start a kernel of 5.13 or later that has Landlock",
+                Unconfined::NoFilter => "start a kernel built with CONFIG_SECCOMP_FILTER",
+            };
+            Check::lacking(name, found.told(), without, mend)
+        }
+    }
 }

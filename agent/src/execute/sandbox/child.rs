@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{self, BufRead, Read, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     process::ExitCode,
     time::Duration,
 };
@@ -24,7 +24,7 @@ use super::{
     confine::{Role, confine},
     duty, holdings, inform,
     order::{ORDER_MAX, Order},
-    sys,
+    probe, sys,
 };
 use crate::execute::{
     cgroup_file::CgroupFile,
@@ -95,11 +95,11 @@ fn obey() -> Result<String, String> {
         Some(fd) => Some(sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"))?),
         None => None,
     };
-    if let Some(probe) = order.probe {
-        return probe_from_inside(&probe);
+    let role = role(&command, held.as_ref())?;
+    if let Some(probe) = &order.probe {
+        return probe::from_inside(probe, role, &order);
     }
-    let role = role(&command);
-    confine(role)?;
+    confine(role, &order.granted)?;
     if let Some(pid) = command.pid() {
         let held = held.as_mut().filter(|held| held.pid == pid).ok_or("the target was not passed")?;
         held.check()?;
@@ -109,21 +109,30 @@ fn obey() -> Result<String, String> {
     }
 }
 
-fn role(command: &Command) -> Role {
-    match command {
-        Command::Renice { .. } => Role::Nice,
-        Command::Ionice { .. } => Role::IoPriority,
+fn role(command: &Command, held: Option<&Held>) -> Result<Role, String> {
+    let pidfd = || held.map(|held| held.pidfd.as_raw_fd()).ok_or("the target was not passed");
+    Ok(match command {
+        Command::Renice { nice, .. } => Role::Nice { nice: *nice },
+        Command::Ionice { class, level, .. } => Role::IoPriority { class: *class, level: *level },
         Command::Taskset { .. } => Role::Affinity,
-        Command::Chrt { .. } => Role::Scheduler,
-        Command::Prlimit { .. } => Role::Limit,
-        Command::Kill { .. } => Role::Signal,
-        Command::Cpulimit { .. } => Role::Throttle,
+        Command::Chrt { scheduling, .. } => Role::Scheduler { policy: scheduling.policy() },
+        Command::Prlimit { pid, .. } => Role::Limit { pid: *pid },
+        Command::Kill { signal, .. } => Role::Signal { pidfd: pidfd()?, signal: number(*signal) },
+        Command::Cpulimit { .. } => Role::Throttle { pidfd: pidfd()? },
         Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
         Command::Sync => Role::Sync,
         Command::Lsfd { .. } => Role::Descriptors,
         Command::Cgget { .. } => Role::ReadCgroup,
         Command::Check { what: Check::Mounts } => Role::Mounts,
         Command::Top { .. } | Command::Cat { .. } | Command::Check { .. } => Role::ReadProc,
+    })
+}
+
+const fn number(signal: Signal) -> libc::c_int {
+    match signal {
+        Signal::Stop => libc::SIGSTOP,
+        Signal::Continue => libc::SIGCONT,
+        Signal::Terminate => libc::SIGTERM,
     }
 }
 
@@ -162,12 +171,7 @@ fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> 
             return Ok(format!("process {} may open {soft} files", held.pid));
         }
         Command::Kill { signal, .. } => {
-            let number = match signal {
-                Signal::Stop => libc::SIGSTOP,
-                Signal::Continue => libc::SIGCONT,
-                Signal::Terminate => libc::SIGTERM,
-            };
-            sys::pidfd_send_signal(held.pidfd.as_fd(), number)
+            sys::pidfd_send_signal(held.pidfd.as_fd(), number(*signal))
                 .map_err(|error| format!("process {} could not be signalled: {error}", held.pid))?;
             return Ok(held.settle(*signal));
         }
@@ -269,62 +273,5 @@ impl Held {
             Err(_) => return Err(format!("process {} has ended", self.pid)),
         }
         if has_ended(&self.pidfd) { Err(format!("process {} has ended", self.pid)) } else { Ok(()) }
-    }
-}
-
-/// Tries what must not work, or says what the kernel shows of this very process.
-fn probe_from_inside(probe: &str) -> Result<String, String> {
-    let failed = |what: &str, error: io::Error| format!("{what}: {error}");
-    match probe {
-        "status" => {
-            confine(Role::ReadProc)?;
-            let mut status = std::fs::read_to_string("/proc/self/status").map_err(|error| failed("status", error))?;
-            let mut open: Vec<i32> = std::fs::read_dir("/proc/self/fd")
-                .map_err(|error| failed("descriptors", error))?
-                .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-                .collect();
-            open.sort_unstable();
-            // The last one is the listing itself.
-            open.pop();
-            status.push_str(&format!("Open:\t{open:?}\nEnvironment:\t{}\n", std::env::vars_os().count()));
-            Ok(status)
-        }
-        "open" => {
-            confine(Role::ReadProc)?;
-            File::open("/etc/passwd").map(|_| "it opened a file".to_owned()).map_err(|error| failed("open", error))
-        }
-        "connect" => {
-            confine(Role::Sync)?;
-            std::net::TcpStream::connect("127.0.0.1:1")
-                .map(|_| "it connected".to_owned())
-                .map_err(|error| failed("connect", error))
-        }
-        "execute" => {
-            confine(Role::Sync)?;
-            std::process::Command::new("/bin/true")
-                .status()
-                .map(|_| "it executed".to_owned())
-                .map_err(|error| failed("execute", error))
-        }
-        "fork" => {
-            confine(Role::Sync)?;
-            std::thread::Builder::new()
-                .spawn(|| {})
-                .map(|_| "it forked".to_owned())
-                .map_err(|error| failed("fork", error))
-        }
-        "hang" => {
-            confine(Role::Sync)?;
-            loop {
-                std::thread::sleep(std::time::Duration::from_secs(1));
-            }
-        }
-        "flood" => {
-            confine(Role::Sync)?;
-            loop {
-                writeln!(io::stdout(), "{}", "x".repeat(1000)).map_err(|error| failed("flood", error))?;
-            }
-        }
-        _ => Err("no such probe".to_owned()),
     }
 }

@@ -1,5 +1,5 @@
-//! What the daemon tells its executor on standard input, beside the argument vector: who the target is, and under which
-//! numbers the descriptors are.
+//! What the daemon tells its executor on standard input, beside the argument vector: who the target is, under which
+//! numbers the descriptors are, and what the executor must find itself to be.
 
 use std::os::fd::RawFd;
 
@@ -11,14 +11,29 @@ pub(super) const ORDER_MAX: u64 = 4096;
 pub(super) const THROTTLING: &str = "throttling";
 
 /// One line of JSON.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Order {
+    pub(super) granted: Granted,
     pub(super) process: Option<OrderedProcess>,
     /// The one file that may be written.
     pub(super) file: Option<RawFd>,
     /// Try this from inside, and nothing else.
-    pub(super) probe: Option<String>,
+    pub(super) probe: Option<OrderedProbe>,
+}
+
+/// What an executor is left with, no more and no less.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Granted {
+    /// ABI of Landlock, all of whose rights are denied but those that the command needs.
+    pub(super) landlock: u32,
+    pub(super) user: u32,
+    pub(super) group: u32,
+    /// One bit a capability, as in `/proc/PID/status`.
+    pub(super) capabilities: u64,
+    /// Whether the daemon had the power to take the groups and the bounding set, too.
+    pub(super) stripped: bool,
 }
 
 /// The target: its identity, and the descriptors that stand for it.
@@ -34,4 +49,21 @@ pub(super) struct OrderedProcess {
     pub(super) task: RawFd,
     /// `/proc/PID/fd`, for who lists them.
     pub(super) descriptors: Option<RawFd>,
+}
+
+/// What to try.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OrderedProbe {
+    Status,
+    Under {
+        abi: u32,
+    },
+    Hang,
+    Flood,
+    /// One of [`super::attack::ATTACKS`] by its name, against a process that is not the target.
+    Attack {
+        name: String,
+        stranger: u32,
+    },
 }

@@ -26,7 +26,9 @@ use nix::{
 };
 
 use super::{
-    order::{ORDER_MAX, Order, OrderedProcess, THROTTLING},
+    kernel::{Confinement, Unconfined},
+    order::{Granted, ORDER_MAX, Order, OrderedProbe, OrderedProcess, THROTTLING},
+    probe::{Confined, Probe},
     sys,
 };
 use crate::execute::{action::Power, process::Process};
@@ -48,6 +50,8 @@ pub enum SandboxError {
     NoPrivilege { missing: String },
     #[error("the target has not one user and group throughout that the executor could have")]
     NoOneUser,
+    #[error("no executor can be confined here, so nothing is done: {0}")]
+    Unconfined(#[from] Unconfined),
     #[error("the executor could not be started: {source}")]
     Spawn { source: io::Error },
     #[error("the executor could not be spoken to: {source}")]
@@ -59,6 +63,8 @@ pub enum SandboxError {
 pub(in crate::execute) struct Launcher {
     executable: OwnedFd,
     timeout: Duration,
+    /// Found once, at start; each executor must be confined by all of it.
+    confinement: Confinement,
 }
 
 /// What an executor is given.
@@ -83,30 +89,6 @@ pub(in crate::execute) struct Standing {
     running: Running,
 }
 
-/// What to try from inside the sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// Says its own user, capabilities, filters and descriptors, as the kernel shows them.
-    Status,
-    OpenFile,
-    Connect,
-    Execute,
-    Fork,
-    /// Waits for ever.
-    Hang,
-    /// Prints without end.
-    Flood,
-}
-
-/// What came of a probe.
-#[derive(Debug)]
-pub struct Confined {
-    /// Whether the executor got as far as saying that it could.
-    pub succeeded: bool,
-    pub timed_out: bool,
-    pub output: String,
-}
-
 #[derive(Debug)]
 struct Running {
     /// None once it was waited for.
@@ -125,7 +107,7 @@ impl Launcher {
         // Far above the numbers that are used between fork and exec.
         let kept = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(KEPT_FD_MIN)).map_err(|error| refused(error.into()))?;
         let executable = sys::own(kept).ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?;
-        Ok(Self { executable, timeout })
+        Ok(Self { executable, timeout, confinement: Confinement::of_this_kernel() })
     }
 
     /// Runs one command to its end.
@@ -164,18 +146,14 @@ impl Launcher {
         Ok(Err(finished))
     }
 
-    /// Tries something from inside the sandbox of this power. For tests and for `doctor`.
+    /// Tries something from inside the sandbox of this power. For tests.
     pub(in crate::execute) fn probe(&self, power: Power, probe: Probe) -> Result<Confined, SandboxError> {
-        let name = match probe {
-            Probe::Status => "status",
-            Probe::OpenFile => "open",
-            Probe::Connect => "connect",
-            Probe::Execute => "execute",
-            Probe::Fork => "fork",
-            Probe::Hang => "hang",
-            Probe::Flood => "flood",
-        };
-        let mut running = self.spawn(&["sync".to_owned()], power, Passed::default(), Some(name), true)?;
+        let talk = |source| SandboxError::Talk { source };
+        let (arguments, target) = probe.command();
+        let process = target.map(Process::find).transpose().map_err(|error| talk(io::Error::other(error)))?;
+        let file = probe.file().map_err(talk)?;
+        let passed = Passed { process: process.as_ref(), file };
+        let mut running = self.spawn(&arguments, power, passed, Some(probe.into()), true)?;
         running.order = None;
         let finished = running.finish(self.timeout)?;
         Ok(Confined { succeeded: finished.success, timed_out: finished.timed_out, output: finished.output })
@@ -186,9 +164,10 @@ impl Launcher {
         arguments: &[String],
         power: Power,
         passed: Passed<'_>,
-        probe: Option<&str>,
+        probe: Option<OrderedProbe>,
         dies_with_the_daemon: bool,
     ) -> Result<Running, SandboxError> {
+        let landlock = self.confinement.enforced()?;
         let strip = Strip::for_power(power, passed.process)?;
         let talk = |source| SandboxError::Talk { source };
         let opened = match passed.process {
@@ -200,6 +179,7 @@ impl Launcher {
             _ => None,
         };
         let order = Order {
+            granted: strip.granted(landlock),
             process: opened.as_ref().map(|(process, (stat, task))| OrderedProcess {
                 pid: process.id.pid,
                 start_ticks: process.id.start_ticks,
@@ -209,7 +189,7 @@ impl Launcher {
                 descriptors: descriptors.as_ref().map(AsRawFd::as_raw_fd),
             }),
             file: passed.file.as_ref().map(AsRawFd::as_raw_fd),
-            probe: probe.map(str::to_owned),
+            probe,
         };
         let mut kept: Vec<RawFd> = order.file.into_iter().collect();
         kept.extend(order.process.iter().flat_map(|process| [process.pidfd, process.stat, process.task]));
@@ -292,6 +272,9 @@ impl Running {
             Some(libc::SIGSYS) => output.push_str("the executor made a system call that it may not make and was ended"),
             Some(signal) if !timed_out => output.push_str(&format!("the executor was ended by signal {signal}")),
             _ => {}
+        }
+        if status.core_dumped() {
+            output.push_str(" and left a core");
         }
         Ok(Finished { success: status.success(), timed_out, output, duration_ms: milliseconds(self.started) })
     }
@@ -394,6 +377,16 @@ impl Strip {
         Ok(Self { user: Some(user), keep, keeps_root })
     }
 
+    /// What the executor must find itself to be.
+    fn granted(&self, landlock: u32) -> Granted {
+        let (user, group) = match self.user {
+            Some(given) => given,
+            None => (Uid::effective().as_raw(), Gid::effective().as_raw()),
+        };
+        let capabilities = self.keep.map_or(0, |cap| 1 << (cap as u8));
+        Granted { landlock, user, group, capabilities, stripped: self.user.is_some() }
+    }
+
     /// Runs between fork and exec: system calls only.
     fn apply(&self, kept: &[RawFd], dies_with_the_daemon: bool) -> io::Result<()> {
         setsid()?;
@@ -423,6 +416,8 @@ impl Strip {
             if let Some(cap) = self.keep {
                 capctl::ambient::raise(cap)?;
             }
+        } else {
+            CapState::empty().set_current()?;
         }
         prctl::set_no_new_privs()?;
         if dies_with_the_daemon {

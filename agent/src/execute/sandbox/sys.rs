@@ -7,10 +7,14 @@ use std::{
 
 use nix::libc;
 
+use super::kernel::NoLandlock;
+
 /// `ioprio_set`'s and `ioprio_get`'s "one thread".
-const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+pub(super) const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 /// Bits of an I/O priority below its class.
 const IOPRIO_CLASS_SHIFT: u32 = 13;
+/// `LANDLOCK_CREATE_RULESET_VERSION`.
+const LANDLOCK_VERSION: libc::c_uint = 1;
 
 /// A descriptor that stands for the process itself, whatever becomes of its number.
 pub(in crate::execute) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
@@ -43,7 +47,7 @@ pub(in crate::execute) fn io_priority(tid: u32) -> io::Result<(u8, u8)> {
 }
 
 pub(super) fn set_io_priority(tid: u32, class: u8, level: u8) -> io::Result<()> {
-    let raw = (libc::c_int::from(class) << IOPRIO_CLASS_SHIFT) | libc::c_int::from(level);
+    let raw = io_priority_of(class, level);
     // SAFETY: ioprio_set takes three integers and touches no memory of ours.
     answer(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, raw) }).map(drop)
 }
@@ -75,6 +79,35 @@ pub(super) fn set_open_files(pid: u32, soft: u64, hard: u64) -> io::Result<()> {
     let none = std::ptr::null_mut::<libc::rlimit64>();
     // SAFETY: the kernel reads `new`, which lives for the length of the call; nowhere to put the old limit is allowed.
     answer(unsafe { libc::syscall(libc::SYS_prlimit64, pid, libc::RLIMIT_NOFILE, &raw const new, none) }).map(drop)
+}
+
+/// Class and level in one number, as `ioprio_set` takes them.
+pub(super) fn io_priority_of(class: u8, level: u8) -> libc::c_int {
+    (libc::c_int::from(class) << IOPRIO_CLASS_SHIFT) | libc::c_int::from(level)
+}
+
+/// The ABI of Landlock that this kernel has.
+pub(super) fn landlock_abi() -> Result<u32, NoLandlock> {
+    // SAFETY: with this flag the call takes no attributes and only answers a number.
+    let abi = answer(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0, LANDLOCK_VERSION)
+    });
+    match abi {
+        Ok(abi) => Ok(abi.try_into().unwrap_or(u32::MAX)),
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Err(NoLandlock::NotStarted),
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Err(NoLandlock::NotBuilt),
+        Err(_) => Err(NoLandlock::Denied),
+    }
+}
+
+/// Whether a filter of system calls can end the process that makes a wrong one.
+pub(super) fn can_filter() -> bool {
+    let action: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+    // SAFETY: the call reads the one action, which lives through it, and installs nothing.
+    let answered = answer(unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, std::ptr::from_ref(&action))
+    });
+    answered.is_ok()
 }
 
 /// Marks every descriptor from `first` on to be closed by the next exec.

@@ -1,0 +1,90 @@
+//! Proof that the door is shut: what the kernel shows of an executor after it confined itself. Whatever is not as it
+//! should be is a reason not to act.
+
+use std::{
+    fs::File,
+    io::{Read, Seek},
+};
+
+use super::{confine::Limit, order::Granted};
+
+/// Longest of the two files, bytes.
+const FILE_MAX: u64 = 16 << 10;
+/// `SECCOMP_MODE_FILTER`.
+const MODE_FILTER: &str = "2";
+
+/// The executor's own `/proc` files, opened while it still can open something.
+#[derive(Debug)]
+pub(super) struct Witness {
+    status: File,
+    limits: File,
+    /// Filters that it had before: a daemon under a filter hands that one down.
+    filters: u64,
+}
+
+impl Witness {
+    pub(super) fn open() -> Result<Self, String> {
+        let open = |name| File::open(name).map_err(|error| format!("{name} cannot be opened: {error}"));
+        let (mut status, limits) = (open("/proc/self/status")?, open("/proc/self/limits")?);
+        let filters = filters(&read(&mut status)?)?;
+        Ok(Self { status, limits, filters })
+    }
+
+    /// Asks the kernel: the user, the groups, each set of capabilities, the filter, the limits.
+    pub(super) fn attest(mut self, granted: &Granted, limits: &[Limit]) -> Result<(), String> {
+        let status = read(&mut self.status)?;
+        let four = |id: u32| format!("{id} {id} {id} {id}");
+        let capabilities = format!("{:016x}", granted.capabilities);
+        expect(&status, "Uid", &four(granted.user))?;
+        expect(&status, "Gid", &four(granted.group))?;
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            expect(&status, set, &capabilities)?;
+        }
+        if granted.stripped {
+            expect(&status, "Groups", "")?;
+            expect(&status, "CapBnd", &format!("{:016x}", 0))?;
+        }
+        expect(&status, "NoNewPrivs", "1")?;
+        expect(&status, "Seccomp", MODE_FILTER)?;
+        if filters(&status)? != self.filters + 1 {
+            return Err("the system call filter is not there".to_owned());
+        }
+        let shown = read(&mut self.limits)?;
+        for limit in limits {
+            let most = limit.most.to_string();
+            let line = shown.lines().find_map(|line| line.strip_prefix(limit.name)).unwrap_or_default();
+            let now: Vec<&str> = line.split_whitespace().take(2).collect();
+            if now != [&most, &most] {
+                return Err(format!("{} is {now:?}, not {most}", limit.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &mut File) -> Result<String, String> {
+    let mut text = String::new();
+    file.rewind()
+        .and_then(|()| file.take(FILE_MAX).read_to_string(&mut text))
+        .map_err(|error| format!("the executor cannot look at itself: {error}"))?;
+    Ok(text)
+}
+
+fn line<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+fn expect(status: &str, name: &str, expected: &str) -> Result<(), String> {
+    let shown: Vec<&str> = line(status, name).map(|rest| rest.split_whitespace().collect()).unwrap_or_default();
+    let shown = shown.join(" ");
+    if line(status, name).is_some() && shown == expected {
+        return Ok(());
+    }
+    Err(format!("{name} is `{shown}`, not `{expected}`"))
+}
+
+/// Filters of system calls that are in force. Kernels that have Landlock show it.
+fn filters(status: &str) -> Result<u64, String> {
+    let number = line(status, "Seccomp_filters").and_then(|rest| rest.trim().parse().ok());
+    number.ok_or_else(|| "the kernel does not show how many system call filters there are".to_owned())
+}
