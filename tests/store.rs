@@ -288,6 +288,7 @@ fn nobody_else_reads_the_files() {
         .collect();
     files.sort();
     expect![[r#"
+        journal.head 600
         kernelsight.db 600
         kernelsight.db-shm 600
         kernelsight.db-wal 600
@@ -321,6 +322,7 @@ fn the_questions_asked_often_are_answered_from_an_index() {
         actions since: SEARCH actions USING INDEX actions_by_time (made_at_ms>?)
         actions of an incident: SEARCH actions USING INDEX actions_by_incident (incident=?)
         actions unsettled: SCAN actions USING INDEX actions_unsettled
+        actions latest: MERGE (UNION); LEFT; SEARCH actions USING INTEGER PRIMARY KEY (rowid>?); SCALAR SUBQUERY 1; SEARCH actions; RIGHT; SCAN actions USING INDEX actions_unsettled
         proposals pending: SCAN proposals USING INDEX proposals_pending
         proposals: SCAN proposals USING INDEX proposals_by_time
         denials: SEARCH denials USING INDEX denials_by_time (at_ms>?)
