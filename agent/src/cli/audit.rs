@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     CliError, Context,
-    eyes::{Eyes, Mood, counted, paint},
+    eyes::{self, Eyes, Mood, counted, paint},
 };
 use crate::{
     config::Settings,
@@ -72,5 +72,5 @@ pub fn text(audit: &chain::Audit, _: &Eyes) -> String {
         lines.push(format!("head  {head}"));
         lines.push("Keep it elsewhere; `--through` compares with it later.".to_owned());
     }
-    lines.join("\n")
+    eyes::finish(&lines.join("\n"))
 }
