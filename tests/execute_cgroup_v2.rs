@@ -20,6 +20,34 @@ fn denied(bench: &Bench, name: &str, params: Value) -> String {
 }
 
 #[test]
+fn every_limit_is_written_to_the_unified_file_and_put_back_exactly() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "memory.high") else { return };
+    let limits = [
+        ("limit_cgroup_memory", json!({ "bytes": 256 * MIB }), "memory.high", "max", "268435456"),
+        ("limit_cgroup_memory", json!({ "bytes": 128 * MIB }), "memory.high", "201326592", "134217728"),
+        ("limit_cgroup_cpu", json!({ "percent": 30 }), "cpu.max", "max 100000", "30000 100000"),
+        ("limit_cgroup_cpu", json!({ "percent": 30 }), "cpu.max", "40000 50000", "15000 50000"),
+        ("limit_cgroup_pids", json!({ "tasks": 64 }), "pids.max", "max", "64"),
+        ("raise_cgroup_pids", json!({ "tasks": 64 }), "pids.max", "32", "64"),
+        ("freeze_cgroup", json!({}), "cgroup.freeze", "0", "1"),
+        ("thaw_cgroup", json!({}), "cgroup.freeze", "1", "0"),
+    ];
+    for (name, mut params, file, before, after) in limits {
+        cgroup.write(file, before);
+        params["cgroup"] = cgroup.path();
+        let outcome = bench.act(name, params);
+        assert_eq!(cgroup.read(file), after, "{name}");
+        bench.undo(&outcome).unwrap();
+        assert_eq!(cgroup.read(file), before, "{name}");
+    }
+    cgroup.write("cgroup.freeze", "0");
+}
+
+#[test]
 fn the_limit_of_memory_that_binds_is_the_one_that_is_raised() {
     if !is_root() {
         return;
@@ -95,7 +123,10 @@ fn one_number_of_a_line_is_limited_and_the_others_stay() {
     let (bench, target) = (Bench::new(), Target::idle());
     let Some(cgroup) = Cgroup::with(&target, "io.max") else { return };
     let disk = |name: &str| fs::read_to_string(format!("/sys/block/{name}/dev")).ok();
-    let Some(device) = ["vda", "sda", "nvme0n1", "loop0"].into_iter().find_map(disk) else { return };
+    let Some(device) = ["vda", "sda", "nvme0n1", "loop0"].into_iter().find_map(disk) else {
+        eprintln!("skipped: there is no disk to be limited");
+        return;
+    };
     let device = device.trim();
     let ask = |what: &str| json!({ "cgroup": cgroup.path(), "device": device, "what": what, "rate": 1_048_576 });
     assert_eq!(cgroup.read("io.max"), "");

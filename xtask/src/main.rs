@@ -17,6 +17,7 @@ mod run;
 mod say;
 mod setup;
 mod test;
+mod vm;
 
 /// Set up, run, test and show KernelSight.
 #[derive(Debug, Parser)]
@@ -43,6 +44,8 @@ enum Verb {
     Work(bench::Work),
     /// Inject each fault of the catalogue for real, and score what the agent saw and did
     Faults(faults::Faults),
+    /// Test in virtual machines of other kernels, with control groups v2
+    Vm(vm::Vm),
     /// One bounded load of the fault catalogue, by hand
     #[command(hide = true)]
     Load(load::Order),
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::bench(&bench),
         Verb::Work(work) => work.run().map(|()| true),
         Verb::Faults(faults) => faults::faults(&faults),
+        Verb::Vm(order) => vm::vm(&order),
         Verb::Load(order) => load::carry_out(&order).map(|()| true),
     };
     match done {

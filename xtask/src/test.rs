@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{faults, place, say, setup};
+use crate::{faults, place, say, setup, vm};
 
 /// Lines of a failed stage that are shown; the log has all of them.
 const SHOWN_LINES: usize = 150;
@@ -51,6 +51,9 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
     let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     cargo.args(&test.filter);
     total.add(stage("tests", &mut cargo, &log)?);
+    if test.filter.is_none() {
+        total.add(guests()?);
+    }
     if !test.no_faults && test.filter.is_none() {
         total.add(faults()?);
     }
@@ -64,9 +67,37 @@ fn faults() -> Result<Count> {
         let (passed, failed) = faults::stage()?;
         return Ok(Count { passed, failed, ignored: 0 });
     }
-    let must = std::env::var_os("CI").is_some_and(|value| value == "true");
     say::note("skipped: the fault catalogue needs root, for cgroups and eBPF");
-    Ok(Count { failed: must.into(), ..Count::default() })
+    Ok(Count { failed: must_all().into(), ..Count::default() })
+}
+
+/// The tests that need another kernel than this machine's. Where no guest can be had that is said, and a failure where
+/// everything must be tested.
+fn guests() -> Result<Count> {
+    let mut sum = Count::default();
+    let ran = vm::stage(|step, ran| {
+        let mut count = count(&ran.said);
+        let outcome = format!("control groups v2, on Linux {}: {} passed", ran.kernel, count.passed);
+        if ran.passed() {
+            step.done(&outcome);
+        } else {
+            count.failed = count.failed.max(1);
+            step.failed(&format!("{outcome}, {} failed", count.failed));
+            show(&ran.said);
+        }
+        sum.add(count);
+        Ok(())
+    });
+    if let Err(why) = ran {
+        say::note(&format!("skipped: tests in virtual machines: {why:#}"));
+        sum.add(Count { failed: must_all().into(), ..Count::default() });
+    }
+    Ok(sum)
+}
+
+/// Whether a test that cannot be run is a failure.
+fn must_all() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 /// Runs one stage. It counts as its tests, or as one where it has none.

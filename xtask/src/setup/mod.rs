@@ -5,7 +5,7 @@ mod ebpf;
 mod pick;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -72,6 +72,19 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Installs what virtual machines are made of.
+pub(crate) fn guests(log: &Path) -> Result<()> {
+    let wanted = [
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("busybox", "busybox-static"),
+        ("cpio", "cpio"),
+        ("strip", "binutils"),
+    ];
+    let lacking: Vec<&str> =
+        wanted.into_iter().filter(|(program, _)| place::find(program).is_none()).map(|(_, package)| package).collect();
+    if lacking.is_empty() { Ok(()) } else { apt::install(&lacking, log) }
 }
 
 /// The version of the linter here, where it is newer than the one whose lints the project is held to.

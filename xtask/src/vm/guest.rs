@@ -1,0 +1,78 @@
+//! A guest's run: QEMU without KVM, what it says on its serial line, and its end.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Ran, kernel::Kernel};
+use crate::say::Step;
+
+/// Size of the guest's empty disk, bytes; no more of it is taken than is written.
+const DISK_BYTES: u64 = 256 << 20;
+/// Memory of the guest, MiB.
+const MEMORY_MIB: u32 = 1024;
+
+/// Boots, waits until the guest turns itself off, and answers what it said.
+pub(super) fn boot(
+    mut step: Step,
+    kernel: &Kernel,
+    image: &Path,
+    filter: &str,
+    timeout: Duration,
+) -> Result<(Step, Ran)> {
+    let disk = image.with_file_name("disk");
+    let made = File::create(&disk).and_then(|file| file.set_len(DISK_BYTES));
+    made.with_context(|| format!("{} cannot be written", disk.display()))?;
+    let serial = image.with_file_name("serial.log");
+    let output = File::create(&serial).with_context(|| format!("{} cannot be written", serial.display()))?;
+    // `quiet` keeps the kernel's own lines from between the tests'; cgroup v1 is what this machine has.
+    let line = format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 filter={filter}");
+    let mut guest = Command::new("qemu-system-x86_64")
+        // One CPU: toggling probes on several can crash a guest under emulation.
+        .args(["-accel", "tcg", "-smp", "1", "-M", "q35", "-cpu", "max,la57=off"])
+        .args(["-m", &MEMORY_MIB.to_string(), "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot"])
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(image)
+        .args(["-append", &line])
+        // The kernels have the driver of this one built in.
+        .arg("-drive")
+        .arg(format!("if=none,id=disk,format=raw,file={}", disk.display()))
+        .args(["-device", "nvme,drive=disk,serial=kernelsight"])
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()
+        .context("qemu-system-x86_64 cannot be started")?;
+    let begun = Instant::now();
+    let ended = loop {
+        if let Some(status) = guest.try_wait()? {
+            break Some(status);
+        }
+        if begun.elapsed() > timeout {
+            guest.kill()?;
+            guest.wait()?;
+            break None;
+        }
+        step.tick();
+        thread::sleep(Duration::from_millis(100));
+    };
+    let said = String::from_utf8_lossy(&fs::read(&serial)?).replace('\r', "");
+    let code = said.lines().find_map(|line| line.strip_prefix("guest: exit ")?.trim().parse().ok());
+    match (ended, code) {
+        (None, _) => {
+            bail!("the guest ran longer than {} s; what it said is in {}", timeout.as_secs(), serial.display())
+        }
+        (Some(status), None) => {
+            bail!("the guest ended ({status}) before its tests did; what it said is in {}", serial.display())
+        }
+        (Some(_), Some(_)) => Ok((step, Ran { kernel: kernel.release.clone(), said, code })),
+    }
+}

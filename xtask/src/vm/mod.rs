@@ -1,0 +1,125 @@
+//! `cargo xtask vm`: tests in a virtual machine of another kernel, with control groups v2 as a node has them.
+//!
+//! The guest is small: the kernel of a Debian package that is never installed here, and an initramfs of busybox, the
+//! test binary and the agent. It needs no KVM and no network.
+
+mod guest;
+mod image;
+mod kernel;
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{place, say, setup};
+
+/// What runs where nothing else is asked for: what this machine, with its controllers in v1 hierarchies, cannot test.
+const FILTER: &str = "execute_cgroup_v2";
+/// The series of kernels that guests have.
+const SERIES: [&str; 2] = ["6.1", "6.12"];
+/// The target of the agent's manifest that all its tests are.
+const TESTS: &str = "all";
+/// Longest run of a guest. Without KVM all is some twenty times slower than here.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Args)]
+pub(crate) struct Vm {
+    /// The series of the guest's kernel, 6.1 or 6.12; both without it
+    #[arg(long, value_name = "SERIES")]
+    kernel: Option<String>,
+    /// The tests whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = FILTER)]
+    filter: String,
+}
+
+/// How the tests of one guest went.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// The kernel's release.
+    pub(crate) kernel: String,
+    /// All that the guest said.
+    pub(crate) said: String,
+    /// What the test binary exited with; none: the guest never said.
+    pub(crate) code: Option<i32>,
+}
+
+impl Ran {
+    /// Whether every test ran, and passed. What was skipped in here is tested nowhere.
+    pub(crate) fn passed(&self) -> bool {
+        self.code == Some(0) && !self.said.lines().any(|line| line.trim_start().starts_with("skipped:"))
+    }
+}
+
+/// True when every guest's tests passed.
+pub(crate) fn vm(vm: &Vm) -> Result<bool> {
+    setup::ensure(setup::For::Building)?;
+    let series: Vec<&str> = vm.kernel.as_deref().map_or_else(|| SERIES.to_vec(), |one| vec![one]);
+    let mut passed = true;
+    for series in series {
+        let step = say::Step::begin(format!("{} in a guest of Linux {series}", vm.filter));
+        let (step, ran) = run(step, series, &vm.filter)?;
+        let tests = ran.said.lines().filter(|line| line.starts_with("test ") || line.starts_with("test result: "));
+        tests.for_each(|line| println!("  {line}"));
+        let outcome = format!("{} in a guest of Linux {}", vm.filter, ran.kernel);
+        if ran.passed() {
+            step.done(&outcome)
+        } else {
+            step.failed(&outcome)
+        }
+        passed &= ran.passed();
+    }
+    Ok(passed)
+}
+
+/// The whole stage of `cargo xtask test`: each series with what it must show.
+pub(crate) fn stage(mut each: impl FnMut(say::Step, Ran) -> Result<()>) -> Result<()> {
+    for series in SERIES {
+        let step = say::Step::begin(format!("control groups v2, in a guest of Linux {series}"));
+        let (step, ran) = run(step, series, FILTER)?;
+        each(step, ran)?;
+    }
+    Ok(())
+}
+
+/// Runs the tests that `filter` names in a guest of that series.
+fn run(step: say::Step, series: &str, filter: &str) -> Result<(say::Step, Ran)> {
+    let log = place::target()?.join("vm.log");
+    setup::guests(&log)?;
+    let kernel = kernel::fetch(series, &log)?;
+    let tests = test_binary()?;
+    let agent = place::agent()?;
+    let image = image::build(&kernel, &tests, &agent, &log)?;
+    guest::boot(step, &kernel, &image, filter, TIMEOUT)
+}
+
+/// The agent's tests as cargo built them last, built now if they are not.
+fn test_binary() -> Result<PathBuf> {
+    // With the whole workspace, as `cargo xtask test` builds it: of one package alone it would be another build.
+    let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-run", "--message-format=json"]);
+    let built = cargo.stderr(Stdio::null()).output().context("cargo cannot be started")?;
+    if !built.status.success() {
+        bail!("the tests do not build: `{}` says why", say::line_of(&cargo));
+    }
+    let said = String::from_utf8_lossy(&built.stdout);
+    let mut tests = said.lines().filter_map(|line| {
+        let artifact: Value = serde_json::from_str(line).ok()?;
+        let is_test = artifact.pointer("/target/name").and_then(Value::as_str) == Some(TESTS);
+        let path = artifact.get("executable").and_then(Value::as_str).filter(|_| is_test)?;
+        Some(PathBuf::from(path))
+    });
+    tests.next().context("cargo names no binary of the agent's tests")
+}
+
+/// A command of this machine that must succeed; what it says is in the log.
+fn must(command: &mut Command, log: &std::path::Path) -> Result<()> {
+    let label = say::line_of(command);
+    let step = say::Step::begin(label.clone());
+    let (_, status) = say::quiet(step, command, log)?;
+    if status.success() { Ok(()) } else { bail!("`{label}` failed ({status}); what it said is in {}", log.display()) }
+}
