@@ -25,7 +25,7 @@ use kernelsight::{
 
 use crate::{
     cli_values::{action, head, proposal, rising, usual},
-    door_support::{NOW_MS, incident, outcome, signal, status as daemon_status},
+    door_support::{NOW_MS, dry_run, incident, outcome, signal, status as daemon_status},
 };
 
 fn eyes() -> Eyes {
@@ -174,7 +174,8 @@ fn traces_are_one_row_each() {
 
 #[test]
 fn a_proposal_says_what_why_and_how_to_answer() {
-    let answer = list_proposals::Answer { proposals: vec![proposal()] };
+    let shown = list_proposals::Shown { row: proposal(), dry_runs: vec![dry_run()] };
+    let answer = list_proposals::Answer { proposals: vec![shown] };
     check(
         &proposals::text(&answer, &eyes()),
         expect![[r#"
@@ -183,6 +184,17 @@ fn a_proposal_says_what_why_and_how_to_answer() {
               expect   run-queue p99 falls from 9 ms to 1 ms within 15 s
               because  python3 takes 97 % of a CPU that others wait for
               sure     0.85 = evidence 0.90 × past success 0.95
+              dry run  lower_process_priority(pid 812, priority 10)
+                on       python3 (pid 812), risk low
+                would    renice -n 10 -p 812  (rule renice)
+                writes   setpriority(2): nice 0 -> 10
+                touches  1 process: python3 (pid 812, user 33)
+                units    web.service
+                children 3 processes: sh (pid 813, user 33) and 2 more
+                undo     nice 10 -> 0 of 1 threads
+                settles  in 5 s; by itself after 10 min
+                verdict  Blocked by Safety: it is paused by ann (hold.paused)
+                verdict  needs an operator's word: an operator approves every action at this level
               answer   kernelsight approve 7   or   kernelsight deny 7 --reason …   (it lapses in 9 min 30 s)
               story    kernelsight trace 12"#]],
     );
@@ -190,7 +202,8 @@ fn a_proposal_says_what_why_and_how_to_answer() {
     (denied.status, denied.by, denied.reason) =
         (ProposalStatus::Denied, Some("ann".to_owned()), Some("it is the backup".to_owned()));
     denied.settled_ms = Some(NOW_MS);
-    let answer = list_proposals::Answer { proposals: vec![denied] };
+    let shown = list_proposals::Shown { row: denied, dry_runs: Vec::new() };
+    let answer = list_proposals::Answer { proposals: vec![shown] };
     let text = strip_str(&proposals::text(&answer, &eyes())).to_string();
     assert!(text.contains("settled  10:00:00 (now) by ann: it is the backup"), "{text}");
     assert!(!text.contains("approve"), "{text}");

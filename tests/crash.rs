@@ -26,10 +26,10 @@ use crate::execute_support::{Target, executor, is_root, policy, request};
 
 /// The test that is started again as the agent to be killed, and what it is told: pid, directory, point.
 const CRASH: &str = "KERNELSIGHT_TEST_CRASH_POINT";
-/// Points of a whole life: before and after each of seven calls.
-const POINTS: usize = 14;
-/// And of the next start, when that is killed too: before and after each of two.
-const SETTLING: usize = 4;
+/// Points of a whole life: before and after each of nine calls.
+const POINTS: usize = 18;
+/// And of the next start, when that is killed too: before and after each of three.
+const SETTLING: usize = 6;
 
 /// The store's journal, until the agent is killed at the chosen point, as hard as the kernel can.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ fn live(told: &str) {
     let permit = policy().judge(&asked, Judging::new("rules", Autonomy::Agent, now_ms())).unwrap();
     let outcome = executor.run(permit, &journal, &Errand::ordered(), now_ms()).unwrap();
     let id = outcome.action_id.unwrap();
-    journal.advance(id, JournalState::Kept, "resolved", now_ms()).unwrap();
+    executor.confirm(id, "resolved", &journal, now_ms()).unwrap();
     executor.undo(id, &journal, now_ms()).unwrap();
 }
 

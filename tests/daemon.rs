@@ -45,6 +45,19 @@ impl Daemon {
         serde_json::from_value(self.ask(&["status"])["notes"].clone()).unwrap()
     }
 
+    /// The first row of a list (`actions`, `proposals`), once it is as wanted.
+    fn first(&self, list: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let answer = self.ask(&[list]);
+            if let Some(row) = answer[list].as_array().unwrap().first().filter(|row| wanted(row)) {
+                return row.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "no such row of {list}: {}", self.ask(&["incidents"]));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -62,6 +75,14 @@ impl Daemon {
         let output = self.client(verb);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// How a verb exits, and what it tells for eyes.
+    pub(crate) fn tells(&self, verb: &[&str]) -> (i32, String) {
+        let socket = self.dir.path().join("k.sock");
+        let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
+        let output = client.arg("--socket").arg(socket).args(verb).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
 
     fn try_ask(&self, verb: &[&str]) -> Option<Value> {
@@ -114,18 +135,11 @@ fn an_approved_proposal_is_carried_out_if_it_still_fits_the_world() {
     target.go();
     let state = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(state.path(), "copilot");
-    let proposed = || {
-        let answer = daemon.ask(&["proposals"]);
-        answer["proposals"].as_array().unwrap().first().cloned()
-    };
-    let begun = Instant::now();
-    let wait = || loop {
-        if let Some(proposal) = proposed() {
-            return proposal["id"].clone();
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was proposed: {}", daemon.ask(&["incidents"]));
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    let wait = || daemon.first("proposals", |_| true)["id"].clone();
+    let proposal = daemon.first("proposals", |_| true);
+    let run = &proposal["dry_runs"][0];
+    assert_eq!(run["action"], proposal["proposal"]["decision"]["actions"][0]);
+    assert!(run["plan"]["undo"].is_string() && run["needs_approval"].is_string(), "{run}");
     let first = wait();
     // As if the number had gone to another process since; on a machine where the remedy is for a cgroup, to another.
     let another = "UPDATE proposals SET proposal = json_replace(proposal,
@@ -159,16 +173,7 @@ fn a_daemon_killed_before_its_verdict_takes_back_at_its_next_start_what_it_did()
     target.go();
     let state = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(state.path(), "guardian");
-    let begun = Instant::now();
-    let row = loop {
-        let answer = daemon.ask(&["actions"]);
-        match answer["actions"].as_array().unwrap().first() {
-            Some(row) if row["state"] != "intended" => break row.clone(),
-            _ => {}
-        }
-        assert!(begun.elapsed() < Duration::from_secs(40), "nothing was done: {}", daemon.ask(&["incidents"]));
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    let row = daemon.first("actions", |row| row["state"] != "intended");
     assert_eq!(row["state"], "done", "the verdict takes seconds: {row}");
     daemon.kill();
     assert!(!target.grows(), "what was done stands: {row}");

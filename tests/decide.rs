@@ -399,6 +399,18 @@ fn a_process_is_ended_only_when_it_is_critical_and_nothing_milder_is_left() {
     signals[0].peak_severity = Severity::Critical;
     let critical = Case { tried, ..case(&scene, &signals) };
     check(&critical, "terminate_process(51) for memory_hog");
+    let Decision::Act { actions, .. } = decide(&critical).decision else { panic!() };
+
+    // Killed is only what was asked to end, and lives.
+    let asked = |result: &str| {
+        let mut case = Case { tried: critical.tried.clone(), ..case(&scene, &signals) };
+        case.tried.push(Attempt { actions: actions.clone(), result: result.into() });
+        case
+    };
+    check(&asked("unchanged"), "kill_process(51) for memory_hog");
+    let justification = decide(&asked("unchanged")).justification;
+    assert!(justification.ends_with("terminate_process was tried: unchanged."), "{justification}");
+    assert!(!acts(&asked("denied by ann: it is the backup")));
 }
 
 // The other faults.

@@ -7,13 +7,16 @@ use std::{
 
 use kernelsight::{
     config::Settings,
-    execute::{ActionRequest, Hold, HoldKind, Outcome, OutcomeStatus},
+    execute::{
+        ActionRequest, Company, Denial, DryRun, Hold, HoldKind, Member, Outcome, OutcomeStatus, Planned, Power, Risk,
+    },
     explain::{Incident, IncidentStatus, IncidentUid},
     live::{Autonomy, Daemon, Live, News, Order, Part, PartState, Status},
     numbers,
     observe::{Entity, ProcessId, Severity, Signal, SignalType, classify::Thresholds},
     serve::{Roles, serve_as},
     store::{Limits, Store},
+    text::Text,
     tools::Role,
 };
 use rmcp::{
@@ -161,11 +164,49 @@ async fn spine(mut orders: mpsc::Receiver<Order>, daemon: Daemon, ordered: Arc<M
                 note(format!("undo {action}"));
                 reply.send(Ok(outcome())).unwrap();
             }
+            Order::DryRun { actions, incident, reply, .. } => {
+                note(format!(
+                    "dry run of {} for {}",
+                    actions[0],
+                    incident.map_or_else(|| "nobody".to_owned(), |uid| uid.0)
+                ));
+                reply.send(Ok(vec![dry_run()])).unwrap();
+            }
             Order::Execute { request, justification, confidence, reply, .. } => {
                 note(format!("{} {}: {justification} ({confidence})", request.action_type, json!(request.params)));
                 reply.send(Ok(outcome())).unwrap();
             }
         }
+    }
+}
+
+pub(crate) fn dry_run() -> DryRun {
+    let member = |pid, comm| Member { id: ProcessId { pid, start_ticks: 1 }, comm: Text::from(comm), uid: 33 };
+    let company = Company {
+        processes: vec![member(812, "python3")],
+        processes_in_all: 1,
+        units: vec![Text::from("web.service")],
+        children: vec![member(813, "sh")],
+        children_in_all: 3,
+        ..Company::default()
+    };
+    DryRun {
+        action: outcome().action,
+        plan: Some(Planned {
+            target: "python3 (pid 812)".to_owned(),
+            risk: Risk::Low,
+            power: Power::SysNice,
+            command: "renice -n 10 -p 812".to_owned(),
+            rule: "renice".to_owned(),
+            through: "setpriority(2)".to_owned(),
+            change: "nice 0 -> 10".to_owned(),
+            undo: "nice 10 -> 0 of 1 threads".to_owned(),
+            settle_s: 5,
+            lease_s: Some(600),
+            company,
+        }),
+        needs_approval: Some("an operator approves every action at this level".to_owned()),
+        blocked_by: vec![Denial { reason: "it is paused by ann".to_owned(), rule: "hold.paused".to_owned() }],
     }
 }
 

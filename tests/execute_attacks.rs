@@ -14,7 +14,7 @@ use crate::execute_support::{Target, executor, is_root, policy};
 const FEWEST: usize = 60;
 
 /// The roles of executors: a name, what the executor is given, and a command of it. `@` is a target's pid.
-const ROLES: [(&str, Power, &str); 14] = [
+const ROLES: [(&str, Power, &str); 17] = [
     ("nice", Power::SysNice, "renice -n 10 -p @"),
     ("io priority", Power::SysNice, "ionice -c 2 -n 7 -p @"),
     ("affinity", Power::SysNice, "taskset -a -c 0 -p @"),
@@ -29,6 +29,9 @@ const ROLES: [(&str, Power, &str); 14] = [
     ("descriptors", Power::ReadDescriptors, "lsfd -p @"),
     ("read cgroup", Power::ReadCgroup, "cgget -a /x"),
     ("mounts", Power::ReadProc, "list_mounts"),
+    ("end", Power::Kill, "kill --timeout 10000 KILL --signal TERM @"),
+    ("truncate", Power::ListedFile, "truncate_file /x"),
+    ("thaw", Power::Thaw, "fsfreeze -u /x"),
 ];
 
 /// How it ended, in a word: an error's name, SIGSYS where the filter ended it, another signal by its number.

@@ -8,7 +8,34 @@ use std::{
 use kernelsight::execute::{JournalState, OutcomeStatus};
 use serde_json::json;
 
-use crate::execute_support::{Bench, Target, is_root};
+use crate::execute_support::{Bench, Target, is_root, policy_listing, until};
+
+#[test]
+fn only_what_is_listed_is_killed_and_only_when_it_does_not_end_by_itself() {
+    if !is_root() {
+        return;
+    }
+    let target = Target::idle();
+    let denied = Bench::new().judge("kill_process", json!({ "pid": target.pid() })).unwrap_err().denial();
+    assert_eq!(denied.rule, "listed.kill");
+    assert!(
+        denied
+            .reason
+            .ends_with(" is not listed under [kill] in listed.toml, and only what an operator lists there is killed")
+    );
+
+    let bench = Bench::of(policy_listing("[kill]\ncomm = [\"sleep\", \"all-*\"]").unwrap());
+    let outcome = bench.act("kill_process", json!({ "pid": target.pid(), "wait_s": 20 }));
+    assert!(outcome.output.ends_with(" ended when it was asked to\n"), "{}", outcome.output);
+    assert!(outcome.duration_ms < 20_000, "it is not waited for longer than it lives");
+
+    let mut deaf = Command::new("sh").args(["-c", "trap '' TERM; exec sleep 60"]).spawn().unwrap();
+    until(|| fs::read_to_string(format!("/proc/{}/comm", deaf.id())).unwrap() == "sleep\n");
+    let outcome = bench.act("kill_process", json!({ "pid": deaf.id(), "wait_s": 1 }));
+    assert!(outcome.output.ends_with(" lived 1 s after it was asked to end, and was killed\n"), "{}", outcome.output);
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&deaf.wait().unwrap()), Some(9));
+    assert!(bench.undo(&outcome).unwrap_err().to_string().starts_with("it cannot be taken back: "));
+}
 
 #[test]
 fn threads_that_run_before_all_others_are_demoted_and_get_back_what_each_had() {

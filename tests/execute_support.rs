@@ -11,8 +11,8 @@ use std::{
 
 use kernelsight::{
     execute::{
-        ActionRequest, Denied, Errand, ExecuteError, Executor, Journal as _, JournalRow, Judging, Outcome,
-        OutcomeStatus, Permit, Policy,
+        ActionRequest, Denied, DryRun, Errand, ExecuteError, Executor, Journal as _, JournalRow, Judging, Outcome,
+        OutcomeStatus, Permit, Policy, PolicyError, catalogue,
     },
     live::Autonomy,
     store::Store,
@@ -41,11 +41,18 @@ pub(crate) fn policy() -> Arc<Policy> {
     Arc::new(Policy::embedded().unwrap())
 }
 
+/// The rules that are built in, with this `listed.toml`.
+pub(crate) fn policy_listing(listed: &str) -> Result<Policy, PolicyError> {
+    let (commands, protected) = (include_str!("../policies/commands.toml"), include_str!("../policies/protected.toml"));
+    Policy::parse(commands, protected, include_str!("../policies/autonomy.toml"), listed)
+}
+
 pub(crate) fn request(name: &str, params: Value) -> ActionRequest {
     ActionRequest { action_type: name.to_owned(), params: params.as_object().unwrap().clone() }
 }
 
 /// A daemon's executing half: policy, executor and a journal on disk.
+#[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) policy: Arc<Policy>,
     pub(crate) executor: Executor,
@@ -55,7 +62,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let policy = policy();
+        Self::of(Policy::embedded().unwrap())
+    }
+
+    /// One with other rules.
+    pub(crate) fn of(policy: Policy) -> Self {
+        let policy = Arc::new(policy);
         let (dir, store) = store();
         Self { executor: executor(&policy), policy, store, _dir: dir }
     }
@@ -64,11 +76,23 @@ impl Bench {
         self.policy.judge(&request(name, params), Judging::new("rules", Autonomy::Agent, NOW_MS))
     }
 
-    /// Judges and runs; whatever stands in the way fails the test.
+    /// What would be done at the highest level.
+    pub(crate) fn dry_run(&self, name: &str, params: Value) -> DryRun {
+        let judging = Judging::new("rules", Autonomy::Agent, NOW_MS);
+        self.executor.dry_run(&request(name, params), &judging, &Errand::ordered(), &self.store)
+    }
+
+    /// Judges and runs; whatever stands in the way fails the test, and so does a dry run or a catalogue that told
+    /// something else.
     pub(crate) fn act(&self, name: &str, params: Value) -> Outcome {
+        let planned = self.dry_run(name, params.clone()).plan;
         let permit = self.judge(name, params).unwrap();
         let outcome = self.executor.run(permit, &self.store, &Errand::ordered(), NOW_MS).unwrap();
         assert_eq!(outcome.status, OutcomeStatus::Done, "{outcome:?}");
+        let planned = planned.unwrap();
+        assert_eq!((&planned.command, &planned.change), (&outcome.command, &outcome.change), "{name}");
+        let told = catalogue().into_iter().find(|entry| entry.name == name).unwrap().writes;
+        assert!(writes(told, &planned.through), "{name} writes {}, and is said to write {told}", planned.through);
         outcome
     }
 
@@ -84,6 +108,18 @@ impl Bench {
     pub(crate) fn row(&self, outcome: &Outcome) -> JournalRow {
         self.store.get(outcome.action_id.unwrap()).unwrap().unwrap()
     }
+}
+
+/// Whether the catalogue's `vm.swappiness`, or `io.max (v2), blkio.throttle.* (v1)`, tells of this file or call.
+fn writes(told: &str, through: &str) -> bool {
+    let file = match through.strip_prefix("/proc/sys/") {
+        Some(key) => key.replace('/', "."),
+        None => through.rsplit('/').next().unwrap().to_owned(),
+    };
+    told.split(", ").any(|told| {
+        let name = told.split(" (v").next().unwrap().rsplit('/').next().unwrap();
+        name.strip_suffix('*').map_or(name == file, |start| file.starts_with(start))
+    })
 }
 
 pub(crate) fn executor(policy: &Arc<Policy>) -> Executor {
@@ -106,7 +142,7 @@ impl Target {
         Self::start("spin")
     }
 
-    /// Once told to go, it leaks 30 MiB a second up to [`FULL_BYTES`].
+    /// Once told to go, it leaks 10 MiB a second up to [`FULL_BYTES`].
     pub(crate) fn leaking() -> Self {
         Self::start("leak")
     }
@@ -237,8 +273,8 @@ impl Drop for Target {
 
 fn leak() {
     let mut kept: Vec<Vec<u8>> = Vec::new();
-    for _ in 0..FULL_BYTES / (3 << 20) + 1 {
-        kept.push(std::hint::black_box(vec![1; 3 << 20]));
+    for _ in 0..FULL_BYTES / (1 << 20) + 1 {
+        kept.push(std::hint::black_box(vec![1; 1 << 20]));
         std::thread::sleep(Duration::from_millis(100));
     }
     std::thread::sleep(Duration::from_secs(60));

@@ -48,6 +48,21 @@ fn denied(bench: &Bench, name: &str, params: Value) -> String {
 }
 
 #[test]
+fn half_closed_connections_are_kept_for_less_time_and_then_as_long_as_before() {
+    if !is_root() {
+        return;
+    }
+    let (bench, path) = (Bench::new(), "net/ipv4/tcp_fin_timeout");
+    let _kept = Kept::of(&[path]);
+    let before = number(path);
+    let outcome = bench.act("reduce_fin_timeout", json!({ "value": before / 2 }));
+    assert_eq!(number(path), before / 2);
+    assert!(denied(&bench, "reduce_fin_timeout", json!({ "value": before })).starts_with("it would not lower: "));
+    bench.undo(&outcome).unwrap();
+    assert_eq!(number(path), before);
+}
+
+#[test]
 fn a_setting_of_one_number_is_raised_and_put_back() {
     if !is_root() {
         return;
@@ -58,6 +73,7 @@ fn a_setting_of_one_number_is_raised_and_put_back() {
         ("increase_conntrack_max", "value", "net/netfilter/nf_conntrack_max"),
         ("increase_rmem_max", "value", "net/core/rmem_max"),
         ("increase_wmem_max", "value", "net/core/wmem_max"),
+        ("increase_tcp_backlog", "value", "net/core/somaxconn"),
     ] {
         let asked = |value: u64| json!({ parameter: value });
         if !Path::new("/proc/sys").join(path).exists() {

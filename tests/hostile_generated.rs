@@ -140,7 +140,7 @@ fn judging_a_line_takes_time_in_proportion_to_its_length() {
     // The real rules, with room for 64 KiB.
     let roomy = COMMANDS.replace("max_line_bytes = 640", "max_line_bytes = 65536");
     assert_ne!(roomy, COMMANDS);
-    let policy = Policy::parse(&roomy, PROTECTED, AUTONOMY).unwrap();
+    let policy = Policy::parse(&roomy, PROTECTED, AUTONOMY, "").unwrap();
     for worst in ["/a", "0,", "1,1-", "A_=", "kill ", "k", " ", "..x", "a b ", "/bin/", "=/"] {
         let took = |bytes: usize| -> Duration {
             let line: String =

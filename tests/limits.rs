@@ -65,6 +65,27 @@ fn told(answer: Result<(), Over>) -> String {
 }
 
 #[test]
+fn what_ends_a_process_comes_after_something_milder_for_the_same_incident() {
+    let limits = limits();
+    let end = |incident| Asked { action_type: "terminate_process", incident, ..renice("b", "process:1@1") };
+    let freeze = Asked { action_type: "freeze_cgroup", ..renice("a", "cgroup:/x") };
+    let check = |asked: Asked<'_>, past: &[JournalRow]| told(limits.check(&[asked], past, now(600_000)));
+    let ladder =
+        "limits.ladder: terminate_process comes after something milder for the same incident, and nothing was tried";
+    assert_eq!(check(end(Some("one")), &[]), ladder);
+    let undone = [row(&freeze, 0, JournalState::Undone)];
+    assert_eq!(check(end(Some("one")), &undone), "go");
+    assert_eq!(check(end(Some("two")), &undone), ladder, "of another incident");
+    assert_eq!(check(end(None), &undone), ladder, "of none");
+    let ended = [row(&Asked { approved: true, ..end(Some("one")) }, 0, JournalState::Void)];
+    assert_eq!(
+        check(Asked { action_type: "kill_process", ..end(Some("one")) }, &ended),
+        ladder.replace("terminate", "kill")
+    );
+    assert_eq!(check(Asked { approved: true, ..end(Some("one")) }, &[]), "go", "an operator may skip a step");
+}
+
+#[test]
 fn what_has_no_verdict_keeps_others_waiting_and_never_its_own_deed() {
     let limits = limits();
     let first = renice("a", "process:1@1");
@@ -282,7 +303,7 @@ fn an_oscillating_metric_causes_one_action_at_most() {
                     let deed = format!("deed at {at_ms}");
                     let asked = Asked { deed: &deed, incident: Some(&taken.uid.0), ..renice("", "process:1@1") };
                     let ending = match limits.check(&[asked], &past, now(at_ms)) {
-                        Err(over) => Ending::Later { wait_ms: over.wait_ms },
+                        Err(over) => Ending::Later { wait_ms: over.wait_ms, why: over.why },
                         Ok(()) => {
                             past.push(row(&asked, at_ms, JournalState::Kept));
                             let verdict = [Verdict::Resolved, Verdict::Unchanged][dice.below(2) as usize];

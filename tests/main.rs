@@ -1,6 +1,7 @@
 //! Every test of the agent: one binary, one module a part.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod actions_table;
 mod audit;
 mod classify;
 mod classify_faults;
@@ -17,11 +18,13 @@ mod docket;
 mod door;
 mod door_guard;
 mod door_support;
+mod dry_run;
 mod execute;
 mod execute_attacks;
 mod execute_cgroup;
 mod execute_cgroup_v2;
 mod execute_door;
+mod execute_files;
 mod execute_process;
 mod execute_sandbox;
 mod execute_support;

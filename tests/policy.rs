@@ -92,6 +92,7 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         reclaim_cgroup(cgroup, bytes 1048576..1073741824) Low CgroupFile, settles 10 s, not undone
         resume_process(pid 1..4194304) Low Kill, settles 5 s
         thaw_cgroup(cgroup) Medium CgroupFile, settles 5 s
+        thaw_filesystem(path) Medium Thaw, settles 5 s, not undone
         throttle_cpu(pid 1..4194304, limit 1..99) Medium Kill, settles 10 s, lease 1800 s
         limit_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
         limit_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
@@ -102,7 +103,9 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         raise_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 5 s, lease 3600 s
         pause_process(pid 1..4194304) Medium Kill, settles 5 s, lease 300 s
         freeze_cgroup(cgroup) Medium CgroupFile, settles 5 s, lease 300 s
-        terminate_process(pid 1..4194304) High Kill, settles 10 s, not undone"#]]
+        truncate_file(path) High ListedFile, settles 5 s, not undone
+        terminate_process(pid 1..4194304) High Kill, settles 10 s, not undone
+        kill_process(pid 1..4194304, wait_s 1..20 = 10) High Kill, settles 10 s, not undone"#]]
     .assert_eq(&told.join("\n"));
 }
 
@@ -232,7 +235,7 @@ fn what_the_operator_lists_is_protected_by_name_and_by_user() {
         (format!("comm = []\ncgroup = []\nunit = []\nuid = [{uid}]"), "uid"),
     ];
     for (list, rule) in lists {
-        let policy = Policy::parse(COMMANDS, &list, AUTONOMY).unwrap();
+        let policy = Policy::parse(COMMANDS, &list, AUTONOMY, "").unwrap();
         let params = json!({ "pid": live.pid() });
         let said = judge(&policy, "pause_process", params, Judging::new("rules", Autonomy::Agent, NOW_MS));
         assert!(said.starts_with(&format!("denied by protected.{rule}: ")), "{list}: {said}");
@@ -324,7 +327,7 @@ fn rules_that_are_not_what_they_say_stop_the_start() {
         let commands = format!(
             "max_line_bytes = 100\nforbid = []\n[[allow]]\nname = \"one\"\nway = \"forward\"\npattern = '{pattern}'\nallows = {allows}\ndenies = {denies}\n"
         );
-        match Policy::parse(&commands, PROTECTED, AUTONOMY) {
+        match Policy::parse(&commands, PROTECTED, AUTONOMY, "") {
             Ok(_) => "it starts".to_owned(),
             Err(error) => error.to_string().lines().next().unwrap().to_owned(),
         }
@@ -358,8 +361,8 @@ fn rules_that_are_not_what_they_say_stop_the_start() {
 
 #[test]
 fn levels_and_lists_that_name_nothing_real_stop_the_start() {
-    let levels = |text: &str| Policy::parse(COMMANDS, PROTECTED, text).unwrap_err().to_string();
-    let lists = |text: &str| Policy::parse(COMMANDS, text, AUTONOMY).unwrap_err().to_string();
+    let levels = |text: &str| Policy::parse(COMMANDS, PROTECTED, text, "").unwrap_err().to_string();
+    let lists = |text: &str| Policy::parse(COMMANDS, text, AUTONOMY, "").unwrap_err().to_string();
     expect![[r#"
         `execute_command` of autonomy.toml is not an action of this agent
         `limit` of pause_process in autonomy.toml is no number of that action

@@ -4,6 +4,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Command, Stdio},
+    sync::Mutex,
 };
 
 use kernelsight::{
@@ -322,5 +323,56 @@ fn intent(bench: &Bench, undo: Undo, lease_until_ms: Option<i64>) -> Intent {
         uptime_ms: 0,
         target_key: String::new(),
         deed: String::new(),
+    }
+}
+
+/// A journal in which somebody else tries to take back and to confirm whatever is being written just now.
+#[derive(Debug)]
+struct Meddled<'a> {
+    bench: &'a Bench,
+    refused: Mutex<Vec<String>>,
+}
+
+impl Journal for Meddled<'_> {
+    fn intend(&self, intent: &Intent) -> Result<i64, JournalError> {
+        self.bench.store.intend(intent)
+    }
+    fn advance(&self, id: i64, state: JournalState, note: &str, at_ms: i64) -> Result<(), JournalError> {
+        let Bench { executor, store, .. } = self.bench;
+        for tried in [executor.undo(id, store, NOW_MS).map(drop), executor.confirm(id, "resolved", store, NOW_MS)] {
+            assert!(matches!(tried, Err(ExecuteError::AtWork { .. })), "{tried:?} while it becomes {state}");
+        }
+        assert_eq!(executor.expire_leases(store, i64::MAX).unwrap(), [""; 0], "while it becomes {state}");
+        self.refused.lock().unwrap().push(state.to_string());
+        store.advance(id, state, note, at_ms)
+    }
+    fn get(&self, id: i64) -> Result<Option<JournalRow>, JournalError> {
+        self.bench.store.get(id)
+    }
+    fn latest(&self, count: u32) -> Result<Vec<JournalRow>, JournalError> {
+        self.bench.store.latest(count)
+    }
+    fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
+        self.bench.store.unsettled()
+    }
+}
+
+#[test]
+fn one_hand_at_a_time_is_at_work_on_an_action() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let journal = Meddled { bench: &bench, refused: Mutex::default() };
+    let permit = bench.judge("pause_process", json!({ "pid": target.pid() })).unwrap();
+    let outcome = bench.executor.run(permit, &journal, &Errand::ordered(), NOW_MS).unwrap();
+    let id = outcome.action_id.unwrap();
+    bench.executor.confirm(id, "resolved", &bench.store, NOW_MS).unwrap();
+    bench.executor.undo(id, &journal, NOW_MS).unwrap();
+    assert_eq!(*journal.refused.lock().unwrap(), ["done", "owed", "undone"]);
+    target.comes_to_run();
+    // Who comes late changes nothing.
+    for late in [bench.undo(&outcome).map(drop), bench.executor.confirm(id, "resolved", &bench.store, NOW_MS)] {
+        assert!(matches!(late, Err(ExecuteError::Over { state: JournalState::Undone, .. })), "{late:?}");
     }
 }

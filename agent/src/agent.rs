@@ -146,7 +146,14 @@ impl Agent {
         standing::begin(&daemon, settings, &eyes, notes)?;
         daemon.change().status.holds = guard.holds(now_ms());
         Ok(Self {
-            rooms: Arc::new(Rooms { daemon, reasoner: Arc::new(Rules), policy, guard, executor }),
+            rooms: Arc::new(Rooms {
+                daemon,
+                reasoner: Arc::new(Rules),
+                policy,
+                guard,
+                executor,
+                unconfirmed: std::sync::Mutex::default(),
+            }),
             eyes,
             correlator: Correlator::new(std::process::id()),
             docket: Docket::default(),
@@ -333,6 +340,7 @@ impl Agent {
         self.died &= !settle;
         let rooms = Arc::clone(&self.rooms);
         task::spawn_blocking(move || {
+            rooms.confirm_again();
             rooms.expire_leases();
             if settle {
                 rooms.settle_journal();

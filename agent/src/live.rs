@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
-    execute::{ActionRequest, Hold, Outcome},
+    execute::{ActionRequest, DryRun, Hold, Outcome},
     explain::{Incident, IncidentUid},
-    observe::{Event, History, Signal, View, Window, classify::Thresholds},
+    observe::{Event, History, ProcessId, Signal, View, Window, classify::Thresholds},
     reflect::TraceStep,
     store::Store,
 };
@@ -230,6 +230,15 @@ pub enum Order {
     UndoAll {
         by: Operator,
         reply: oneshot::Sender<Result<Vec<Result<Outcome, String>>, String>>,
+    },
+    /// What would be done, one for each: for an incident's proposal, or as an operator's own order. Nothing is done.
+    DryRun {
+        actions: Vec<ActionRequest>,
+        /// The processes that the decision was about, where there was one.
+        targets: Option<Vec<ProcessId>>,
+        incident: Option<IncidentUid>,
+        by: Operator,
+        reply: oneshot::Sender<Result<Vec<DryRun>, String>>,
     },
     /// `execute_remediation`: judged like any proposal, by the level and the policy.
     Execute {

@@ -30,7 +30,7 @@ pub enum Ending {
     /// The policy said no, or the action could not be carried out; something else may be allowed.
     Refused { attempt: Attempt },
     /// A limit stands in the way for so long, ms: the same is looked at again then.
-    Later { wait_ms: i64 },
+    Later { wait_ms: i64, why: String },
     /// A proposal waits for an operator.
     AwaitsApproval,
     /// Nothing was to be done: advice, or inconclusive.
@@ -105,7 +105,7 @@ impl Docket {
                 case.tried.push(attempt);
                 AFTER_UNDO_MS
             }
-            Ending::Later { wait_ms } => wait_ms.clamp(WAITS_MS[0], WAITS_MS[WAITS_MS.len() - 1]),
+            Ending::Later { wait_ms, .. } => wait_ms.clamp(WAITS_MS[0], WAITS_MS[WAITS_MS.len() - 1]),
             Ending::AwaitsApproval => 0,
             Ending::LeftAlone => {
                 let wait_ms = WAITS_MS[case.looks.min(WAITS_MS.len() - 1)];

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::now_ms,
     decide::{Attempt, Decision},
-    execute::{ActionRequest, Denied, Errand, Journal as _, JournalState, Outcome, OutcomeStatus, Undo},
+    execute::{ActionRequest, Denied, Errand, Outcome, OutcomeStatus, Undo},
     explain::{Incident, IncidentStatus},
     live::{Autonomy, Operator, Order},
     reflect::Trace,
@@ -40,6 +40,15 @@ impl Agent {
             Order::UndoAll { by, reply } => {
                 let rooms = Arc::clone(&self.rooms);
                 tokio::spawn(async move { drop(reply.send(rooms.undo_all(&by).await)) });
+            }
+            Order::DryRun { actions, targets, incident, by, reply } => {
+                let rooms = Arc::clone(&self.rooms);
+                tokio::task::spawn_blocking(move || {
+                    let errand = incident.as_ref().map_or_else(Errand::ordered, Errand::of);
+                    let judging = rooms.judging(&by.name, None, targets.as_deref());
+                    let run = |action| rooms.executor.dry_run(action, &judging, &errand, &rooms.daemon.store);
+                    drop(reply.send(Ok(actions.iter().map(run).collect())));
+                });
             }
             Order::Execute { request, justification, by, reply, .. } => {
                 let rooms = Arc::clone(&self.rooms);
@@ -161,7 +170,7 @@ impl Rooms {
         let (status, reason) = match ending {
             Ending::Acted { verdict, .. } => (ProposalStatus::Executed, format!("carried out: {}", verdict.name())),
             Ending::Refused { attempt } => (ProposalStatus::Refused, attempt.result.clone()),
-            Ending::Later { .. } => (ProposalStatus::Refused, "a limit stands in the way for now".to_owned()),
+            Ending::Later { why, .. } => (ProposalStatus::Refused, why.clone()),
             Ending::AwaitsApproval => (ProposalStatus::Refused, "it waits for approval anew".to_owned()),
             Ending::LeftAlone => (ProposalStatus::Refused, "nothing was to be done".to_owned()),
         };
@@ -186,8 +195,9 @@ impl Rooms {
         let outcome = outcome.map_err(|error| error.to_string())?;
         if let (Some(id), OutcomeStatus::Done) = (outcome.action_id, outcome.status) {
             let note = format!("asked for by {}: {why}", by.name);
-            let kept = self.daemon.store.advance(id, JournalState::Kept, &note, now_ms());
-            kept.map_err(|error| error.to_string())?;
+            if let Err(error) = self.confirm(id, &note) {
+                self.note(format!("the journal was not told that action {id} is kept: {error}"));
+            }
             self.note(format!("{} by {}: {}", outcome.command, by.name, outcome.change));
         }
         Ok(outcome)

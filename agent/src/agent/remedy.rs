@@ -9,8 +9,8 @@ use crate::{
     clock::now_ms,
     decide::{Attempt, Case, Decision, Outdated, Prediction, Proposal, rules},
     execute::{
-        ActionRequest, Actions, Approval, Barred, Denial, Denied, Errand, ExecuteError, Journal as _, JournalState,
-        Outcome, OutcomeStatus, Over, Permit,
+        ActionRequest, Actions, Approval, Barred, Denial, Denied, Errand, ExecuteError, Outcome, OutcomeStatus, Over,
+        Permit,
     },
     explain::{Baseline, Explanation, Incident},
     live::Operator,
@@ -87,13 +87,11 @@ impl Refused {
     }
 
     fn denial(&self) -> Denial {
-        let rule = match self {
-            Self::Denied { denied, .. } => return denied.denial(),
-            Self::Outdated(_) => "target.outdated",
-            Self::Barred { barred: Barred::Over(over), .. } => over.rule,
-            Self::Barred { barred: Barred::NoJournal(_), .. } => "journal",
-        };
-        Denial { reason: self.to_string(), rule: rule.to_owned() }
+        match self {
+            Self::Denied { denied, .. } => denied.denial(),
+            Self::Outdated(_) => Denial { reason: self.to_string(), rule: "target.outdated".to_owned() },
+            Self::Barred { barred, .. } => barred.denial(),
+        }
     }
 
     fn next(&self) -> Next {
@@ -194,7 +192,7 @@ impl Rooms {
         // What is the same at every look is kept only when it is new.
         match next {
             Next::LeaveAlone => return end(trace, Ending::LeftAlone, 0),
-            Next::WaitMs(wait_ms) => return end(trace, Ending::Later { wait_ms }, 0),
+            Next::WaitMs(wait_ms) => return end(trace, Ending::Later { wait_ms, why: refused.to_string() }, 0),
             Next::AskOperator | Next::TryAnother => {}
         }
         self.keep_trace(&mut trace);
@@ -252,7 +250,7 @@ impl Rooms {
             after: &after,
             settled_s: (now_ms() - done_ms) as f64 / 1000.0,
             entity_lives: live.window.has(entity),
-            meant_to_end: action_type == "terminate_process",
+            meant_to_end: matches!(action_type, "terminate_process" | "kill_process"),
             still_read: live.history.is_read_since(*signal_type, measure, done_ms),
             severity_of: &|value| threshold.map(|threshold| threshold.severity(value)).unwrap_or_default(),
         };
@@ -265,8 +263,8 @@ impl Rooms {
             return self.take_back(trace).await;
         }
         for id in done(trace) {
-            if let Err(error) = self.daemon.store.advance(id, JournalState::Kept, verdict.name(), now_ms()) {
-                self.step(trace, Phase::Verify, format!("the journal could not be told that it is kept: {error}"));
+            if let Err(error) = self.confirm(id, verdict.name()) {
+                self.step(trace, Phase::Verify, format!("the journal was not told that it is kept: {error}"));
             }
         }
     }

@@ -1,11 +1,14 @@
 //! What passes of the loop share: the rooms behind observation, and how they keep what they found.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{
     clock::now_ms,
     decide::{Proposal, Reasoner},
-    execute::{ActionRequest, Approval, Executor, Guard, Judging, Permit, Policy},
+    execute::{ActionRequest, Approval, ExecuteError, Executor, Guard, Judging, Permit, Policy},
     explain::{Baseline, Explanation, Incident, Known, explain},
     live::{Autonomy, Daemon, News},
     observe::{
@@ -26,6 +29,8 @@ pub(super) struct Rooms {
     pub(super) policy: Arc<Policy>,
     pub(super) guard: Arc<Guard>,
     pub(super) executor: Executor,
+    /// Actions that stay, by their row, of which the journal could not be told yet, and why they stay.
+    pub(super) unconfirmed: Mutex<BTreeMap<i64, String>>,
 }
 
 impl Rooms {
@@ -150,6 +155,29 @@ impl Rooms {
         let proposed = kept.is_ok();
         self.complain("a proposal", kept);
         proposed
+    }
+
+    /// Tells the journal that an action stays. Where it cannot be told, it is told again with the housekeeping.
+    pub(super) fn confirm(&self, id: i64, why: &str) -> Result<(), ExecuteError> {
+        let told = self.executor.confirm(id, why, &self.daemon.store, now_ms());
+        if matches!(told, Err(ExecuteError::Journal(_))) {
+            self.unconfirmed().insert(id, why.to_owned());
+        }
+        told
+    }
+
+    /// Tells the journal what it could not be told before. Blocks.
+    pub(super) fn confirm_again(&self) {
+        let unconfirmed = std::mem::take(&mut *self.unconfirmed());
+        for (id, why) in unconfirmed {
+            if let Err(error) = self.confirm(id, &why) {
+                tracing::warn!(%error, action = id, "the journal was not told that an action stays");
+            }
+        }
+    }
+
+    fn unconfirmed(&self) -> MutexGuard<'_, BTreeMap<i64, String>> {
+        self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes back what has outlived its lease. Blocks.

@@ -51,11 +51,14 @@ impl Audit {
 /// What was found, for eyes.
 #[must_use]
 pub fn text(audit: &chain::Audit, _: &Eyes) -> String {
-    let size = format!(
-        "{} in {}",
-        counted(audit.actions as usize, "action", "actions"),
-        counted(audit.links as usize, "link", "links")
-    );
+    let size = match audit.links {
+        0 => "nothing was done yet".to_owned(),
+        links => format!(
+            "{} in {}",
+            counted(audit.actions as usize, "action", "actions"),
+            counted(links as usize, "link", "links")
+        ),
+    };
     let mut lines = if audit.sound {
         vec![paint(Mood::Good, &format!("The journal is as it was written: {size}."))]
     } else {

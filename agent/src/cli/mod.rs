@@ -11,6 +11,7 @@ pub mod autonomy;
 pub mod bench;
 pub mod deny;
 pub mod doctor;
+pub mod dry_run;
 pub mod incidents;
 pub mod pause;
 pub mod policy;
@@ -86,7 +87,7 @@ pub enum Verb {
     Resume(resume::Resume),
     /// Show or set how much the agent may do by itself.
     Autonomy(autonomy::Autonomy),
-    /// What was done, and what it replaced.
+    /// What was done, and what it replaced; with a name, what that action is, or a dry run of it.
     Actions(actions::Actions),
     /// Whether the journal is as it was written; needs no daemon.
     Audit(audit::Audit),
@@ -193,7 +194,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Pause(verb) => done(verb.run(&context)),
         Verb::Resume(verb) => done(verb.run(&context)),
         Verb::Autonomy(verb) => done(verb.run(&context)),
-        Verb::Actions(verb) => done(verb.run(&context)),
+        Verb::Actions(verb) => verb.run(&context),
         Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),

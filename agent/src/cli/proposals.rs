@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    CliError, Context,
+    CliError, Context, dry_run,
     eyes::{self, Eyes, Mood, paint},
     incidents::short,
 };
@@ -11,7 +11,7 @@ use crate::{
     decide::Decision,
     store::{ProposalRow, ProposalStatus},
     tools::{
-        list_proposals::{Answer, ListProposals, Params},
+        list_proposals::{Answer, ListProposals, Params, Shown},
         params::Bounded,
     },
 };
@@ -42,7 +42,8 @@ pub fn text(answer: &Answer, eyes: &Eyes) -> String {
     eyes::finish(&told.join("\n\n"))
 }
 
-fn one(row: &ProposalRow, eyes: &Eyes) -> String {
+fn one(shown: &Shown, eyes: &Eyes) -> String {
+    let row = &shown.row;
     let mut lines = vec![format!(
         "{}  {}, for incident {}, by {}, {}",
         paint(Mood::Strong, &format!("proposal {}", row.id)),
@@ -64,6 +65,10 @@ fn one(row: &ProposalRow, eyes: &Eyes) -> String {
         row.proposal.confidence.parts.iter().map(|part| format!("{} {:.2}", part.name, part.factor)).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(" = {}", parts.join(" × ")) };
     lines.push(format!("  sure     {:.2}{parts}", row.proposal.confidence.value));
+    for run in &shown.dry_runs {
+        lines.push(format!("  {:<8} {}", "dry run", run.action));
+        lines.extend(dry_run::rows(run).into_iter().map(|(what, said)| format!("    {what:<8} {said}")));
+    }
     if row.status == ProposalStatus::Pending {
         let answer = format!("kernelsight approve {id}   or   kernelsight deny {id} --reason …", id = row.id);
         lines.push(format!("  answer   {answer}   (it lapses {})", eyes.ago(row.expires_ms)));

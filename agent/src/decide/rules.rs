@@ -24,17 +24,19 @@ mod writeback_congestion;
 
 use std::{collections::BTreeSet, future::Future, pin::Pin};
 
-use super::{Case, Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal, Reasoner};
+use super::{
+    Attempt, Case, Confidence, ConfidencePart, Decision, FailureMode, Hypothesis, Prediction, Proposal, Reasoner,
+};
 use crate::{
     execute::Actions,
     explain::{Explanation, Suspect, Yardstick, figures::figure},
     observe::{ProcessId, Severity},
     reflect::{Belief, next_confidence},
     simulate::{Effect, effects, targets},
-    verify::settle_s,
+    verify::{Verdict, settle_s},
 };
 use evidence::Finding;
-use remedy::{Remedies, Remedy};
+use remedy::{ASKS_TO_END, Remedies, Remedy, Rung};
 
 /// All rules. A hypothesis of an earlier one wins among equals.
 const RULES: [Rule; 16] = [
@@ -121,7 +123,7 @@ pub fn decide(case: &Case) -> Proposal {
         return proposal(case, hypotheses, Decision::Advise { advice }, parts);
     }
     match choose(case, best.failure_mode, ladder) {
-        Ok(Choice { effect, belief }) => {
+        Ok(Choice { effect, belief, passed_over }) => {
             parts.push(part("share of the culprit", 0.6 + 0.4 * share_of(explanation, &effect.actions)));
             parts.push(part("past success", next_confidence(PRIOR_SUCCESS, belief)));
             let confidence = Confidence::of(parts.clone());
@@ -136,7 +138,12 @@ pub fn decide(case: &Case) -> Proposal {
             }
             let prediction = prediction(explanation, &effect);
             let targets = identify(explanation, &effect.actions);
-            proposal(case, hypotheses, Decision::Act { actions: effect.actions, targets, prediction }, parts)
+            let decision = Decision::Act { actions: effect.actions, targets, prediction };
+            let mut proposal = proposal(case, hypotheses, decision, parts);
+            if !passed_over.is_empty() {
+                proposal.justification.push_str(&format!(" Milder ones do not: {}.", passed_over.join("; ")));
+            }
+            proposal
         }
         Err(why) => {
             let advice = format!("{advice} No action is proposed: {why}.");
@@ -191,6 +198,8 @@ fn share_of(explanation: &Explanation, actions: &Actions) -> f64 {
 struct Choice<'a> {
     effect: Effect,
     belief: Option<&'a Belief>,
+    /// Why each milder remedy is not chosen.
+    passed_over: Vec<String>,
 }
 
 /// The mildest remedy whose effect, as experience corrects it, suffices.
@@ -202,6 +211,9 @@ fn choose(case: &Case, mode: FailureMode, mut ladder: Vec<Remedy>) -> Result<Cho
         let share = share_of(&case.explanation, &remedy.actions);
         if share < DOMINANT {
             passed_over.push(format!("{name} would reach only {:.0} % of the blame", share * 100.0));
+            continue;
+        }
+        if remedy.rung == Rung::Kill && !was_asked_to_end(case) {
             continue;
         }
         if let Some(attempt) = case.tried.iter().find(|attempt| attempt.actions.is_like(&remedy.actions)) {
@@ -216,11 +228,19 @@ fn choose(case: &Case, mode: FailureMode, mut ladder: Vec<Remedy>) -> Result<Cho
         }
         let effect = corrected(case, &remedy.actions, belief);
         if effect.suffices {
-            return Ok(Choice { effect, belief });
+            return Ok(Choice { effect, belief, passed_over });
         }
         passed_over.push(format!("{name} would not suffice ({})", effect.formula));
     }
     Err(passed_over.join("; "))
+}
+
+/// Whether it was asked to end, and a verdict said what came of that. What was denied, or could not be carried out, does
+/// not lead to something harder.
+fn was_asked_to_end(case: &Case) -> bool {
+    let verdicts = [Verdict::Resolved, Verdict::Improved, Verdict::Unchanged, Verdict::Worse].map(Verdict::name);
+    let asked = |attempt: &Attempt| attempt.actions.action_type() == ASKS_TO_END;
+    case.tried.iter().any(|attempt| asked(attempt) && verdicts.contains(&attempt.result.as_str()))
 }
 
 /// The effect as the forecast has it (or reckoned now, when nobody asked before), scaled by what such effects were

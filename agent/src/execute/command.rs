@@ -9,7 +9,7 @@ use super::{
     cgroup_file::CgroupFile,
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
-    value::{CgroupPath, CpuList, PID_MAX},
+    value::{CgroupPath, CpuList, FilePath, PID_MAX},
 };
 
 /// Threads that one command can name.
@@ -34,6 +34,8 @@ pub enum Command {
     Prlimit { soft: u64, hard: u64, pid: u32 },
     /// `kill -STOP 4242`.
     Kill { signal: Signal, pid: u32 },
+    /// `kill --timeout 10000 KILL --signal TERM 4242`: asked to end, and killed when it lives after so many ms.
+    End { wait_ms: u32, pid: u32 },
     /// `cpulimit -p 4242 -l 50`: percent of one CPU.
     Cpulimit { pid: u32, percent: u32 },
     /// `sysctl -w vm.swappiness=10`; a comma stands between the numbers of one that holds several.
@@ -42,6 +44,10 @@ pub enum Command {
     Cgset { file: CgroupFile, value: String, path: CgroupPath },
     /// `sync`.
     Sync,
+    /// `truncate_file /var/log/app.log`: to nothing.
+    Truncate { path: FilePath },
+    /// `fsfreeze -u /srv`: a frozen filesystem takes writes again.
+    Thaw { path: FilePath },
     /// `top -o rss -n 10`: the largest processes.
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
@@ -155,6 +161,7 @@ impl Command {
                 let most = limit(*hard).min(FILES_MAX);
                 within("open files", limit(*soft), (i64::from(!back), most), "1 to the hard limit, 1073741816 at most")
             }
+            Self::End { wait_ms, .. } => within("wait", (*wait_ms).into(), (1000, 20_000), "1000 to 20000 ms"),
             Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
             Self::Sysctl { key, values } => key.check(values, way),
             Self::Cgset { file, value, .. } => file.check(value, way),
@@ -163,6 +170,8 @@ impl Command {
             | Self::Taskset { .. }
             | Self::Kill { .. }
             | Self::Sync
+            | Self::Truncate { .. }
+            | Self::Thaw { .. }
             | Self::Cat { .. }
             | Self::Lsfd { .. }
             | Self::Cgget { .. }
@@ -181,11 +190,14 @@ impl Command {
             | Self::Choom { pid, .. }
             | Self::Prlimit { pid, .. }
             | Self::Kill { pid, .. }
+            | Self::End { pid, .. }
             | Self::Cpulimit { pid, .. }
             | Self::Lsfd { pid } => Some(*pid),
             Self::Sysctl { .. }
             | Self::Cgset { .. }
             | Self::Sync
+            | Self::Truncate { .. }
+            | Self::Thaw { .. }
             | Self::Top { .. }
             | Self::Cat { .. }
             | Self::Cgget { .. }
@@ -202,6 +214,15 @@ impl Command {
         }
     }
 
+    /// The file, or the place of a mount, that it acts on.
+    #[must_use]
+    pub fn file(&self) -> Option<&FilePath> {
+        match self {
+            Self::Truncate { path } | Self::Thaw { path } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Whether it only looks.
     #[must_use]
     pub const fn only_looks(&self) -> bool {
@@ -209,6 +230,25 @@ impl Command {
             self,
             Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. }
         )
+    }
+
+    /// The system call that it makes, where it writes no file.
+    pub(super) const fn call(&self) -> &'static str {
+        match self {
+            Self::Renice { .. } => "setpriority(2)",
+            Self::Ionice { .. } => "ioprio_set(2)",
+            Self::Taskset { .. } => "sched_setaffinity(2)",
+            Self::Chrt { .. } => "sched_setattr(2)",
+            Self::Prlimit { .. } => "prlimit(2)",
+            Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => "pidfd_send_signal(2)",
+            Self::Sync => "sync(2)",
+            Self::Thaw { .. } => "ioctl(FITHAW)",
+            Self::Choom { .. } | Self::Sysctl { .. } | Self::Cgset { .. } => "write(2)",
+            Self::Truncate { .. } => "ftruncate(2)",
+            Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. } => {
+                "nothing"
+            }
+        }
     }
 
     /// The argument vector.
@@ -250,6 +290,9 @@ fn read(arguments: &[&str]) -> Option<Command> {
             Command::Prlimit { soft: unsigned(soft)?, hard: unsigned(hard)?, pid: unsigned(pid)? }
         }
         (["kill", signal, pid], true) => Command::Kill { signal: read_signal(signal)?, pid: unsigned(pid)? },
+        (["kill", "--timeout", wait_ms, "KILL", "--signal", "TERM", pid], true) => {
+            Command::End { wait_ms: unsigned(wait_ms)?, pid: unsigned(pid)? }
+        }
         (["cpulimit", "-p", pid, "-l", percent], true) => {
             Command::Cpulimit { pid: unsigned(pid)?, percent: unsigned(percent)? }
         }
@@ -262,6 +305,8 @@ fn read(arguments: &[&str]) -> Option<Command> {
             Command::Cgset { file: CgroupFile::from_name(file)?, value: value.to_owned(), path: path.parse().ok()? }
         }
         (["sync"], true) => Command::Sync,
+        (["truncate_file", path], true) => Command::Truncate { path: path.parse().ok()? },
+        (["fsfreeze", "-u", path], true) => Command::Thaw { path: path.parse().ok()? },
         (["top", "-o", by, "-n", count], true) => Command::Top {
             by: match *by {
                 "rss" => TopBy::Rss,
@@ -306,10 +351,13 @@ impl fmt::Display for Command {
             Self::Choom { adj, pid } => write!(f, "choom -n {adj} -p {pid}"),
             Self::Prlimit { soft, hard, pid } => write!(f, "prlimit --nofile={soft}:{hard} --pid {pid}"),
             Self::Kill { signal, pid } => write!(f, "kill {} {pid}", signal_flag(*signal)),
+            Self::End { wait_ms, pid } => write!(f, "kill --timeout {wait_ms} KILL --signal TERM {pid}"),
             Self::Cpulimit { pid, percent } => write!(f, "cpulimit -p {pid} -l {percent}"),
             Self::Sysctl { key, values } => write!(f, "sysctl -w {}={values}", key.name()),
             Self::Cgset { file, value, path } => write!(f, "cgset -r {}={value} {path}", file.name()),
             Self::Sync => f.write_str("sync"),
+            Self::Truncate { path } => write!(f, "truncate_file {path}"),
+            Self::Thaw { path } => write!(f, "fsfreeze -u {path}"),
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
             Self::Cat { path } => write!(f, "cat {path}"),

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Journal, JournalError,
+    Denial, Journal, JournalError,
     limits::{Asked, Limits, Now, Over},
 };
 
@@ -86,6 +86,18 @@ pub enum Barred {
     Over(#[from] Over),
     #[error("nothing was done, because what was done before could not be read: {0}")]
     NoJournal(#[from] JournalError),
+}
+
+impl Barred {
+    /// For the record.
+    #[must_use]
+    pub fn denial(&self) -> Denial {
+        let rule = match self {
+            Self::Over(over) => over.rule,
+            Self::NoJournal(_) => "journal",
+        };
+        Denial { reason: self.to_string(), rule: rule.to_owned() }
+    }
 }
 
 /// One a daemon. What it counts is in the journal; what it holds for is told by the spine, which keeps it.

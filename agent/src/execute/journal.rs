@@ -100,6 +100,12 @@ impl JournalState {
             Self::Void => "void",
         }
     }
+
+    /// Whether its effect may stand, so that there is something to take back.
+    #[must_use]
+    pub const fn may_stand(self) -> bool {
+        matches!(self, Self::Intended | Self::Done | Self::Kept | Self::Owed)
+    }
 }
 
 impl fmt::Display for JournalState {

@@ -2,7 +2,10 @@
 
 pub mod action;
 mod cgroup_file;
+mod claims;
 pub mod command;
+mod dry_run;
+mod errand;
 pub mod guard;
 pub mod journal;
 pub mod limits;
@@ -19,13 +22,15 @@ pub mod undo;
 pub mod value;
 
 pub use action::{ActionType, CatalogueEntry, Power, Risk, catalogue};
+pub use dry_run::{Company, DryRun, Member, Planned};
+pub use errand::Errand;
 pub use guard::{Barred, Guard, Hold, HoldKind};
 pub use journal::{Intent, Journal, JournalError, JournalRow, JournalState};
 pub use limits::{Limits, LimitsError, Over};
 pub use policy::{Approval, CommandVerdict, Denied, Judging, Permit, Policy, PolicyError};
 pub use process::{Process, ProcessError, Thread};
 pub use request::{ActionRequest, Actions, ActionsError};
-pub use run::{Errand, ExecuteError, Executor, TIMEOUT, boot_id};
+pub use run::{ExecuteError, Executor, TIMEOUT, boot_id};
 pub use setting::SettingError;
 pub use undo::{ProcessSetting, Setting, ThreadBefore, Undo, UndoError};
 

@@ -65,6 +65,7 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
             key: SysctlKey::from_name(key).ok_or_else(|| unreadable("sysctl of this agent", key))?,
             values: Numbers::from_file(before).ok_or_else(|| unreadable("number", before))?,
         },
+        Setting::File { path, .. } | Setting::Mount { path, .. } => return Err(unreadable("setting", path)),
         Setting::Process { process, what: ProcessSetting::OomScoreAdj } => {
             Command::Choom { adj: before.parse().map_err(|_| unreadable("number", before))?, pid: process.pid }
         }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
+    Errand, Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
     action::{Found, Power},
+    claims::Claims,
     command::Command,
     guard::{Barred, Guard},
     limits::{Asked, Now},
@@ -19,7 +20,7 @@ use super::{
     setting::SettingError,
     undo::{Setting, TakenBack, Undo},
 };
-use crate::{clock::uptime_ms, explain::IncidentUid};
+use crate::clock::uptime_ms;
 
 /// An executor that takes longer is ended.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,6 +36,7 @@ pub struct Executor {
     launcher: Launcher,
     /// Executors that throttle, by the journal's row.
     throttles: Mutex<HashMap<i64, Throttled>>,
+    claims: Claims,
     boot_id: String,
 }
 
@@ -42,46 +44,6 @@ pub struct Executor {
 struct Throttled {
     pid: u32,
     standing: Standing,
-}
-
-/// What an action is carried out for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Errand {
-    /// Names what is carried out and verified together.
-    pub deed: String,
-    pub incident: Option<IncidentUid>,
-    /// Whether an operator ordered it, and not the loop.
-    pub ordered: bool,
-}
-
-impl Errand {
-    /// A deed of its own for an incident.
-    #[must_use]
-    pub fn of(incident: &IncidentUid) -> Self {
-        Self { deed: new_deed(), incident: Some(incident.clone()), ordered: false }
-    }
-
-    /// A deed of its own that an operator ordered.
-    #[must_use]
-    pub fn ordered() -> Self {
-        Self { deed: new_deed(), incident: None, ordered: true }
-    }
-}
-
-impl Errand {
-    fn asks<'a>(&'a self, action_type: &'a str, target: &'a str, approved: bool) -> Asked<'a> {
-        Asked {
-            deed: &self.deed,
-            incident: self.incident.as_ref().map(|uid| uid.0.as_str()),
-            action_type,
-            target,
-            approved: approved || self.ordered,
-        }
-    }
-}
-
-fn new_deed() -> String {
-    uuid::Uuid::now_v7().to_string()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +62,10 @@ pub enum ExecuteError {
     JournalLost { error: JournalError, taken_back: String },
     #[error("the journal could not be read or told: {0}")]
     Journal(JournalError),
-    #[error("row {id} of the journal is {state}: nothing is left to take back")]
+    #[error("action {id} is {state} by the journal: its story is over")]
     Over { id: i64, state: JournalState },
+    #[error("action {id} is being carried out or taken back just now; look again in a moment")]
+    AtWork { id: i64 },
     #[error("it cannot be taken back: {why}")]
     Irreversible { why: String },
     #[error("the boot id of the machine cannot be read: {source}")]
@@ -124,7 +88,7 @@ impl Executor {
     pub fn of(executable: &Path, policy: Arc<Policy>, timeout: Duration) -> Result<Self, ExecuteError> {
         let boot_id = boot_id().map_err(|source| ExecuteError::NoBootId { source })?;
         let launcher = Launcher::new(executable, timeout)?;
-        Ok(Self { policy, guard: None, launcher, throttles: Mutex::default(), boot_id })
+        Ok(Self { policy, guard: None, launcher, throttles: Mutex::default(), claims: Claims::default(), boot_id })
     }
 
     /// The same behind a guard.
@@ -133,9 +97,12 @@ impl Executor {
         Self { guard: Some(guard), ..self }
     }
 
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Whether the guard would let all of this through now; running asks it again.
     pub fn may(&self, permits: &[Permit], errand: &Errand, journal: &dyn Journal, now_ms: i64) -> Result<(), Barred> {
-        let Some(guard) = &self.guard else { return Ok(()) };
         let keys: Vec<String> = permits.iter().map(Permit::target_key).collect();
         let asked: Vec<Asked<'_>> = permits
             .iter()
@@ -143,7 +110,11 @@ impl Executor {
             .filter(|(permit, _)| permit.has_effect())
             .map(|(permit, key)| errand.asks(&permit.request().action_type, key, permit.approved_by().is_some()))
             .collect();
-        if asked.is_empty() { Ok(()) } else { guard.check(&asked, journal, self.now(now_ms)) }
+        if asked.is_empty() { Ok(()) } else { self.barred(&asked, journal, now_ms) }
+    }
+
+    pub(super) fn barred(&self, asked: &[Asked<'_>], journal: &dyn Journal, now_ms: i64) -> Result<(), Barred> {
+        self.guard.as_ref().map_or(Ok(()), |guard| guard.check(asked, journal, self.now(now_ms)))
     }
 
     fn now(&self, wall_ms: i64) -> Now<'_> {
@@ -196,14 +167,19 @@ impl Executor {
             Some(setting) => Some(setting.open_to_write()?),
             None => None,
         };
-        let intend = || journal.intend(&intent).map_err(ExecuteError::NoJournal);
-        let id = match &self.guard {
+        // Claimed from its first moment: nobody takes back what is about to be done.
+        let intend = || {
+            let id = journal.intend(&intent).map_err(ExecuteError::NoJournal)?;
+            self.claims.claim(id).ok_or(ExecuteError::AtWork { id })
+        };
+        let claim = match &self.guard {
             None => intend()?,
             Some(guard) => {
                 let asked = errand.asks(granted.action.name, &intent.target_key, intent.approved_by.is_some());
                 guard.pass(asked, journal, self.now(now_ms), intend)?
             }
         };
+        let id = claim.id();
         let launched = self.effect(id, &granted, file);
         match launched {
             Ok(finished) if finished.success => {
@@ -232,16 +208,14 @@ impl Executor {
     /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
     /// then on.
     pub fn undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
-        let row = journal.get(id).map_err(ExecuteError::Journal)?;
-        let row = row.ok_or(ExecuteError::Journal(JournalError::NoRow { id }))?;
-        if !matches!(row.state, JournalState::Intended | JournalState::Done | JournalState::Kept | JournalState::Owed) {
-            return Err(ExecuteError::Over { id, state: row.state });
-        }
-        if let Undo::Nothing { why } = &row.intent.undo {
+        let row = self.row(id, journal)?;
+        if let Undo::Nothing { why } = &row.intent.undo
+            && row.state.may_stand()
+        {
             return Err(ExecuteError::Irreversible { why: why.clone() });
         }
         let started = std::time::Instant::now();
-        let taken = self.settle_row(&row, journal, now_ms)?;
+        let taken = self.settle_row(id, journal, now_ms)?;
         Ok(Outcome {
             action_id: Some(id),
             action: row.intent.action,
@@ -252,6 +226,19 @@ impl Executor {
             change: taken.note,
             lease_until_ms: None,
         })
+    }
+
+    /// Tells the journal that what was done stays.
+    ///
+    /// # Errors
+    /// When it cannot be told, or somebody took the action back meanwhile.
+    pub fn confirm(&self, id: i64, why: &str, journal: &dyn Journal, now_ms: i64) -> Result<(), ExecuteError> {
+        let _claim = self.claims.claim(id).ok_or(ExecuteError::AtWork { id })?;
+        let row = self.row(id, journal)?;
+        if row.state != JournalState::Done {
+            return Err(ExecuteError::Over { id, state: row.state });
+        }
+        journal.advance(id, JournalState::Kept, why, now_ms).map_err(ExecuteError::Journal)
     }
 
     /// At start: settles what an earlier run left open, and says what was done about each. Effects that no verdict
@@ -272,7 +259,7 @@ impl Executor {
                     JournalState::Owed => "could not be taken back before",
                     _ => "was kept under a lease that is over",
                 };
-                said.push(self.settle_and_say(&row, journal, now_ms, why));
+                said.extend(self.settle_and_say(&row, journal, now_ms, why));
             }
         }
         Ok(said)
@@ -289,13 +276,13 @@ impl Executor {
                 && self.throttles().get(&row.id).is_none_or(|throttled| throttled.standing.has_ended());
             if row.state == JournalState::Owed {
                 // Said when it began to be owed, and when it ends.
-                if let Ok(taken) = self.settle_row(&row, journal, now_ms) {
+                if let Ok(taken) = self.settle_row(row.id, journal, now_ms) {
                     said.push(format!("{} could not be taken back before: {}", named(&row), taken.note));
                 }
             } else if throttle_ended {
-                said.push(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
+                said.extend(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
             } else if row.intent.lease_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
-                said.push(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
+                said.extend(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
             }
         }
         Ok(said)
@@ -352,7 +339,7 @@ impl Executor {
     fn effect(&self, id: i64, granted: &Granted, file: Option<std::os::fd::OwnedFd>) -> Result<Finished, ExecuteError> {
         let process = match &granted.found {
             Found::Process(process) => Some(process),
-            Found::Cgroup(_) | Found::Node => None,
+            Found::Cgroup(_) | Found::File(_) | Found::Node => None,
         };
         let passed = Passed { process, file };
         let command = &granted.plan.command;
@@ -393,22 +380,30 @@ impl Executor {
         }
     }
 
-    fn settle_and_say(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64, why: &str) -> String {
+    /// None: somebody else is at it, or was first.
+    fn settle_and_say(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64, why: &str) -> Option<String> {
         let what = format!("{} {why}", named(row));
-        match self.settle_row(row, journal, now_ms) {
-            Ok(taken) => format!("{what}: {}", taken.note),
-            Err(error) => format!("{what}, and could not be settled, which is tried again: {error}"),
+        match self.settle_row(row.id, journal, now_ms) {
+            Ok(taken) => Some(format!("{what}: {}", taken.note)),
+            Err(ExecuteError::AtWork { .. } | ExecuteError::Over { .. }) => None,
+            Err(error) => Some(format!("{what}, and could not be settled, which is tried again: {error}")),
         }
     }
 
-    fn settle_row(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
+    fn settle_row(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
+        let _claim = self.claims.claim(id).ok_or(ExecuteError::AtWork { id })?;
+        // Read under the claim: it may have ended since somebody chose it.
+        let row = self.row(id, journal)?;
+        if !row.state.may_stand() {
+            return Err(ExecuteError::Over { id, state: row.state });
+        }
         if row.state == JournalState::Kept {
             // Cut off after the effect and before the record, it would still stand by the journal.
-            let begun = journal.advance(row.id, JournalState::Owed, "it is being taken back", now_ms);
+            let begun = journal.advance(id, JournalState::Owed, "it is being taken back", now_ms);
             begun.map_err(ExecuteError::Journal)?;
         }
         let taken = if row.intent.boot_id == self.boot_id {
-            self.take_back(row.id, &row.intent)
+            self.take_back(id, &row.intent)
         } else {
             Ok(TakenBack::void("the machine was started anew since, and nothing of it is left"))
         };
@@ -418,14 +413,19 @@ impl Executor {
                 // The journal hears why, once: what is owed is tried again and again.
                 let why = error.to_string();
                 if row.state != JournalState::Owed || row.note != why {
-                    let owed = journal.advance(row.id, JournalState::Owed, &why, now_ms);
+                    let owed = journal.advance(id, JournalState::Owed, &why, now_ms);
                     owed.map_err(ExecuteError::Journal)?;
                 }
                 return Err(error.into());
             }
         };
-        journal.advance(row.id, taken.state, &taken.note, now_ms).map_err(ExecuteError::Journal)?;
+        journal.advance(id, taken.state, &taken.note, now_ms).map_err(ExecuteError::Journal)?;
         Ok(taken)
+    }
+
+    fn row(&self, id: i64, journal: &dyn Journal) -> Result<JournalRow, ExecuteError> {
+        let row = journal.get(id).map_err(ExecuteError::Journal)?;
+        row.ok_or(ExecuteError::Journal(JournalError::NoRow { id }))
     }
 
     fn throttles(&self) -> MutexGuard<'_, HashMap<i64, Throttled>> {

@@ -1,9 +1,10 @@
 //! Settings of the kernel: which file holds one, how it is read, and how it is opened so that it is that file.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, Read},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
 
@@ -22,8 +23,9 @@ use super::{
     process::{Process, ProcessError},
     sysctl::SysctlKey,
     undo::{ProcessSetting, Setting},
-    value::CgroupPath,
+    value::{CgroupPath, FilePath},
 };
+use crate::text::Text;
 
 const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
 const CGROUP_V1: FsType = FsType(libc::CGROUP_SUPER_MAGIC);
@@ -39,6 +41,8 @@ pub enum SettingError {
     Gone { what: String },
     #[error("{what} is not the one that was found before")]
     Another { what: String },
+    #[error("{what} is no plain file with one name")]
+    NotPlain { what: String },
     #[error("{what} is not a file of the kernel")]
     NotTheKernels { what: String },
     #[error("{what} cannot be read or opened: {source}")]
@@ -60,6 +64,32 @@ impl Setting {
     #[must_use]
     pub fn process(process: &Process, what: ProcessSetting) -> Self {
         Self::Process { process: process.id, what }
+    }
+
+    /// A plain file, as it is now, with its size in bytes. One that has another name besides is refused: it may be
+    /// somebody else's.
+    pub(super) fn file(path: &FilePath) -> Result<(Self, u64), SettingError> {
+        let is = fstat(open_plain(path, OFlag::O_WRONLY)?).map_err(|error| failed(path.to_string(), error))?;
+        let plain = is.st_mode & libc::S_IFMT == libc::S_IFREG && is.st_nlink == 1;
+        if !plain {
+            return Err(SettingError::NotPlain { what: path.to_string() });
+        }
+        Ok((Self::File { path: path.to_string(), inode: is.st_ino }, is.st_size.unsigned_abs()))
+    }
+
+    /// What is mounted at this very place now.
+    pub(super) fn mount(path: &FilePath) -> Result<Self, SettingError> {
+        let device = |path: &FilePath| {
+            let is = fstat(open_plain(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?);
+            is.map(|is| is.st_dev).map_err(|error| failed(path.to_string(), error))
+        };
+        let here = device(path)?;
+        let above = path.as_str().rsplit_once('/').map_or("/", |(above, _)| if above.is_empty() { "/" } else { above });
+        let above: FilePath = above.parse().map_err(|_| SettingError::Unknown { name: path.to_string() })?;
+        if path.as_str() != "/" && device(&above)? == here {
+            return Err(SettingError::Gone { what: format!("filesystem mounted at {path}") });
+        }
+        Ok(Self::Mount { path: path.to_string(), device: here })
     }
 
     /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
@@ -93,9 +123,27 @@ impl Setting {
     pub fn name(&self) -> String {
         match self {
             Self::Sysctl { key } => key.clone(),
+            Self::File { path, .. } | Self::Mount { path, .. } => path.clone(),
             Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
             Self::Cgroup { path, file, line: Some(line), .. } => format!("{file} {line} of {path}"),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
+        }
+    }
+
+    /// Where it is found, for eyes; none where the kernel has it from a system call, or has it no more.
+    #[must_use]
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sysctl { key } => Some(Path::new("/proc/sys").join(key.replace('.', "/"))),
+            // What is done to one is a call, and not a write.
+            Self::File { .. } | Self::Mount { .. } => None,
+            Self::Process { process, what } => {
+                what.is_a_file().then(|| Path::new("/proc").join(process.pid.to_string()).join(what.name()))
+            }
+            Self::Cgroup { path, file, .. } => {
+                let mount = mount_with(CgroupFile::from_name(file)?.hierarchy())?;
+                Some(mount.join(path.trim_start_matches('/')).join(file))
+            }
         }
     }
 
@@ -165,6 +213,10 @@ impl Setting {
                 (directory, key.name().replace('.', "/"), [PROC, PROC])
             }
             Self::Process { .. } => return Err(SettingError::Gone { what: self.name() }),
+            Self::File { path, inode } => return self.open_same(path, access, |is| is.st_ino == *inode),
+            Self::Mount { path, device } => {
+                return self.open_same(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, |is| is.st_dev == *device);
+            }
             Self::Cgroup { path, file, inode: expected, .. } => {
                 let unknown = || SettingError::Unknown { name: self.name() };
                 let path: CgroupPath = path.parse().map_err(|_| unknown())?;
@@ -180,6 +232,19 @@ impl Setting {
         let file = openat2(&directory, relative.as_str(), how).map_err(|error| self.failed(error))?;
         let kind = fstatfs(&file).map_err(|error| self.failed(error))?.filesystem_type();
         if kinds.contains(&kind) { Ok(file) } else { Err(SettingError::NotTheKernels { what: self.name() }) }
+    }
+
+    /// The path again, if it leads to what was found before.
+    fn open_same(
+        &self,
+        path: &str,
+        access: OFlag,
+        same: impl Fn(&libc::stat) -> bool,
+    ) -> Result<OwnedFd, SettingError> {
+        let path: FilePath = path.parse().map_err(|_| SettingError::Unknown { name: self.name() })?;
+        let file = open_plain(&path, access)?;
+        let is = fstat(&file).map_err(|error| self.failed(error))?;
+        if same(&is) { Ok(file) } else { Err(SettingError::Another { what: self.name() }) }
     }
 
     fn failed(&self, error: nix::Error) -> SettingError {
@@ -220,11 +285,24 @@ pub(super) fn is_no_limit(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|bytes| bytes > i64::MAX as u64 - (1 << 20))
 }
 
+/// Who lives in a cgroup and below it, in one hierarchy.
+#[derive(Debug, Default)]
+pub(super) struct Inhabitants {
+    pub(super) pids: Vec<u32>,
+    /// Paths of the cgroups below it.
+    pub(super) below: Vec<Text>,
+}
+
+/// Who lives in the cgroup and below it, in the hierarchy that has `file`.
+pub(super) fn inhabitants(path: &CgroupPath, file: CgroupFile) -> Result<Inhabitants, SettingError> {
+    let mut found = Inhabitants::default();
+    gather(open_cgroup(path, file)?, path, Path::new(path.as_str()), DEPTH_MAX, &mut found)?;
+    Ok(found)
+}
+
 /// Processes in the cgroup and below it, in the hierarchy that has `file`.
 pub(super) fn members(path: &CgroupPath, file: CgroupFile) -> Result<Vec<u32>, SettingError> {
-    let mut pids = Vec::new();
-    gather(open_cgroup(path, file)?, path, DEPTH_MAX, &mut pids)?;
-    Ok(pids)
+    inhabitants(path, file).map(|found| found.pids)
 }
 
 /// The text of another file of the same cgroup; none where it is not there.
@@ -255,12 +333,17 @@ pub(super) fn cgroup_number(
     number.ok_or_else(|| SettingError::Gone { what: what() })
 }
 
-fn gather(directory: OwnedFd, path: &CgroupPath, depth: usize, pids: &mut Vec<u32>) -> Result<(), SettingError> {
-    let too_large = || SettingError::TooLarge { path: path.to_string() };
+fn gather(
+    directory: OwnedFd,
+    path: &CgroupPath,
+    here: &Path,
+    depth: usize,
+    found: &mut Inhabitants,
+) -> Result<(), SettingError> {
     let text = read_in(&directory, "cgroup.procs", &format!("cgroup.procs of {path}"))?;
-    pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
-    if pids.len() > MEMBERS_MAX || depth == 0 {
-        return Err(too_large());
+    found.pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+    if found.pids.len() > MEMBERS_MAX || depth == 0 {
+        return Err(SettingError::TooLarge { path: path.to_string() });
     }
     let failed = |error| failed(format!("cgroup {path}"), error);
     let mut children = Vec::new();
@@ -275,12 +358,26 @@ fn gather(directory: OwnedFd, path: &CgroupPath, depth: usize, pids: &mut Vec<u3
     for child in children {
         let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(beneath());
         match openat2(&directory, child.as_c_str(), how) {
-            Ok(child) => gather(child, path, depth - 1, pids)?,
+            Ok(directory) => {
+                let there = here.join(OsStr::from_bytes(child.to_bytes()));
+                found.below.push(Text::from_bytes(there.as_os_str().as_bytes()));
+                gather(directory, path, &there, depth - 1, found)?;
+            }
             Err(nix::Error::ENOENT) => {}
             Err(error) => return Err(failed(error)),
         }
     }
     Ok(())
+}
+
+/// A path of the node's own, through no link.
+fn open_plain(path: &FilePath, access: OFlag) -> Result<OwnedFd, SettingError> {
+    let failed = |error| failed(path.to_string(), error);
+    let root = open("/", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;
+    // A FIFO would wait for somebody at its other end.
+    let flags = access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let how = OpenHow::new().flags(flags).resolve(beneath());
+    openat2(&root, path.relative(), how).map_err(failed)
 }
 
 /// The cgroup's directory in the hierarchy that has `file`.
@@ -290,16 +387,19 @@ fn open_cgroup(path: &CgroupPath, file: CgroupFile) -> Result<OwnedFd, SettingEr
         Hierarchy::Unified => format!("cgroup {path} in the unified hierarchy"),
         Hierarchy::Either(controller) => format!("cgroup {path} in the hierarchy of {controller}"),
     };
-    let mount = match file.hierarchy() {
-        Hierarchy::Unified => mount_of(None),
-        Hierarchy::V1(controller) => mount_of(Some(controller)),
-        Hierarchy::Either(controller) => mount_of(Some(controller)).or_else(|| mount_of(None)),
-    };
-    let mount = mount.ok_or_else(|| SettingError::Gone { what: what() })?;
+    let mount = mount_with(file.hierarchy()).ok_or_else(|| SettingError::Gone { what: what() })?;
     let root =
         open(&mount, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| failed(what(), error))?;
     let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(beneath());
     openat2(&root, path.relative(), how).map_err(|error| failed(what(), error))
+}
+
+fn mount_with(hierarchy: Hierarchy) -> Option<PathBuf> {
+    match hierarchy {
+        Hierarchy::Unified => mount_of(None),
+        Hierarchy::V1(controller) => mount_of(Some(controller)),
+        Hierarchy::Either(controller) => mount_of(Some(controller)).or_else(|| mount_of(None)),
+    }
 }
 
 /// Where a hierarchy is mounted: the unified one, or the v1 one of a controller.

@@ -1,6 +1,6 @@
 //! Undo: the exact previous value, and what somebody else changed since is left alone.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,33 @@ impl Undo {
     }
 }
 
+/// What would be put back, for eyes.
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let threads = |f: &mut fmt::Formatter<'_>, what: &str, wrote: &str, before: &[ThreadBefore]| {
+            let mut values: Vec<&str> = before.iter().map(|thread| thread.value.as_str()).collect();
+            let threads = values.len();
+            values.sort_unstable();
+            values.dedup();
+            write!(f, "{what} {wrote} -> {} of {threads} threads", values.join(", "))
+        };
+        match self {
+            Self::Nothing { why } => write!(f, "none: {why}"),
+            Self::Nice { wrote, before, .. } => threads(f, "nice", wrote, before),
+            Self::IoPriority { wrote, before, .. } => threads(f, "I/O class and level", wrote, before),
+            Self::Scheduling { wrote, before, .. } => threads(f, "scheduling", wrote, before),
+            Self::Affinity { wrote, before, .. } => threads(f, "CPUs", wrote, before),
+            Self::Continue { .. } => f.write_str("stopped -> running"),
+            Self::Stop { .. } => f.write_str("running -> stopped"),
+            Self::Throttle { .. } => f.write_str("the throttling ends, and the process runs"),
+            Self::Setting { setting, wrote, before } => write!(f, "{} {wrote} -> {before}", setting.name()),
+            Self::Twin { setting, wrote, other, before } => {
+                write!(f, "{} {wrote} -> {} {before}", setting.name(), other.name())
+            }
+        }
+    }
+}
+
 /// What one thread had before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadBefore {
@@ -68,6 +95,10 @@ pub struct ThreadBefore {
 pub enum Setting {
     /// Such as `vm.swappiness`.
     Sysctl { key: String },
+    /// A file as it was found: the inode tells it from a later one of the same path.
+    File { path: String, inode: u64 },
+    /// What is mounted at a place.
+    Mount { path: String, device: u64 },
     /// Of one process.
     Process { process: ProcessId, what: ProcessSetting },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.

@@ -11,6 +11,8 @@ pub const PID_MAX: i64 = 4_194_304;
 const CPUS_MAX: u16 = 1024;
 /// Longest path of a cgroup that is taken as a parameter.
 const CGROUP_PATH_MAX: usize = 255;
+/// Longest path of a file that is taken as a parameter.
+const FILE_PATH_MAX: usize = 255;
 
 pub type Pid = Bounded<1, PID_MAX>;
 
@@ -288,5 +290,75 @@ impl JsonSchema for Device {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[0-9]{1,4}:[0-9]{1,7}$", "examples": ["8:0"] })
+    }
+}
+
+/// An absolute path of a file or a mount, plain enough to stand in a command line: letters, digits and `._@+:-`, no part
+/// that is empty, `.` or `..`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct FilePath(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{given}` is no path that may be named: it begins with /, has letters, digits and ._@+:- only, at most {FILE_PATH_MAX} bytes, and no part that is empty, . or .."
+)]
+pub struct NoFilePath {
+    given: String,
+}
+
+impl FilePath {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path below `/`; `.` for that one itself.
+    #[must_use]
+    pub fn relative(&self) -> &str {
+        match &self.0[1..] {
+            "" => ".",
+            below => below,
+        }
+    }
+}
+
+impl FromStr for FilePath {
+    type Err = NoFilePath;
+
+    fn from_str(given: &str) -> Result<Self, NoFilePath> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+:-".contains(&byte);
+        let sound = |part: &str| !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain);
+        let below = given.strip_prefix('/').filter(|_| given.len() <= FILE_PATH_MAX);
+        match below {
+            Some(below) if below.is_empty() || below.split('/').all(sound) => Ok(Self(given.to_owned())),
+            _ => Err(NoFilePath { given: given.escape_default().take(80).collect() }),
+        }
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FilePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for FilePath {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FilePath".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^/[A-Za-z0-9._@+:/-]*$", "maxLength": FILE_PATH_MAX })
     }
 }

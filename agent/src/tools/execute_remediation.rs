@@ -35,14 +35,34 @@ pub struct Params {
 #[serde(transparent)]
 pub struct ActionName(String);
 
+impl ActionName {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl std::str::FromStr for ActionName {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Self, String> {
+        let known: Vec<&str> = catalogue().iter().map(|action| action.name).collect();
+        if known.contains(&given) {
+            Ok(Self(given.to_owned()))
+        } else {
+            Err(format!("it must be one of {}", known.join(", ")))
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for ActionName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let given = String::deserialize(deserializer)?;
-        let known: Vec<&str> = catalogue().iter().map(|action| action.name).collect();
-        if known.contains(&given.as_str()) {
-            return Ok(Self(given));
-        }
-        Err(de::Error::custom(format_args!("it must be one of {}", known.join(", "))))
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -79,7 +99,7 @@ impl Tool for ExecuteRemediation {
     type Answer = Outcome;
 
     async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Outcome, ToolError> {
-        let request = ActionRequest { action_type: params.action_type.0, params: params.params };
+        let request = ActionRequest { action_type: params.action_type.into_string(), params: params.params };
         ask::order(daemon, |reply| Order::Execute {
             request,
             incident: None,

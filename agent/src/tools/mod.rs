@@ -9,6 +9,7 @@ pub mod params;
 
 pub mod approve_proposal;
 pub mod deny_proposal;
+pub mod dry_run;
 pub mod execute_remediation;
 pub mod follow;
 pub mod get_incident;
@@ -57,6 +58,7 @@ pub static TOOLS: &[Entry] = &[
     entry::<summarize_trends::SummarizeTrends>(),
     entry::<simulate_scenario::SimulateScenario>(),
     entry::<propose_action::ProposeAction>(),
+    entry::<dry_run::DryRun>(),
     entry::<deny_proposal::DenyProposal>(),
     entry::<undo_action::UndoAction>(),
     entry::<undo_all::UndoAll>(),

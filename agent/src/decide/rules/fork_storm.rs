@@ -55,7 +55,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     };
     let last_resort = explanation.primary.severity == Severity::Critical;
     Remedies {
-        ladder: [freeze(culprit), end(culprit).filter(|_| last_resort)].into_iter().flatten().collect(),
+        ladder: freeze(culprit).into_iter().chain(if last_resort { end(culprit) } else { Vec::new() }).collect(),
         advice: format!(
             "{} forks {rate:.0} times a second: {}, or set pids.max.",
             culprit.entity,

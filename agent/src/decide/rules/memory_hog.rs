@@ -77,7 +77,8 @@ fn remedies(explanation: &Explanation) -> Remedies {
 /// limit on anonymous memory alone would have the kernel end a process: that is no milder than ending it.
 pub(super) fn ladder(explanation: &Explanation, culprit: &Suspect) -> Vec<Remedy> {
     let last_resort = explanation.primary.severity == Severity::Critical;
-    [limit_memory(culprit), freeze(culprit), end(culprit).filter(|_| last_resort)].into_iter().flatten().collect()
+    let milder = [limit_memory(culprit), freeze(culprit)].into_iter().flatten();
+    milder.chain(if last_resort { end(culprit) } else { Vec::new() }).collect()
 }
 
 /// The part of the culprit's cgroup that is page cache, where the cgroup is its own.

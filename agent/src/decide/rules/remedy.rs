@@ -15,7 +15,12 @@ pub(crate) enum Rung {
     Limit,
     Freeze,
     End,
+    /// Only after the same was asked to end, and lives.
+    Kill,
 }
+
+/// The action that asks a process to end.
+pub(super) const ASKS_TO_END: &str = "terminate_process";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Remedy {
@@ -98,9 +103,11 @@ pub(super) fn freeze(suspect: &Suspect) -> Option<Remedy> {
     Some(Remedy { rung: Rung::Freeze, actions })
 }
 
-pub(super) fn end(suspect: &Suspect) -> Option<Remedy> {
-    let actions = action("terminate_process", [("pid", pid_of(suspect)?.into())]);
-    Some(Remedy { rung: Rung::End, actions })
+/// Asks the process to end, and kills it when it was asked before and lives.
+pub(super) fn end(suspect: &Suspect) -> Vec<Remedy> {
+    let remedy = |pid: u32, rung, name| Remedy { rung, actions: action(name, [("pid", pid.into())]) };
+    let both = |pid| [remedy(pid, Rung::End, ASKS_TO_END), remedy(pid, Rung::Kill, "kill_process")];
+    pid_of(suspect).map(both).into_iter().flatten().collect()
 }
 
 /// A limit on the memory of the suspect's own cgroup that only its cache stands above.

@@ -28,6 +28,7 @@ impl Action for ClearPageCache {
     const SUMMARY: &'static str = "Drops clean cached pages (and dentries and inodes) of the whole node";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "vm.drop_caches";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("what was dropped is read from disk again when it is needed; nothing is lost but time");
     const SETTLE_S: u32 = 10;

@@ -19,6 +19,7 @@ impl Action for CompactMemory {
     const SUMMARY: &'static str = "Compacts the memory of the whole node, so that large pages are free";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "vm.compact_memory";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("pages were moved and nothing was lost; memory falls to pieces again by itself");
     const SETTLE_S: u32 = 10;

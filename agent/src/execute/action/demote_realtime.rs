@@ -21,6 +21,7 @@ impl Action for DemoteRealtime {
     const SUMMARY: &'static str = "Schedules the real-time threads (FIFO, round robin) of a process like all others";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysNice;
+    const WRITES: &'static str = "sched_setattr(2)";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

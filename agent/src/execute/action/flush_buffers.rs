@@ -15,6 +15,7 @@ impl Action for FlushBuffers {
     const SUMMARY: &'static str = "Writes all dirty pages to disk (sync)";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::Nothing;
+    const WRITES: &'static str = "sync(2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("what was written stays written, as the kernel would have done by itself a little later");
     const SETTLE_S: u32 = 10;

@@ -17,6 +17,7 @@ impl Action for FreezeCgroup {
     const SUMMARY: &'static str = "Freezes all processes of a cgroup; they keep their memory and go on when thawed";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "cgroup.freeze (v2), freezer.state (v1)";
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(300);
 }

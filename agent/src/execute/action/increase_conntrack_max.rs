@@ -23,6 +23,7 @@ impl Action for IncreaseConntrackMax {
     const SUMMARY: &'static str = "Raises net.netfilter.nf_conntrack_max, so that new connections are not dropped";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "net.netfilter.nf_conntrack_max";
     const SETTLE_S: u32 = 10;
 }
 

@@ -18,6 +18,7 @@ impl Action for IncreaseTcpBacklog {
     const SUMMARY: &'static str = "Raises net.core.somaxconn; a socket has the longer queue when it listens anew";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "net.core.somaxconn";
     const SETTLE_S: u32 = 10;
 }
 

@@ -29,6 +29,7 @@ impl Action for IncreaseTcpMem {
     const SUMMARY: &'static str = "Raises net.ipv4.tcp_mem, so that TCP is not kept small for want of memory";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "net.ipv4.tcp_mem";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

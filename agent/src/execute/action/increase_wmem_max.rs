@@ -21,6 +21,7 @@ impl Action for IncreaseWmemMax {
     const SUMMARY: &'static str = "Raises net.core.wmem_max; a socket has the larger buffer when it asks anew";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "net.core.wmem_max";
     const SETTLE_S: u32 = 10;
 }
 

@@ -19,6 +19,7 @@ impl Action for LimitCgroupCpu {
     const SUMMARY: &'static str = "Lowers the CPU quota of a cgroup";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "cpu.max (v2), cpu.cfs_quota_us (v1)";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

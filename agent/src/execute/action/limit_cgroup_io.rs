@@ -51,6 +51,7 @@ impl Action for LimitCgroupIo {
     const SUMMARY: &'static str = "Lowers how many bytes or operations a second a cgroup may read or write on a device";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "io.max (v2), blkio.throttle.* (v1)";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

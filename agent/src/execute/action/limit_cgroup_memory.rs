@@ -27,6 +27,7 @@ impl Action for LimitCgroupMemory {
     const SUMMARY: &'static str = "Lowers the memory limit of a cgroup: memory.high, or the hard limit on cgroup v1";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "memory.high (v2), memory.limit_in_bytes (v1)";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

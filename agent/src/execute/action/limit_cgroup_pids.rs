@@ -24,6 +24,7 @@ impl Action for LimitCgroupPids {
     const SUMMARY: &'static str = "Lowers pids.max of a cgroup: it cannot fork beyond that, and nothing of it is ended";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "pids.max";
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

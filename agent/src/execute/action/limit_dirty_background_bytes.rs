@@ -19,6 +19,7 @@ impl Action for LimitDirtyBackgroundBytes {
         "Lowers how many dirty bytes the node may hold before it writes back (vm.dirty_background_bytes)";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "vm.dirty_background_bytes";
     const SETTLE_S: u32 = 20;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -18,6 +18,7 @@ impl Action for LimitDirtyBytes {
     const SUMMARY: &'static str = "Lowers how many dirty bytes the node may hold before writers wait (vm.dirty_bytes)";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "vm.dirty_bytes";
     const SETTLE_S: u32 = 20;
     const LEASE_S: Option<u32> = Some(3600);
 }

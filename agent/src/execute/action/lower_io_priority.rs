@@ -38,6 +38,7 @@ impl Action for LowerIoPriority {
     const SUMMARY: &'static str = "Lowers the I/O priority of all threads of a process";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysNice;
+    const WRITES: &'static str = "ioprio_set(2)";
     const SETTLE_S: u32 = 10;
 }
 

@@ -23,6 +23,7 @@ impl Action for LowerOomScoreAdj {
     const SUMMARY: &'static str = "Lowers oom_score_adj, so that others are ended before a process when memory ends";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::ProcessFile;
+    const WRITES: &'static str = "/proc/PID/oom_score_adj";
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

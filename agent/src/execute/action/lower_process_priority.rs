@@ -29,6 +29,7 @@ impl Action for LowerProcessPriority {
     const SUMMARY: &'static str = "Lowers the CPU priority (raises the nice value) of all threads of a process";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysNice;
+    const WRITES: &'static str = "setpriority(2)";
     const SETTLE_S: u32 = 10;
 }
 

@@ -11,7 +11,7 @@ use super::{
     process::{Process, ProcessError},
     setting::SettingError,
     undo::{Setting, Undo},
-    value::CgroupPath,
+    value::{CgroupPath, FilePath},
 };
 use common::{
     cpu_quota, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated, raise_sysctl,
@@ -33,6 +33,7 @@ mod increase_rmem_max;
 mod increase_tcp_backlog;
 mod increase_tcp_mem;
 mod increase_wmem_max;
+mod kill_process;
 mod limit_cgroup_cpu;
 mod limit_cgroup_io;
 mod limit_cgroup_memory;
@@ -65,11 +66,13 @@ mod room;
 mod set_cpu_affinity;
 mod terminate_process;
 mod thaw_cgroup;
+mod thaw_filesystem;
 mod throttle_cpu;
+mod truncate_file;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 46] = [
+pub static ACTIONS: [ActionType; 49] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<check_io_activity::CheckIoActivity>(),
@@ -105,6 +108,7 @@ pub static ACTIONS: [ActionType; 46] = [
     ActionType::of::<reclaim_cgroup::ReclaimCgroup>(),
     ActionType::of::<resume_process::ResumeProcess>(),
     ActionType::of::<thaw_cgroup::ThawCgroup>(),
+    ActionType::of::<thaw_filesystem::ThawFilesystem>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
     ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
     ActionType::of::<limit_cgroup_memory::LimitCgroupMemory>(),
@@ -115,7 +119,9 @@ pub static ACTIONS: [ActionType; 46] = [
     ActionType::of::<raise_cgroup_pids::RaiseCgroupPids>(),
     ActionType::of::<pause_process::PauseProcess>(),
     ActionType::of::<freeze_cgroup::FreezeCgroup>(),
+    ActionType::of::<truncate_file::TruncateFile>(),
     ActionType::of::<terminate_process::TerminateProcess>(),
+    ActionType::of::<kill_process::KillProcess>(),
 ];
 
 /// The action of this exact name.
@@ -137,6 +143,8 @@ pub struct CatalogueEntry {
     pub summary: &'static str,
     pub risk: Risk,
     pub power: Power,
+    /// The files that it may write, or its system call; `nothing`.
+    pub writes: &'static str,
     /// Whether it changes anything at all.
     pub has_effect: bool,
     /// None: it is taken back exactly. Otherwise why it is not.
@@ -156,6 +164,7 @@ pub struct ActionType {
     pub summary: &'static str,
     pub risk: Risk,
     pub power: Power,
+    pub writes: &'static str,
     pub irreversible_because: Option<&'static str>,
     pub settle_s: u32,
     pub lease_s: Option<u32>,
@@ -172,6 +181,7 @@ impl ActionType {
             summary: A::SUMMARY,
             risk: A::RISK,
             power: A::POWER,
+            writes: A::WRITES,
             irreversible_because: A::IRREVERSIBLE_BECAUSE,
             settle_s: A::SETTLE_S,
             lease_s: A::LEASE_S,
@@ -197,6 +207,7 @@ impl ActionType {
             summary: self.summary,
             risk: self.risk,
             power: self.power,
+            writes: self.writes,
             has_effect: self.has_effect(),
             irreversible_because: self.irreversible_because,
             settle_s: self.settle_s,
@@ -213,6 +224,8 @@ pub(super) trait Action: Step + DeserializeOwned + JsonSchema + 'static {
     const RISK: Risk;
     /// All that its executor is given.
     const POWER: Power;
+    /// The files that it may write, or its system call.
+    const WRITES: &'static str = "nothing";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> = None;
     /// Time until its effect shows, s.
     const SETTLE_S: u32;
@@ -256,6 +269,10 @@ pub enum Power {
     ReadDescriptors,
     /// One open descriptor of a cgroup's file.
     CgroupFile,
+    /// One open descriptor of a file that an operator lists.
+    ListedFile,
+    /// `CAP_SYS_ADMIN` and one open descriptor of a mounted filesystem: the kernel lets nobody else thaw it.
+    Thaw,
     /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
     /// user 0 without any capability.
     SysctlFile,
@@ -265,11 +282,32 @@ pub enum Power {
     ReadCgroup,
 }
 
+/// For eyes.
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::SysNice => "CAP_SYS_NICE",
+            Self::Kill => "CAP_KILL and a pidfd",
+            Self::ProcessFile => "one open file of the process",
+            Self::TargetsUser => "the target's user and group",
+            Self::ReadDescriptors => "CAP_SYS_PTRACE and the target's user and group",
+            Self::CgroupFile => "one open file of the cgroup",
+            Self::ListedFile => "one open file that an operator lists",
+            Self::Thaw => "CAP_SYS_ADMIN and one open mount",
+            Self::SysctlFile => "one open sysctl, as user 0 without a capability",
+            Self::ReadProc => "/proc to read",
+            Self::ReadCgroup => "control groups and /proc to read",
+        })
+    }
+}
+
 /// What a step acts on, before anybody looked whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Process(u32),
     Cgroup(CgroupPath),
+    File(FilePath),
     Node,
 }
 
@@ -278,6 +316,7 @@ pub(super) enum Target {
 pub(super) enum Found {
     Process(Process),
     Cgroup(CgroupPath),
+    File(FilePath),
     Node,
 }
 
@@ -285,14 +324,21 @@ impl Found {
     pub(super) fn process(&self) -> Result<&Process, Refusal> {
         match self {
             Self::Process(process) => Ok(process),
-            Self::Cgroup(_) | Self::Node => Err(Refusal::NoTarget { what: "process" }),
+            Self::Cgroup(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "process" }),
         }
     }
 
     pub(super) fn cgroup(&self) -> Result<&CgroupPath, Refusal> {
         match self {
             Self::Cgroup(path) => Ok(path),
-            Self::Process(_) | Self::Node => Err(Refusal::NoTarget { what: "cgroup" }),
+            Self::Process(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "cgroup" }),
+        }
+    }
+
+    pub(super) fn file(&self) -> Result<&FilePath, Refusal> {
+        match self {
+            Self::File(path) => Ok(path),
+            Self::Process(_) | Self::Cgroup(_) | Self::Node => Err(Refusal::NoTarget { what: "file" }),
         }
     }
 }
@@ -303,6 +349,7 @@ impl Found {
         match self {
             Self::Process(process) => format!("process:{}", process.id),
             Self::Cgroup(path) => format!("cgroup:{path}"),
+            Self::File(path) => format!("file:{path}"),
             Self::Node => format!("node:{action}"),
         }
     }
@@ -313,6 +360,7 @@ impl fmt::Display for Found {
         match self {
             Self::Process(process) => write!(f, "{} (pid {})", process.comm, process.id.pid),
             Self::Cgroup(path) => write!(f, "cgroup {path}"),
+            Self::File(path) => write!(f, "file {path}"),
             Self::Node => f.write_str("node"),
         }
     }

@@ -21,6 +21,7 @@ impl Action for PauseProcess {
     const SUMMARY: &'static str = "Stops a process (SIGSTOP); it keeps its memory and goes on when resumed";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::Kill;
+    const WRITES: &'static str = "pidfd_send_signal(2)";
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(300);
 }

@@ -30,6 +30,7 @@ impl Action for RaiseCgroupMemory {
         "Raises the memory limit that binds a cgroup, if a tenth of the node's memory stays available";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "memory.high, memory.max (v2), memory.limit_in_bytes (v1)";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -26,6 +26,7 @@ impl Action for RaiseCgroupPids {
     const SUMMARY: &'static str = "Raises pids.max of a cgroup, if the node can have so many tasks more";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "pids.max";
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -21,6 +21,7 @@ impl Action for RaiseMinFreeKbytes {
     const SUMMARY: &'static str = "Raises vm.min_free_kbytes, so that reclaim begins before an allocation has to wait";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "vm.min_free_kbytes";
     const SETTLE_S: u32 = 20;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -30,6 +30,7 @@ impl Action for RaiseNofileLimit {
     const SUMMARY: &'static str = "Raises the soft limit of open files of a process, up to its hard limit";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::TargetsUser;
+    const WRITES: &'static str = "prlimit(2)";
     const SETTLE_S: u32 = 5;
 }
 

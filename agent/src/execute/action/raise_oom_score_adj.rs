@@ -19,6 +19,7 @@ impl Action for RaiseOomScoreAdj {
     const SUMMARY: &'static str = "Raises oom_score_adj, so that a process is ended before others when memory ends";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::ProcessFile;
+    const WRITES: &'static str = "/proc/PID/oom_score_adj";
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -27,6 +27,7 @@ impl Action for ReclaimCgroup {
         "Reclaims memory of a cgroup: cache first, then what can be swapped; nothing is ended";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "memory.reclaim (v2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("what was taken back is read from disk again when it is needed; nothing is lost but time");
     const SETTLE_S: u32 = 10;

@@ -23,6 +23,7 @@ impl Action for ReduceFinTimeout {
     const SUMMARY: &'static str = "Lowers net.ipv4.tcp_fin_timeout, so that orphaned sockets go sooner";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "net.ipv4.tcp_fin_timeout";
     const SETTLE_S: u32 = 20;
 }
 

@@ -23,6 +23,7 @@ impl Action for ReduceSwappiness {
     const SUMMARY: &'static str = "Lowers vm.swappiness, so that the kernel prefers dropping cache to swapping";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "vm.swappiness";
     const SETTLE_S: u32 = 20;
 }
 

@@ -21,6 +21,7 @@ impl Action for ResumeProcess {
     const SUMMARY: &'static str = "Continues a stopped process (SIGCONT); one that runs does not notice";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::Kill;
+    const WRITES: &'static str = "pidfd_send_signal(2)";
     const SETTLE_S: u32 = 5;
 }
 

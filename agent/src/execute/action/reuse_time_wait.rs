@@ -23,6 +23,7 @@ impl Action for ReuseTimeWait {
     const SUMMARY: &'static str = "Widens net.ipv4.tcp_tw_reuse, so that ports in TIME-WAIT serve new connections";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "net.ipv4.tcp_tw_reuse";
     const SETTLE_S: u32 = 10;
 }
 

@@ -24,6 +24,7 @@ impl Action for SetCpuAffinity {
     const SUMMARY: &'static str = "Lets all threads of a process run on some CPUs only";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysNice;
+    const WRITES: &'static str = "sched_setaffinity(2)";
     const SETTLE_S: u32 = 10;
 }
 

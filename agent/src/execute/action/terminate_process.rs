@@ -21,6 +21,7 @@ impl Action for TerminateProcess {
     const SUMMARY: &'static str = "Asks a process to end (SIGTERM); the last resort";
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::Kill;
+    const WRITES: &'static str = "pidfd_send_signal(2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("a process that ended cannot be brought back; its service manager may start it anew");
     const SETTLE_S: u32 = 10;

@@ -17,6 +17,7 @@ impl Action for ThawCgroup {
     const SUMMARY: &'static str = "Thaws a frozen cgroup; somebody may have frozen it on purpose";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
+    const WRITES: &'static str = "cgroup.freeze (v2), freezer.state (v1)";
     const SETTLE_S: u32 = 5;
 }
 

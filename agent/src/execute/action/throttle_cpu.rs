@@ -30,6 +30,7 @@ impl Action for ThrottleCpu {
         "Limits the CPU time of a process to a share of one CPU by stopping and continuing it";
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::Kill;
+    const WRITES: &'static str = "pidfd_send_signal(2)";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(1800);
 }

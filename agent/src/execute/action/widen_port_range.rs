@@ -33,6 +33,7 @@ impl Action for WidenPortRange {
     const SUMMARY: &'static str = "Widens net.ipv4.ip_local_port_range, so that outgoing connections find a free port";
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
+    const WRITES: &'static str = "net.ipv4.ip_local_port_range";
     const SETTLE_S: u32 = 10;
 }
 

@@ -18,6 +18,9 @@ const VERDICT_WITHIN_MS: i64 = 120_000;
 /// When to ask again after what ends by itself, nobody knows when, ms.
 const ASK_AGAIN_MS: i64 = 5_000;
 
+/// What ends a process: by itself the agent does that only after something milder for the same incident had its verdict.
+const ENDS: [&str; 2] = ["terminate_process", "kill_process"];
+
 /// What no file can loosen.
 const CEILING: PerHour = PerHour { node: 120, action: 60, target: 12, same: 6 };
 const FLOOR_S: Cooldown = Cooldown { target: 10, node: 1 };
@@ -187,6 +190,7 @@ impl Limits {
         if asked.approved {
             return Ok(());
         }
+        milder_first(asked, others())?;
         spent(&self.per_hour, "what needs no operator", asked, all().filter(|deed| !deed.asked.approved), true)
     }
 
@@ -227,6 +231,20 @@ fn unverified<'a>(asked: &Asked<'_>, others: impl Iterator<Item = &'a Deed<'a>>)
         return Err(Over { rule, why, wait_ms: ASK_AGAIN_MS, operator_may: false });
     }
     Ok(())
+}
+
+/// Whether what ends a process comes before anything milder had its verdict.
+fn milder_first<'a>(asked: &Asked<'_>, mut others: impl Iterator<Item = &'a Deed<'a>>) -> Result<(), Over> {
+    let is_milder = |deed: &Deed<'_>| {
+        let same_incident = asked.incident.is_some() && deed.asked.incident == asked.incident;
+        same_incident && !deed.open && !ENDS.contains(&deed.asked.action_type)
+    };
+    if !ENDS.contains(&asked.action_type) || others.any(is_milder) {
+        return Ok(());
+    }
+    let why =
+        format!("{} comes after something milder for the same incident, and nothing was tried", asked.action_type);
+    Err(Over { rule: "limits.ladder", why, wait_ms: ASK_AGAIN_MS, operator_may: true })
 }
 
 /// Whether one of the budgets is used up.

@@ -28,7 +28,7 @@ struct Limit {
 
 /// What a level says to an action that the policy permits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(in crate::execute) enum Leave {
     ByItself,
     /// An operator has to approve, and why.
     Ask(String),

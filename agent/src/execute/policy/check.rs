@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Judging, Policy};
+use super::{Denied, Judging, Policy};
 use crate::{
     execute::{ActionRequest, command::Way},
     live::Autonomy,
@@ -28,17 +28,20 @@ impl Policy {
             Err(reason) => return denied(reason.to_string(), reason.rule()),
         };
         let target = match (command.pid(), command.cgroup()) {
-            (Some(pid), _) => self.protected.check_pid(pid).map(drop),
-            (None, Some(path)) => self.protected.check_cgroup(path),
-            (None, None) => Ok(()),
+            (Some(pid), _) => self.protected.check_pid(pid),
+            (None, Some(path)) => self.protected.check_cgroup(path).map(|()| None),
+            (None, None) => Ok(None),
         };
-        if let Err(error) = target {
-            let rule = match &error {
-                super::NotATarget::Protected(protected) => format!("protected.{}", protected.rule),
-                super::NotATarget::Process(_) => "target.process".to_owned(),
-                super::NotATarget::Cgroup(_) => "target.cgroup".to_owned(),
-            };
-            return denied(error.to_string(), rule);
+        let process = match target {
+            Ok(process) => process,
+            Err(error) => {
+                let denial = Denied::Target(error).denial();
+                return denied(denial.reason, denial.rule);
+            }
+        };
+        if let Err(not_listed) = self.listed.check(&command, process.as_ref()) {
+            let denial = Denied::NotListed(not_listed).denial();
+            return denied(denial.reason, denial.rule);
         }
         let reason = if command.only_looks() { "it only looks" } else { "it is in the allowlist" };
         CommandVerdict { allowed: true, reason: reason.to_owned(), rule: format!("commands.{rule}") }

@@ -7,19 +7,22 @@ mod approval;
 mod autonomy;
 mod check;
 mod commands;
+mod listed;
 mod permit;
 mod protected;
 
-use std::{fs, io, path::Path, time::Instant};
+use std::{fs, io, path::Path};
 
 pub use approval::{APPROVAL_LIFETIME_MS, Approval, NotApproved};
 pub use check::CommandVerdict;
 pub use commands::{Commands, NotAllowed};
+pub use listed::{Listed, NotListed};
 pub use permit::Permit;
 pub use protected::{IsProtected, NotATarget, Protected};
 
-use autonomy::{Leave, Levels};
-pub(super) use permit::Granted;
+pub(super) use autonomy::Leave;
+use autonomy::Levels;
+pub(super) use permit::{Considered, Granted};
 
 use super::{
     ActionRequest, Denial,
@@ -32,12 +35,14 @@ use crate::{live::Autonomy, observe::ProcessId, text::Text};
 const COMMANDS: &str = include_str!("../../../../policies/commands.toml");
 const PROTECTED: &str = include_str!("../../../../policies/protected.toml");
 const AUTONOMY: &str = include_str!("../../../../policies/autonomy.toml");
+const LISTED: &str = include_str!("../../../../policies/listed.toml");
 
 /// The rules, proved.
 #[derive(Debug)]
 pub struct Policy {
     commands: Commands,
     protected: Protected,
+    listed: Listed,
     levels: Levels,
 }
 
@@ -76,6 +81,8 @@ pub enum Denied {
     #[error("the decision was not about the process that has pid {pid}")]
     AnotherProcess { pid: u32 },
     #[error(transparent)]
+    NotListed(#[from] NotListed),
+    #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("{reason}: `{line}`")]
     Command { line: String, reason: NotAllowed },
@@ -108,6 +115,7 @@ impl Denied {
             Self::Target(NotATarget::Process(_)) => "target.process".to_owned(),
             Self::Target(NotATarget::Cgroup(_)) => "target.cgroup".to_owned(),
             Self::Recycled { .. } | Self::AnotherProcess { .. } => "target.identity".to_owned(),
+            Self::NotListed(not_listed) => format!("listed.{}", not_listed.list),
             Self::Refused(_) => "milder".to_owned(),
             Self::Command { reason, .. } => reason.rule(),
             Self::Advisor => "autonomy.advisor".to_owned(),
@@ -136,6 +144,10 @@ pub enum PolicyError {
     Contradiction { rule: String, line: String, reason: String },
     #[error("`{name}` of protected.toml is no name: a * may only be its last character, after others")]
     Glob { name: String },
+    #[error("`{name}` of listed.toml is no name: a * may only be its last character, after others")]
+    ListedGlob { name: String },
+    #[error("`{path}` of listed.toml may not be truncated: {why}")]
+    ListedPath { path: String, why: String },
     #[error("`{name}` of autonomy.toml is not an action of this agent")]
     NoAction { name: String },
     #[error("`{parameter}` of {action} in autonomy.toml is no number of that action")]
@@ -151,7 +163,7 @@ impl PolicyError {
 impl Policy {
     /// The rules that are built in.
     pub fn embedded() -> Result<Self, PolicyError> {
-        Self::parse(COMMANDS, PROTECTED, AUTONOMY)
+        Self::parse(COMMANDS, PROTECTED, AUTONOMY, LISTED)
     }
 
     /// The rules of a directory; a file that is not there leaves the embedded one in force.
@@ -171,27 +183,48 @@ impl Policy {
             &read("commands.toml", COMMANDS)?,
             &read("protected.toml", PROTECTED)?,
             &read("autonomy.toml", AUTONOMY)?,
+            &read("listed.toml", LISTED)?,
         )
     }
 
-    /// Reads and proves the three files' text.
-    pub fn parse(commands: &str, protected: &str, autonomy: &str) -> Result<Self, PolicyError> {
+    /// Reads and proves the four files' text.
+    pub fn parse(commands: &str, protected: &str, autonomy: &str, listed: &str) -> Result<Self, PolicyError> {
         Ok(Self {
             commands: Commands::parse(commands)?,
             protected: Protected::parse(protected)?,
+            listed: Listed::parse(listed)?,
             levels: Levels::parse(autonomy)?,
         })
     }
 
     /// Judges a request. A permit holds the target, pinned, and what will be run and taken back.
     pub fn judge(&self, request: &ActionRequest, judging: Judging<'_>) -> Result<Permit, Denied> {
+        let considered = self.consider(request, judging.expected)?;
+        let approved_by = match (self.leave(judging.autonomy, &considered), judging.approval) {
+            (Leave::ByItself, None) => None,
+            (Leave::ByItself | Leave::Ask(_), Some(approval)) => {
+                Some(approval.spend(request, judging.author, judging.now_ms)?)
+            }
+            (Leave::Ask(why), None) => return Err(Denied::NeedsApproval { level: judging.autonomy, why }),
+            (Leave::Never, _) => return Err(Denied::Advisor),
+        };
+        Ok(Permit::new(considered, judging.author, approved_by))
+    }
+
+    /// All that is judged whoever asks: the schema, the target, the plan and its line.
+    pub(super) fn consider(
+        &self,
+        request: &ActionRequest,
+        expected: Option<&[ProcessId]>,
+    ) -> Result<Considered, Denied> {
         let action = action::find(&request.action_type)
             .ok_or_else(|| Denied::Unknown { action: Text::from(request.action_type.as_str()) })?;
         let step = action
             .read(&request.params)
             .map_err(|error| Denied::Schema { action: action.name, reason: Text::from(error.to_string().as_str()) })?;
-        let found = self.find(&step.target(), judging.expected)?;
+        let found = self.find(&step.target(), expected)?;
         let plan = step.plan(&found)?;
+        self.listed.check(&plan.command, found.process().ok())?;
         let line = plan.command.to_string();
         let (judged, rule) = self
             .commands
@@ -201,25 +234,12 @@ impl Policy {
             return Err(Denied::Command { line, reason: NotAllowed::Unlisted });
         }
         let rule = rule.to_owned();
-        let approved_by = match (self.levels.leave(judging.autonomy, action, &request.params), judging.approval) {
-            (Leave::ByItself, None) => None,
-            (Leave::ByItself | Leave::Ask(_), Some(approval)) => {
-                Some(approval.spend(request, judging.author, judging.now_ms)?)
-            }
-            (Leave::Ask(why), None) => return Err(Denied::NeedsApproval { level: judging.autonomy, why }),
-            (Leave::Never, _) => return Err(Denied::Advisor),
-        };
-        Ok(Permit::new(Granted {
-            request: request.clone(),
-            action,
-            line,
-            rule,
-            plan,
-            found,
-            author: judging.author.to_owned(),
-            approved_by,
-            made: Instant::now(),
-        }))
+        Ok(Considered { request: request.clone(), action, line, rule, plan, found })
+    }
+
+    /// Whether this level lets it be done.
+    pub(super) fn leave(&self, level: Autonomy, considered: &Considered) -> Leave {
+        self.levels.leave(level, considered.action, &considered.request.params)
     }
 
     /// Whether an undo's command may run: the same gate, by the patterns that put something back.
@@ -238,6 +258,7 @@ impl Policy {
     fn find(&self, target: &Target, expected: Option<&[ProcessId]>) -> Result<Found, Denied> {
         match target {
             Target::Node => Ok(Found::Node),
+            Target::File(path) => Ok(Found::File(path.clone())),
             Target::Cgroup(path) => {
                 self.protected.check_cgroup(path).map_err(Denied::Target)?;
                 Ok(Found::Cgroup(path.clone()))

@@ -12,9 +12,9 @@ use crate::execute::{
 #[must_use]
 pub struct Permit(Granted);
 
-/// What a permit holds. Its fields are read by the sandbox alone, when the permit is spent.
+/// A request that may be carried out by all rules but the level's. Nothing runs because of it.
 #[derive(Debug)]
-pub(in crate::execute) struct Granted {
+pub(in crate::execute) struct Considered {
     pub(in crate::execute) request: ActionRequest,
     pub(in crate::execute) action: &'static ActionType,
     /// The line that the allowlist judged.
@@ -23,14 +23,27 @@ pub(in crate::execute) struct Granted {
     pub(in crate::execute) plan: Plan,
     /// The target, pinned since it was judged.
     pub(in crate::execute) found: Found,
+}
+
+/// What a permit holds. Its fields are read by the sandbox alone, when the permit is spent.
+#[derive(Debug)]
+pub(in crate::execute) struct Granted {
+    pub(in crate::execute) request: ActionRequest,
+    pub(in crate::execute) action: &'static ActionType,
+    pub(in crate::execute) line: String,
+    pub(in crate::execute) rule: String,
+    pub(in crate::execute) plan: Plan,
+    pub(in crate::execute) found: Found,
     pub(in crate::execute) author: String,
     pub(in crate::execute) approved_by: Option<String>,
     pub(in crate::execute) made: Instant,
 }
 
 impl Permit {
-    pub(super) fn new(granted: Granted) -> Self {
-        Self(granted)
+    pub(super) fn new(considered: Considered, author: &str, approved_by: Option<String>) -> Self {
+        let Considered { request, action, line, rule, plan, found } = considered;
+        let author = author.to_owned();
+        Self(Granted { request, action, line, rule, plan, found, author, approved_by, made: Instant::now() })
     }
 
     pub(in crate::execute) fn spend(self) -> Granted {

@@ -168,7 +168,7 @@ fn ancestors() -> Result<Vec<u32>, ProcessError> {
 }
 
 /// The first name that `given` is, where a trailing `*` stands for any rest.
-fn matching<'a>(names: &'a [String], given: &str) -> Option<&'a str> {
+pub(super) fn matching<'a>(names: &'a [String], given: &str) -> Option<&'a str> {
     names.iter().map(String::as_str).find(|name| match name.strip_suffix('*') {
         Some(prefix) => given.starts_with(prefix),
         None => given == *name,

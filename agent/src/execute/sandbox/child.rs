@@ -4,9 +4,9 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{self, BufRead, Read, Write},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -35,6 +35,8 @@ use crate::execute::{
 /// Looks at a process that was signalled, and the time between two.
 const LOOKS: u32 = 200;
 const LOOK: Duration = Duration::from_millis(10);
+/// A process that was killed has so long to leave the kernel.
+const KILLED_WITHIN: Duration = Duration::from_secs(5);
 /// Passes over the threads of a process until no new one is found.
 const PASSES_MAX: usize = 16;
 
@@ -95,7 +97,7 @@ fn obey() -> Result<String, String> {
         Some(fd) => Some(sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"))?),
         None => None,
     };
-    let role = role(&command, held.as_ref())?;
+    let role = role(&command, held.as_ref(), order.file)?;
     if let Some(probe) = &order.probe {
         return probe::from_inside(probe, role, &order);
     }
@@ -109,7 +111,7 @@ fn obey() -> Result<String, String> {
     }
 }
 
-fn role(command: &Command, held: Option<&Held>) -> Result<Role, String> {
+fn role(command: &Command, held: Option<&Held>, file: Option<RawFd>) -> Result<Role, String> {
     let pidfd = || held.map(|held| held.pidfd.as_raw_fd()).ok_or("the target was not passed");
     Ok(match command {
         Command::Renice { nice, .. } => Role::Nice { nice: *nice },
@@ -118,9 +120,12 @@ fn role(command: &Command, held: Option<&Held>) -> Result<Role, String> {
         Command::Chrt { scheduling, .. } => Role::Scheduler { policy: scheduling.policy() },
         Command::Prlimit { pid, .. } => Role::Limit { pid: *pid },
         Command::Kill { signal, .. } => Role::Signal { pidfd: pidfd()?, signal: number(*signal) },
+        Command::End { .. } => Role::End { pidfd: pidfd()? },
         Command::Cpulimit { .. } => Role::Throttle { pidfd: pidfd()? },
         Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
         Command::Sync => Role::Sync,
+        Command::Truncate { .. } => Role::Truncate { file: file.ok_or("no descriptor was passed")? },
+        Command::Thaw { .. } => Role::Thaw { mount: file.ok_or("no descriptor was passed")? },
         Command::Lsfd { .. } => Role::Descriptors,
         Command::Cgget { .. } => Role::ReadCgroup,
         Command::Check { what: Check::Mounts } => Role::Mounts,
@@ -175,6 +180,7 @@ fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> 
                 .map_err(|error| format!("process {} could not be signalled: {error}", held.pid))?;
             return Ok(held.settle(*signal));
         }
+        Command::End { wait_ms, .. } => return held.end(Duration::from_millis((*wait_ms).into())),
         Command::Cpulimit { percent, .. } => return duty::throttle(held, *percent),
         _ => return Err("the command acts on no process".to_owned()),
     };
@@ -191,6 +197,16 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, Strin
             nix::unistd::sync();
             Ok("dirty pages are on disk".to_owned())
         }
+        Command::Truncate { path } => {
+            let file = file.ok_or("no descriptor was passed")?;
+            nix::unistd::ftruncate(&file, 0).map_err(|error| format!("{path}: {error}"))?;
+            Ok(format!("{path} is empty"))
+        }
+        Command::Thaw { path } => match sys::thaw(file.ok_or("no descriptor was passed")?.as_fd()) {
+            Ok(()) => Ok(format!("{path} takes writes again")),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(format!("{path} is not frozen")),
+            Err(error) => Err(format!("{path}: {error}")),
+        },
         Command::Top { by, count } => inform::top(*by, *count).map_err(|error| error.to_string()),
         Command::Cat { path } => inform::cat(path).map_err(|error| error.to_string()),
         Command::Cgget { path } => holdings::limits(path).map_err(|error| error.to_string()),
@@ -247,6 +263,37 @@ fn on_threads(held: &Held, named: &[u32], set: impl Fn(u32) -> io::Result<()>) -
 }
 
 impl Held {
+    /// Asks it to end, waits, and kills it when it lives on.
+    fn end(&self, wait: Duration) -> Result<String, String> {
+        let send = |signal| match sys::pidfd_send_signal(self.pidfd.as_fd(), signal) {
+            // It ended this very moment.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            sent => sent.map_err(|error| format!("process {} could not be signalled: {error}", self.pid)),
+        };
+        send(libc::SIGTERM)?;
+        if self.ends_within(wait) {
+            return Ok(format!("process {} ended when it was asked to", self.pid));
+        }
+        send(libc::SIGKILL)?;
+        let waited_s = wait.as_secs();
+        if self.ends_within(KILLED_WITHIN) {
+            Ok(format!("process {} lived {waited_s} s after it was asked to end, and was killed", self.pid))
+        } else {
+            Ok(format!("process {} was killed, and is still in the kernel", self.pid))
+        }
+    }
+
+    fn ends_within(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while !has_ended(&self.pidfd) {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        true
+    }
+
     /// Waits until the signal shows: the process acts on it when it is next scheduled, or leaves the kernel.
     fn settle(&mut self, signal: Signal) -> String {
         for _ in 0..LOOKS {

@@ -12,7 +12,9 @@ use nix::{
     sys::resource::{Resource, setrlimit},
 };
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    BpfProgram, SeccompAction,
+    SeccompCmpArgLen::{Dword, Qword},
+    SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
 use super::{kernel::NEWEST, order::Granted, proof::Witness, sys};
@@ -21,13 +23,37 @@ use super::{kernel::NEWEST, order::Granted, proof::Witness, sys};
 /// a stranger took over can do what it was told to do, and little else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    Nice { nice: i32 },
-    IoPriority { class: u8, level: u8 },
+    Nice {
+        nice: i32,
+    },
+    IoPriority {
+        class: u8,
+        level: u8,
+    },
     Affinity,
-    Scheduler { policy: libc::c_int },
-    Limit { pid: u32 },
-    Signal { pidfd: RawFd, signal: libc::c_int },
-    Throttle { pidfd: RawFd },
+    Scheduler {
+        policy: libc::c_int,
+    },
+    Limit {
+        pid: u32,
+    },
+    Signal {
+        pidfd: RawFd,
+        signal: libc::c_int,
+    },
+    /// Asked to end, then killed.
+    End {
+        pidfd: RawFd,
+    },
+    Throttle {
+        pidfd: RawFd,
+    },
+    Truncate {
+        file: RawFd,
+    },
+    Thaw {
+        mount: RawFd,
+    },
     Write,
     Sync,
     ReadProc,
@@ -134,7 +160,11 @@ fn landlock(role: Role, abi: u32) -> Result<RestrictionStatus, landlock::Ruleset
 
 fn scopes(role: Role, abi: ABI) -> BitFlags<Scope> {
     let all = Scope::from_all(abi);
-    if matches!(role, Role::Signal { .. } | Role::Throttle { .. }) { all & !BitFlags::from(Scope::Signal) } else { all }
+    if matches!(role, Role::Signal { .. } | Role::End { .. } | Role::Throttle { .. }) {
+        all & !BitFlags::from(Scope::Signal)
+    } else {
+        all
+    }
 }
 
 /// The calls that each role may make, and with which arguments. Whoever makes another one is ended.
@@ -197,6 +227,18 @@ fn filter(role: Role) -> Result<BpfProgram, seccompiler::BackendError> {
         Role::Throttle { pidfd } => {
             let turns = vec![sends(pidfd, libc::SIGSTOP)?, sends(pidfd, libc::SIGCONT)?];
             rules.insert(libc::SYS_pidfd_send_signal, turns);
+        }
+        Role::End { pidfd } => {
+            let both = vec![sends(pidfd, libc::SIGTERM)?, sends(pidfd, libc::SIGKILL)?];
+            rules.insert(libc::SYS_pidfd_send_signal, both);
+        }
+        Role::Truncate { file } => {
+            let to_nothing = SeccompCondition::new(1, Qword, SeccompCmpOp::Eq, 0)?;
+            rules.insert(libc::SYS_ftruncate, vec![rule([is(0, file)?, to_nothing])?]);
+        }
+        Role::Thaw { mount } => {
+            let thaw = SeccompCondition::new(1, Dword, SeccompCmpOp::Eq, sys::FITHAW.into())?;
+            rules.insert(libc::SYS_ioctl, vec![rule([is(0, mount)?, thaw])?]);
         }
         Role::Write => {}
         Role::Sync => {

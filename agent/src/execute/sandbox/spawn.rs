@@ -341,11 +341,13 @@ impl Strip {
         let keep = match power {
             Power::SysNice => Some(Cap::SYS_NICE),
             Power::Kill => Some(Cap::KILL),
+            Power::Thaw => Some(Cap::SYS_ADMIN),
             Power::ReadDescriptors => Some(Cap::SYS_PTRACE),
             Power::Nothing
             | Power::ProcessFile
             | Power::TargetsUser
             | Power::CgroupFile
+            | Power::ListedFile
             | Power::SysctlFile
             | Power::ReadProc
             | Power::ReadCgroup => None,

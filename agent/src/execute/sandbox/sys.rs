@@ -13,6 +13,8 @@ use super::kernel::NoLandlock;
 pub(super) const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 /// Bits of an I/O priority below its class.
 const IOPRIO_CLASS_SHIFT: u32 = 13;
+/// `_IOWR('X', 120, int)` (linux/fs.h).
+pub(super) const FITHAW: u32 = 0xc004_5878;
 /// `LANDLOCK_CREATE_RULESET_VERSION`.
 const LANDLOCK_VERSION: libc::c_uint = 1;
 
@@ -31,6 +33,12 @@ pub(in crate::execute) fn pidfd_send_signal(process: BorrowedFd<'_>, signal: lib
         libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
     })
     .map(drop)
+}
+
+/// Thaws the filesystem that the descriptor is of; `EINVAL` where it is not frozen.
+pub(super) fn thaw(mount: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: FITHAW reads and writes nothing of ours, and the descriptor is open for the length of the call.
+    answer(unsafe { libc::syscall(libc::SYS_ioctl, mount.as_raw_fd(), libc::c_ulong::from(FITHAW), 0) }).map(drop)
 }
 
 /// Nice value of one thread.

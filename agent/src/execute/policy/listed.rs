@@ -1,0 +1,95 @@
+//! What is done only to what an operator lists by name. As delivered nothing is listed.
+
+use serde::Deserialize;
+
+use super::{PolicyError, protected::matching};
+use crate::execute::{command::Command, process::Process, value::FilePath};
+
+/// Where no list lets anybody truncate: the system, the kernel, and what belongs to the agent.
+const NEVER: [&str; 12] =
+    ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/sbin", "/sys", "/usr", "/var/lib"];
+
+/// `listed.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    #[serde(default)]
+    kill: Kill,
+    #[serde(default)]
+    truncate: Truncate,
+}
+
+/// Processes that may be killed when they do not end.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Kill {
+    comm: Vec<String>,
+    unit: Vec<String>,
+}
+
+/// Files that may be emptied.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Truncate {
+    path: Vec<String>,
+}
+
+/// It stands on no list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is not listed under [{list}] in listed.toml, and only what an operator lists there is {done}")]
+pub struct NotListed {
+    pub list: &'static str,
+    what: String,
+    done: &'static str,
+}
+
+impl Listed {
+    pub(super) fn parse(text: &str) -> Result<Self, PolicyError> {
+        let listed: Self = toml::from_str(text).map_err(|error| PolicyError::syntax("listed.toml", &error))?;
+        for name in listed.kill.comm.iter().chain(&listed.kill.unit) {
+            let inner = name.strip_suffix('*').unwrap_or(name);
+            if inner.is_empty() || inner.contains('*') {
+                return Err(PolicyError::ListedGlob { name: name.clone() });
+            }
+        }
+        for path in &listed.truncate.path {
+            let refused = |why: String| PolicyError::ListedPath { path: path.clone(), why };
+            let path: FilePath =
+                path.parse().map_err(|error: crate::execute::value::NoFilePath| refused(error.to_string()))?;
+            if let Some(never) = NEVER.into_iter().find(|never| is_below(path.as_str(), never)) {
+                return Err(refused(format!("nothing below {never} is ever truncated")));
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Whether what the command does to its target needs to be listed, and is not.
+    pub(super) fn check(&self, command: &Command, process: Option<&Process>) -> Result<(), NotListed> {
+        match command {
+            Command::End { pid, .. } => {
+                let listed = process.is_some_and(|process| self.may_be_killed(process));
+                let what =
+                    process.map_or_else(|| format!("pid {pid}"), |process| format!("{} (pid {pid})", process.comm));
+                if listed { Ok(()) } else { Err(NotListed { list: "kill", what, done: "killed" }) }
+            }
+            Command::Truncate { path } => {
+                let listed = self.truncate.path.iter().any(|listed| listed == path.as_str());
+                let what = path.to_string();
+                if listed { Ok(()) } else { Err(NotListed { list: "truncate", what, done: "emptied" }) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn may_be_killed(&self, process: &Process) -> bool {
+        let by_unit = || {
+            let parts = process.cgroups.iter().flat_map(|cgroup| cgroup.split('/'));
+            parts.into_iter().any(|part| matching(&self.kill.unit, part).is_some())
+        };
+        matching(&self.kill.comm, process.comm.as_str()).is_some() || by_unit()
+    }
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
