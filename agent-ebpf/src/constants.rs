@@ -123,7 +123,8 @@ pub struct Settings {
     pub tasks_open_files: u32,
     /// 1: a timed call may return a descriptor, and what it opened is looked at before it is called slow.
     pub fifo_check: u32,
-    pub unused: u32,
+    /// 1: resident pages are an array of atomics, as up to 6.1, into which the verifier lets no program walk.
+    pub rss_by_probe: u32,
     /// Slot of each system call's histogram, 1 to `TIMED` - 1; 0 for one that is not timed.
     pub timed: [u8; SYSCALLS],
     /// 1 for a call that returns a descriptor of what it opened.
@@ -149,7 +150,7 @@ impl Settings {
         tasks_memory_cgroup: 0,
         tasks_open_files: 0,
         fifo_check: 0,
-        unused: 0,
+        rss_by_probe: 0,
         timed: [0; SYSCALLS],
         opens: [0; SYSCALLS],
     };

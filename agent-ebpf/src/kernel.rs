@@ -75,6 +75,18 @@ pub(crate) fn read_field<T>(structure: *const u8, offset: usize) -> T {
     unsafe { ptr::read(structure.add(offset).cast::<T>()) }
 }
 
+/// Resident pages of one kind; directly where the kernel keeps them so that it can be.
+macro_rules! pages {
+    ($mm:expr, $field:ident) => {
+        if $crate::kernel::setting!(rss_by_probe) == 0 {
+            $crate::kernel::field!($mm, $field as i64)
+        } else {
+            $crate::kernel::probe!($mm, $field as i64)
+        }
+    };
+}
+pub(crate) use pages;
+
 /// Reads a field of any address, slowly; zero where it cannot be read.
 macro_rules! probe {
     ($address:expr, $field:ident as $type:ty) => {

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    kernel::{PerCpu, current, field, header, own, probe, setting},
+    kernel::{PerCpu, current, field, header, own, pages, probe, setting},
     ring::{emit, emit_urgent},
     wire::{Emitter, Header, Kind, MemoryCounters, MemoryRecord, NumberRecord, RssMark, RssSeen, Start, THREADS},
 };
@@ -35,7 +35,7 @@ fn rss_stat(ctx: BtfTracePointContext) {
         return;
     }
     let mm: *const u8 = ctx.arg(0);
-    let pages = field!(mm, mm_anon_pages as i64);
+    let pages = pages!(mm, mm_anon_pages);
     if pages < setting!(rss_floor_pages) as i64 {
         return;
     }
@@ -75,7 +75,7 @@ fn crossed(mm: *const u8, step: u64) {
     } else {
         _ = RSS_MARKS.insert(tgid, RssMark { mm: own, step }, BPF_ANY.into());
     }
-    let pages = field!(mm, mm_anon_pages as i64) + field!(mm, mm_file_pages as i64) + field!(mm, mm_shmem_pages as i64);
+    let pages = pages!(mm, mm_anon_pages) + pages!(mm, mm_file_pages) + pages!(mm, mm_shmem_pages);
     // SAFETY: a helper without arguments.
     let at_ns = unsafe { bpf_ktime_get_ns() };
     let record = NumberRecord {
@@ -147,7 +147,7 @@ fn end_reclaim() {
 fn mark_victim(ctx: BtfTracePointContext) {
     let task: *const u8 = ctx.arg(0);
     let mm = field!(task, task_mm as *const u8);
-    let pages = field!(mm, mm_anon_pages as i64) + field!(mm, mm_file_pages as i64) + field!(mm, mm_shmem_pages as i64);
+    let pages = pages!(mm, mm_anon_pages) + pages!(mm, mm_file_pages) + pages!(mm, mm_shmem_pages);
     // SAFETY: a helper without arguments.
     let at_ns = unsafe { bpf_ktime_get_ns() };
     victim(header(Kind::OomKill, at_ns, task as u64), (pages as u64).wrapping_mul(setting!(page_bytes)));

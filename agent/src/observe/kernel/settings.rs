@@ -168,7 +168,7 @@ impl Settings {
             tasks_memory_cgroup: told("css_set.subsys[memory_cgrp_id]") & told("cgroup_subsys_state.cgroup"),
             tasks_open_files: OPEN_FILES.iter().map(|path| told(path)).min().unwrap_or(0),
             fifo_check: told("task_struct.files") & told("fdtable.fd") & told("file.f_inode") & told("inode.i_mode"),
-            unused: 0,
+            rss_by_probe: told("mm_struct.rss_stat.count"),
             timed,
             opens,
         }
