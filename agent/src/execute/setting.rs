@@ -10,7 +10,7 @@ use std::{
 
 use nix::{
     dir::Dir,
-    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    fcntl::{OFlag, open, openat},
     libc,
     sys::{
         stat::{Mode, fstat},
@@ -228,8 +228,7 @@ impl Setting {
                 (directory, file.clone(), [CGROUP_V1, CGROUP_V2])
             }
         };
-        let how = OpenHow::new().flags(access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(beneath());
-        let file = openat2(&directory, relative.as_str(), how).map_err(|error| self.failed(error))?;
+        let file = open_beneath(&directory, &relative, access).map_err(|error| self.failed(error))?;
         let kind = fstatfs(&file).map_err(|error| self.failed(error))?.filesystem_type();
         if kinds.contains(&kind) { Ok(file) } else { Err(SettingError::NotTheKernels { what: self.name() }) }
     }
@@ -356,8 +355,12 @@ fn gather(
         }
     }
     for child in children {
-        let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(beneath());
-        match openat2(&directory, child.as_c_str(), how) {
+        match openat(
+            &directory,
+            child.as_c_str(),
+            OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW,
+            Mode::empty(),
+        ) {
             Ok(directory) => {
                 let there = here.join(OsStr::from_bytes(child.to_bytes()));
                 found.below.push(Text::from_bytes(there.as_os_str().as_bytes()));
@@ -375,9 +378,7 @@ fn open_plain(path: &FilePath, access: OFlag) -> Result<OwnedFd, SettingError> {
     let failed = |error| failed(path.to_string(), error);
     let root = open("/", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;
     // A FIFO would wait for somebody at its other end.
-    let flags = access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let how = OpenHow::new().flags(flags).resolve(beneath());
-    openat2(&root, path.relative(), how).map_err(failed)
+    open_beneath(&root, path.relative(), access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).map_err(failed)
 }
 
 /// The cgroup's directory in the hierarchy that has `file`.
@@ -390,8 +391,7 @@ fn open_cgroup(path: &CgroupPath, file: CgroupFile) -> Result<OwnedFd, SettingEr
     let mount = mount_with(file.hierarchy()).ok_or_else(|| SettingError::Gone { what: what() })?;
     let root =
         open(&mount, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| failed(what(), error))?;
-    let how = OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(beneath());
-    openat2(&root, path.relative(), how).map_err(|error| failed(what(), error))
+    open_beneath(&root, path.relative(), OFlag::O_DIRECTORY).map_err(|error| failed(what(), error))
 }
 
 fn mount_with(hierarchy: Hierarchy) -> Option<PathBuf> {
@@ -418,8 +418,7 @@ fn mount_of(v1_controller: Option<&str>) -> Option<PathBuf> {
 }
 
 fn read_in(directory: &OwnedFd, name: &str, what: &str) -> Result<String, SettingError> {
-    let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(beneath());
-    let file = openat2(directory, name, how).map_err(|error| failed(what.to_owned(), error))?;
+    let file = open_beneath(directory, name, OFlag::O_RDONLY).map_err(|error| failed(what.to_owned(), error))?;
     let mut text = String::new();
     File::from(file)
         .take(4 << 20)
@@ -432,8 +431,22 @@ fn inode(directory: &OwnedFd, path: &CgroupPath) -> Result<u64, SettingError> {
     fstat(directory).map(|stat| stat.st_ino).map_err(|error| failed(format!("cgroup {path}"), error))
 }
 
-fn beneath() -> ResolveFlag {
-    ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS
+/// What lies below a directory, through no link and no `..`. Step by step, because systemd takes `openat2` from units
+/// that it keeps from setting user and group bits (`RestrictSUIDSGID=`).
+fn open_beneath(root: &OwnedFd, relative: &str, access: OFlag) -> nix::Result<OwnedFd> {
+    let open = |directory: &OwnedFd, name: &str, access| {
+        openat(directory, name, access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
+    };
+    let parts: Vec<&str> = relative.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let Some((last, above)) = parts.split_last() else { return open(root, ".", access) };
+    if parts.contains(&"..") {
+        return Err(nix::Error::EXDEV);
+    }
+    let mut directory = root.try_clone().map_err(|error| io_errno(&error))?;
+    for part in above {
+        directory = open(&directory, part, OFlag::O_DIRECTORY)?;
+    }
+    open(&directory, last, access)
 }
 
 fn failed(what: String, error: nix::Error) -> SettingError {

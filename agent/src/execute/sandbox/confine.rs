@@ -262,10 +262,6 @@ fn filter(role: Role) -> Result<BpfProgram, seccompiler::BackendError> {
             // __O_TMPFILE is the bit of O_TMPFILE that O_DIRECTORY is not.
             let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
             rules.insert(libc::SYS_openat, vec![rule([none_of(2, writing | libc::O_PATH)?])?]);
-            // Behind a pointer that no filter sees; Landlock lets it read, and no more.
-            if role == Role::ReadCgroup {
-                rules.insert(libc::SYS_openat2, Vec::new());
-            }
             if role == Role::Mounts {
                 rules.insert(libc::SYS_statfs, Vec::new());
             }
