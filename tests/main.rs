@@ -58,5 +58,6 @@ mod store_rows;
 mod store_story;
 mod undo;
 mod unit;
+mod unit_live;
 mod verify;
 mod wrong_targets;

@@ -75,15 +75,20 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
 }
 
 /// Installs what virtual machines are made of.
-pub(crate) fn guests(log: &Path) -> Result<()> {
+pub(crate) fn guests(log: &Path, systemd: bool) -> Result<()> {
+    let of_systems = [("debootstrap", "debootstrap"), ("mkfs.ext4", "e2fsprogs"), ("systemctl", "systemd")];
     let wanted = [
         ("qemu-system-x86_64", "qemu-system-x86"),
         ("busybox", "busybox-static"),
         ("cpio", "cpio"),
         ("strip", "binutils"),
     ];
-    let lacking: Vec<&str> =
-        wanted.into_iter().filter(|(program, _)| place::find(program).is_none()).map(|(_, package)| package).collect();
+    let lacking: Vec<&str> = wanted
+        .into_iter()
+        .chain(of_systems.into_iter().filter(|_| systemd))
+        .filter(|(program, _)| place::find(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
     if lacking.is_empty() { Ok(()) } else { apt::install(&lacking, log) }
 }
 

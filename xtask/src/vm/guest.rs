@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -16,36 +16,61 @@ use crate::say::Step;
 /// Size of the guest's empty disk, bytes; no more of it is taken than is written.
 const DISK_BYTES: u64 = 256 << 20;
 /// Memory of the guest, MiB.
-const MEMORY_MIB: u32 = 1024;
+const MEMORY_MIB: u32 = 1536;
+
+/// What a guest boots from.
+#[derive(Debug)]
+pub(super) enum Image {
+    /// All of it in memory, beside an empty disk.
+    Initramfs(PathBuf),
+    /// A disk with a whole system on it, which is left as it is.
+    Disk(PathBuf),
+}
+
+impl Image {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Initramfs(path) | Self::Disk(path) => path,
+        }
+    }
+}
 
 /// Boots, waits until the guest turns itself off, and answers what it said.
 pub(super) fn boot(
     mut step: Step,
     kernel: &Kernel,
-    image: &Path,
+    image: &Image,
     filter: &str,
     timeout: Duration,
 ) -> Result<(Step, Ran)> {
-    let disk = image.with_file_name("disk");
-    let made = File::create(&disk).and_then(|file| file.set_len(DISK_BYTES));
-    made.with_context(|| format!("{} cannot be written", disk.display()))?;
-    let serial = image.with_file_name("serial.log");
+    let serial = image.path().with_extension("log");
     let output = File::create(&serial).with_context(|| format!("{} cannot be written", serial.display()))?;
     // `quiet` keeps the kernel's own lines from between the tests'; cgroup v1 is what this machine has.
-    let line = format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 filter={filter}");
+    let mut line = format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 filter={filter}");
+    let disk = match image {
+        Image::Initramfs(path) => {
+            let disk = path.with_file_name("disk");
+            let made = File::create(&disk).and_then(|file| file.set_len(DISK_BYTES));
+            made.with_context(|| format!("{} cannot be written", disk.display()))?;
+            disk
+        }
+        Image::Disk(path) => {
+            line.push_str(" root=/dev/nvme0n1 rw");
+            path.clone()
+        }
+    };
     let mut guest = Command::new("qemu-system-x86_64")
         // One CPU: toggling probes on several can crash a guest under emulation.
         .args(["-accel", "tcg", "-smp", "1", "-M", "q35", "-cpu", "max,la57=off"])
         .args(["-m", &MEMORY_MIB.to_string(), "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot"])
         .arg("-kernel")
         .arg(&kernel.image)
-        .arg("-initrd")
-        .arg(image)
         .args(["-append", &line])
         // The kernels have the driver of this one built in.
         .arg("-drive")
-        .arg(format!("if=none,id=disk,format=raw,file={}", disk.display()))
+        .arg(format!("if=none,id=disk,format=raw,snapshot=on,file={}", disk.display()))
         .args(["-device", "nvme,drive=disk,serial=kernelsight"])
+        .args(if let Image::Initramfs(path) = image { vec!["-initrd".as_ref(), path.as_os_str()] } else { Vec::new() })
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)

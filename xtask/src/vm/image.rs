@@ -1,5 +1,5 @@
-//! The guest's whole disk: an initramfs of busybox, the programs to be tested at the paths that they have here, and the
-//! libraries that these want.
+//! What guests boot from: an initramfs of busybox, or a disk with Debian and its systemd on it; the programs to be tested
+//! are at the paths that they have here.
 
 use std::{
     collections::BTreeSet,
@@ -11,19 +11,66 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{kernel::Kernel, must};
+use super::{guest::Image, kernel::Kernel, must};
 use crate::place;
 
 const BUSYBOX: &str = "/bin/busybox";
-/// What the guest's first process is: it mounts, runs what the kernel's command line names, says how that ended, and
-/// turns the machine off.
+/// What the small guest's first process is: it mounts, runs the tests, and turns the machine off.
 const INIT: &str = include_str!("init.sh");
+/// Runs the tests that the kernel's command line names, and says how they ended.
+const RUN: &str = include_str!("run.sh");
 /// Users that are known by name on every machine.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
-/// Makes the initramfs, and answers where it is.
-pub(super) fn build(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<PathBuf> {
+/// The release whose packages the system is made of.
+const DEBIAN: &str = "bookworm";
+const MIRROR: &str = "http://deb.debian.org/debian";
+/// Size of the system's disk.
+const DISK: &str = "1200M";
+/// Runs the tests once the system is up, on the serial line, and turns the machine off.
+const SERVICE: &str = include_str!("guest.service");
+
+/// A Debian with systemd, the agent as its package would install it, and the tests.
+pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<Image> {
+    let dir = place::target()?.join("vm");
+    let root = dir.join(DEBIAN);
+    let whole = root.join("etc/debian_version");
+    if !whole.exists() {
+        if root.exists() {
+            fs::remove_dir_all(&root)?;
+        }
+        let mut debootstrap = Command::new("debootstrap");
+        let packages = "--include=systemd-sysv,dbus,procps,kmod,iproute2";
+        must(debootstrap.args(["--variant=minbase", packages, DEBIAN]).arg(&root).arg(MIRROR), log)?;
+    }
+    install(&[tests, agent], &root, log)?;
+    fs::copy(root.join(agent.strip_prefix("/").unwrap_or(agent)), root.join("usr/bin/kernelsight"))?;
+    let units = root.join("etc/systemd/system");
+    for unit in fs::read_dir(place::workspace().join("systemd"))? {
+        let unit = unit?;
+        fs::copy(unit.path(), units.join(unit.file_name()))?;
+    }
+    // Anew, so that no other kernel's stay.
+    let modules = root.join("usr/lib/modules");
+    let _ = fs::remove_dir_all(&modules);
+    fs::create_dir_all(&modules)?;
+    must(Command::new("cp").arg("-r").arg(&kernel.modules).arg(&modules), log)?;
+    must(Command::new("chroot").arg(&root).arg("depmod").arg(&kernel.release), log)?;
+    fs::write(units.join("kernelsight-guest.service"), SERVICE)?;
+    fs::write(root.join("guest.sh"), RUN.replace("@TESTS@", &tests.display().to_string()))?;
+    // The programs may be in there, and systemd would empty it.
+    fs::write(root.join("etc/tmpfiles.d/tmp.conf"), "")?;
+    let image = dir.join(format!("{}-system.img", kernel.release));
+    let _ = fs::remove_file(&image);
+    must(Command::new("systemctl").arg("--root").arg(&root).args(["--quiet", "enable", "kernelsight-guest"]), log)?;
+    must(Command::new("systemctl").arg("--root").arg(&root).args(["--quiet", "mask", "serial-getty@ttyS0"]), log)?;
+    must(Command::new("mkfs.ext4").args(["-q", "-d"]).arg(&root).arg(&image).arg(DISK), log)?;
+    Ok(Image::Disk(image))
+}
+
+/// Makes the initramfs.
+pub(super) fn initramfs(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<Image> {
     let dir = place::target()?.join("vm").join(&kernel.release);
     let root = dir.join("root");
     if root.exists() {
@@ -35,21 +82,28 @@ pub(super) fn build(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> 
     put(Path::new(BUSYBOX), &root)?;
     symlink("busybox", root.join("bin/sh"))?;
     let init = root.join("init");
-    fs::write(&init, INIT.replace("@TESTS@", &tests.display().to_string()))?;
+    fs::write(&init, INIT.replace("@RUN@", &RUN.replace("@TESTS@", &tests.display().to_string())))?;
     must(Command::new("chmod").arg("755").arg(&init), log)?;
     fs::write(root.join("etc/passwd"), PASSWD)?;
     fs::write(root.join("etc/group"), GROUP)?;
-    let mut libraries = BTreeSet::new();
-    for program in [tests, agent] {
-        libraries.extend(wanted(program)?);
-        let target = put(program, &root)?;
-        // Its lines of debugging are most of it, and a guest has little memory.
-        must(Command::new("strip").args(["--strip-debug"]).arg(&target), log)?;
-    }
+    install(&[tests, agent], &root, log)?;
+    let libraries: BTreeSet<PathBuf> = [wanted(tests)?, wanted(agent)?].into_iter().flatten().collect();
     for library in libraries {
         put(&library, &root)?;
     }
-    pack(&root, &dir.join("initramfs"))
+    pack(&root, &dir.join("initramfs")).map(Image::Initramfs)
+}
+
+/// The programs at the paths that they have here, and the directory that cargo gives tests.
+fn install(programs: &[&Path], root: &Path, log: &Path) -> Result<()> {
+    for program in programs {
+        let target = put(program, root)?;
+        // Its lines of debugging are most of it, and a guest has little memory.
+        must(Command::new("strip").args(["--strip-debug"]).arg(&target), log)?;
+    }
+    let scratch = place::target()?.join("tmp");
+    fs::create_dir_all(root.join(scratch.strip_prefix("/").unwrap_or(&scratch)))?;
+    Ok(())
 }
 
 /// Copies a file to the same path below `root`.

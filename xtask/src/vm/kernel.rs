@@ -17,6 +17,8 @@ pub(super) struct Kernel {
     /// As `uname -r` tells.
     pub(super) release: String,
     pub(super) image: PathBuf,
+    /// What `/lib/modules` of a machine with it has.
+    pub(super) modules: PathBuf,
 }
 
 /// The newest kernel of a series that the package lists know.
@@ -39,7 +41,7 @@ pub(super) fn fetch(series: &str, log: &Path) -> Result<Kernel> {
         fs::remove_file(&archive)?;
     }
     if image.exists() {
-        Ok(Kernel { release, image })
+        Ok(Kernel { modules: dir.join("lib/modules").join(&release), release, image })
     } else {
         bail!("the package of {release} has no {}", image.display())
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask vm`: tests in a virtual machine of another kernel, with control groups v2 as a node has them.
 //!
-//! The guest is small: the kernel of a Debian package that is never installed here, and an initramfs of busybox, the
-//! test binary and the agent. It needs no KVM and no network.
+//! A guest has the kernel of a Debian package that is never installed here, and an initramfs of busybox, the test binary
+//! and the agent, or a whole Debian with systemd. It needs no KVM and no network.
 
 mod guest;
 mod image;
@@ -19,8 +19,11 @@ use serde_json::Value;
 
 use crate::{place, say, setup};
 
-/// What runs where nothing else is asked for: what this machine, with its controllers in v1 hierarchies, cannot test.
-const FILTER: &str = "execute_cgroup_v2";
+/// What runs where nothing else is asked for: what this machine, with its controllers in v1 hierarchies, cannot test, and
+/// whether all programs load.
+const FILTER: &str = "execute_cgroup_v2::,kernel_load::";
+/// In a guest that is a whole system: what needs a systemd, and what needs a disk.
+const SYSTEM_FILTER: &str = "unit_live::,kernel_counters::,kernel_events::,kernel_load::,kernel_tasks::";
 /// The series of kernels that guests have.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// The target of the agent's manifest that all its tests are.
@@ -33,9 +36,12 @@ pub(crate) struct Vm {
     /// The series of the guest's kernel, 6.1 or 6.12; both without it
     #[arg(long, value_name = "SERIES")]
     kernel: Option<String>,
-    /// The tests whose name contains this
-    #[arg(long, value_name = "TEXT", default_value = FILTER)]
-    filter: String,
+    /// The tests whose names contain this, or one of these with commas between
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// A guest that is a whole Debian with the unit installed, and not a small one
+    #[arg(long)]
+    systemd: bool,
 }
 
 /// How the tests of one guest went.
@@ -62,11 +68,12 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
     let series: Vec<&str> = vm.kernel.as_deref().map_or_else(|| SERIES.to_vec(), |one| vec![one]);
     let mut passed = true;
     for series in series {
-        let step = say::Step::begin(format!("{} in a guest of Linux {series}", vm.filter));
-        let (step, ran) = run(step, series, &vm.filter)?;
+        let filter = vm.filter.as_deref().unwrap_or(if vm.systemd { SYSTEM_FILTER } else { FILTER });
+        let step = say::Step::begin(format!("{filter} in a guest of Linux {series}"));
+        let (step, ran) = run(step, series, filter, vm.systemd)?;
         let tests = ran.said.lines().filter(|line| line.starts_with("test ") || line.starts_with("test result: "));
         tests.for_each(|line| println!("  {line}"));
-        let outcome = format!("{} in a guest of Linux {}", vm.filter, ran.kernel);
+        let outcome = format!("{filter} in a guest of Linux {}", ran.kernel);
         if ran.passed() {
             step.done(&outcome)
         } else {
@@ -80,21 +87,25 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
 /// The whole stage of `cargo xtask test`: each series with what it must show.
 pub(crate) fn stage(mut each: impl FnMut(say::Step, Ran) -> Result<()>) -> Result<()> {
     for series in SERIES {
-        let step = say::Step::begin(format!("control groups v2, in a guest of Linux {series}"));
-        let (step, ran) = run(step, series, FILTER)?;
+        let step = say::Step::begin(format!("control groups v2 in a guest of Linux {series}"));
+        let (step, ran) = run(step, series, FILTER, false)?;
         each(step, ran)?;
     }
-    Ok(())
+    let series = SERIES[0];
+    let step = say::Step::begin(format!("the unit and the programs in a guest of Linux {series} with systemd"));
+    let (step, ran) = run(step, series, SYSTEM_FILTER, true)?;
+    each(step, ran)
 }
 
 /// Runs the tests that `filter` names in a guest of that series.
-fn run(step: say::Step, series: &str, filter: &str) -> Result<(say::Step, Ran)> {
+fn run(step: say::Step, series: &str, filter: &str, systemd: bool) -> Result<(say::Step, Ran)> {
     let log = place::target()?.join("vm.log");
-    setup::guests(&log)?;
+    setup::guests(&log, systemd)?;
     let kernel = kernel::fetch(series, &log)?;
     let tests = test_binary()?;
     let agent = place::agent()?;
-    let image = image::build(&kernel, &tests, &agent, &log)?;
+    let make = if systemd { image::system } else { image::initramfs };
+    let image = make(&kernel, &tests, &agent, &log)?;
     guest::boot(step, &kernel, &image, filter, TIMEOUT)
 }
 
