@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kernelsight::store::FILE;
+use kernelsight::{cli::client::Client, execute::Outcome, store::FILE, tools::execute_remediation::ExecuteRemediation};
 use serde_json::{Value, json};
 
 use crate::execute_support::{Cgroup, Target, is_root, until};
@@ -77,6 +77,11 @@ impl Daemon {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// An operator's order, as any client gives it; what is said instead of doing it.
+    pub(crate) fn order(&self, name: &str, params: Value) -> Result<Outcome, String> {
+        order(&self.dir.path().join("k.sock"), name, params)
+    }
+
     /// How a verb exits, and what it tells for eyes.
     pub(crate) fn tells(&self, verb: &[&str]) -> (i32, String) {
         let socket = self.dir.path().join("k.sock");
@@ -95,6 +100,19 @@ impl Daemon {
         let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
         client.arg("--socket").arg(socket).args(verb).arg("--json").output().unwrap()
     }
+}
+
+/// An operator's order to the daemon behind a socket.
+pub(crate) fn order(socket: &Path, name: &str, params: Value) -> Result<Outcome, String> {
+    let asked = json!({ "action_type": name, "params": params, "justification": "a test", "confidence": 1.0 });
+    let asked = serde_json::from_value(asked).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(socket).await.unwrap();
+        let outcome = client.ask::<ExecuteRemediation>(&asked).await;
+        client.close().await;
+        outcome.map_err(|error| error.to_string())
+    })
 }
 
 impl Drop for Daemon {

@@ -318,6 +318,13 @@ fn information_actions_print_tables_and_leave_no_row() {
         assert!(outcome.output.contains(contains), "{name}: {}", outcome.output);
         assert_eq!(outcome.action_id, None);
     }
+    // A listening socket of this very process, and of its user.
+    let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sockets = bench.act("list_sockets", json!({})).output;
+    let user = nix::unistd::Uid::effective().to_string();
+    let is_ours = |line: &str| line.split_whitespace().take(3).eq(["tcp", "LISTEN", user.as_str()]);
+    assert!(sockets.lines().any(is_ours), "{sockets}");
+    drop(listening);
     assert_eq!(bench.act("list_top_memory", json!({ "count": 3 })).output.trim_end().lines().count(), 4);
     assert!(bench.store.unsettled().unwrap().is_empty());
 }

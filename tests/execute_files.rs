@@ -1,17 +1,13 @@
 //! Files and filesystems: what an operator lists is emptied, what is frozen is thawed, and nothing else is touched.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use kernelsight::execute::Errand;
 use serde_json::json;
 
 use crate::{
     execute_support::{Bench, is_root, policy_listing},
+    journal_disk::{Mounted, run},
     store_rows::NOW_MS,
 };
 
@@ -78,52 +74,12 @@ fn no_list_reaches_the_system() {
     }
 }
 
-/// An ext4 of its own on a loop device, gone when dropped.
-struct Disk {
-    place: PathBuf,
-    _dir: tempfile::TempDir,
-}
-
-impl Disk {
-    fn new() -> Option<Self> {
-        let dir = tempfile::tempdir_in("/var/tmp").unwrap();
-        let (image, place) = (dir.path().join("image"), dir.path().join("disk"));
-        fs::File::create(&image).unwrap().set_len(8 << 20).unwrap();
-        fs::create_dir(&place).unwrap();
-        let made = run("mkfs.ext4", &["-q", &image.display().to_string()]);
-        let mounted = made
-            .and_then(|()| run("mount", &["-o", "loop", &image.display().to_string(), &place.display().to_string()]));
-        match mounted {
-            Ok(()) => Some(Self { place, _dir: dir }),
-            Err(why) => {
-                assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-                eprintln!("skipped: no filesystem could be made to freeze: {why}");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let place = self.place.display().to_string();
-        // It may be thawed already.
-        let _ = run("fsfreeze", &["-u", &place]);
-        run("umount", &[&place]).unwrap();
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-}
-
 #[test]
 fn a_frozen_filesystem_takes_writes_again() {
     if !is_root() {
         return;
     }
-    let Some(disk) = Disk::new() else { return };
+    let Some(disk) = Mounted::disk(Path::new("/var/tmp"), 8) else { return };
     let bench = bench(&[]).unwrap();
     let place = disk.place.display().to_string();
     let not_frozen = bench.judge("thaw_filesystem", json!({ "path": place })).unwrap();

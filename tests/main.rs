@@ -35,6 +35,7 @@ mod hostile;
 mod hostile_generated;
 mod hostile_generator;
 mod hostile_oracle;
+mod journal_disk;
 mod kernel_child;
 mod kernel_counters;
 mod kernel_decode;

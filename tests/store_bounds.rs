@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -12,7 +11,10 @@ use kernelsight::{
     verify::Verdict,
 };
 
-use crate::store_rows::{NOW_MS, incident, process, signal, tick, trace};
+use crate::{
+    journal_disk::Mounted,
+    store_rows::{NOW_MS, incident, process, signal, tick, trace},
+};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -154,19 +156,11 @@ fn when_nothing_may_go_what_is_queued_is_counted_and_the_story_is_kept() {
 
 #[test]
 fn a_full_disk_fails_what_is_durable_keeps_what_is_queued_and_heals() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(_disk) = SmallDisk::mount(dir.path(), 3 << 20) else { return };
-    let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
+    let Some(disk) = Mounted::memory(3) else { return };
+    let (store, _) = Store::open(&disk.place, Limits::default()).unwrap();
     store.keep_signal(&signal(1));
     store.flush().unwrap();
-    let filler = dir.path().join("filler");
-    let mut bytes = 3 << 20;
-    while bytes > 0 {
-        if fs::write(&filler, vec![0_u8; bytes]).is_ok() {
-            break;
-        }
-        bytes -= 4096;
-    }
+    disk.fill();
     let mut tried = 0;
     let error = loop {
         tried += 1;
@@ -182,38 +176,11 @@ fn a_full_disk_fails_what_is_durable_keeps_what_is_queued_and_heals() {
         store.keep_signal(&signal(id));
     }
     assert!(store.flush().is_err());
-    fs::remove_file(&filler).unwrap();
+    disk.empty();
     wait_until("the store is well again", || store.health().well);
     store.flush().unwrap();
     let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap();
     assert_eq!(found.len(), 100);
     assert!(store.health().lost.is_empty(), "{:?}", store.health());
     store.close().unwrap();
-}
-
-/// A file system in memory that is as small as told; gone when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path, bytes: usize) -> Option<Self> {
-        let options = format!("size={bytes}");
-        let mounted =
-            nix::mount::mount(Some("none"), at, Some("tmpfs"), nix::mount::MsFlags::empty(), Some(options.as_str()));
-        match mounted {
-            Ok(()) => Some(Self(at)),
-            Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
-                panic!("a tmpfs cannot be mounted: {error}")
-            }
-            Err(error) => {
-                println!("skipped: a tmpfs cannot be mounted ({error}); run as root");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = nix::mount::umount2(self.0, nix::mount::MntFlags::MNT_DETACH);
-    }
 }

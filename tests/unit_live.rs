@@ -2,14 +2,13 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use kernelsight::{
-    cli::client::Client,
-    execute::{Outcome, OutcomeStatus},
-    tools::execute_remediation::ExecuteRemediation,
-};
+use kernelsight::execute::{Outcome, OutcomeStatus};
 use serde_json::{Value, json};
 
-use crate::execute_support::{Target, sysctl, until};
+use crate::{
+    daemon::order,
+    execute_support::{Target, sysctl, until},
+};
 
 const SOCKET: &str = "/run/kernelsight/kernelsight.sock";
 
@@ -64,18 +63,11 @@ fn the_unit_runs_with_all_its_parts() {
     assert_eq!(off, [""; 0], "{}", journal());
 }
 
-/// An operator's order, as any client gives it.
+/// What an operator orders, done.
 fn act(name: &str, params: Value) -> Outcome {
     // The whole node cools down between two.
     std::thread::sleep(Duration::from_millis(2500));
-    let asked = json!({ "action_type": name, "params": params, "justification": "a test", "confidence": 1.0 });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let outcome = runtime.block_on(async {
-        let client = Client::connect(Path::new(SOCKET)).await.unwrap();
-        let outcome = client.ask::<ExecuteRemediation>(&serde_json::from_value(asked).unwrap()).await;
-        client.close().await;
-        outcome
-    });
+    let outcome = order(Path::new(SOCKET), name, params);
     let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}\n{}", journal()));
     assert_eq!(outcome.status, OutcomeStatus::Done, "{name}: {outcome:?}");
     outcome

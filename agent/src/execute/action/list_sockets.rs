@@ -1,4 +1,4 @@
-//! `list_sockets`: sockets of every family by their state.
+//! `list_sockets`: sockets of every family by their state and their user.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,8 @@ pub(super) struct ListSockets {}
 
 impl Action for ListSockets {
     const NAME: &'static str = "list_sockets";
-    const SUMMARY: &'static str = "Counts the sockets of each family by their state, and the memory that they hold";
+    const SUMMARY: &'static str =
+        "Counts the sockets of each family by their state and their user, and the memory that they hold";
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

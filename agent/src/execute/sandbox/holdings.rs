@@ -21,6 +21,8 @@ use crate::{
 
 /// Mounts that are told.
 const MOUNTS_MAX: usize = 60;
+/// Lines of sockets that are told.
+const SOCKETS_MAX: usize = 100;
 /// Filesystems that ask somebody else for an answer, and may wait for it for ever.
 const REMOTE: [&str; 10] = ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "glusterfs", "autofs", "virtiofs"];
 /// Longest line of a cgroup's file that is told, characters, and lines of one file.
@@ -146,19 +148,22 @@ fn kind(link: &[u8]) -> String {
     }
 }
 
-/// How many sockets are in which state.
+/// How many sockets of whom are in which state.
 pub(super) fn sockets() -> io::Result<String> {
-    let mut counts: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str, String), u64> = BTreeMap::new();
     for (family, states) in [("tcp", true), ("tcp6", true), ("udp", false), ("udp6", false), ("raw", false)] {
         for_lines(&format!("/proc/net/{family}"), |line| {
-            let state = line.split_ascii_whitespace().nth(3).and_then(|hex| usize::from_str_radix(hex, 16).ok());
+            let mut words = line.split_ascii_whitespace().skip(3);
+            let state = words.next().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+            let user = words.nth(3).and_then(|uid| uid.parse::<u32>().ok());
             let name = match state.and_then(|state| TCP_STATES.get(state.wrapping_sub(1))) {
                 Some(name) if states => *name,
                 // Of those, 1 is connected to somebody.
                 _ if state == Some(1) => "connected",
                 _ => "open",
             };
-            *counts.entry((family, name.to_owned())).or_default() += 1;
+            let user = user.map_or_else(|| "-".to_owned(), |uid| uid.to_string());
+            *counts.entry((family, name, user)).or_default() += 1;
         })?;
     }
     for_lines("/proc/net/unix", |line| {
@@ -170,14 +175,23 @@ pub(super) fn sockets() -> io::Result<String> {
             (_, Some("03")) => "connected",
             _ => "open",
         };
-        *counts.entry(("unix", name.to_owned())).or_default() += 1;
+        // The kernel tells nobody whose it is.
+        *counts.entry(("unix", name, "-".to_owned())).or_default() += 1;
     })?;
-    let mut table = plain(&["family", "state", "sockets"]);
-    for ((family, state), count) in counts {
-        table.add_row([family.to_owned(), state, count.to_string()]);
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    let more = counts.len().saturating_sub(SOCKETS_MAX);
+    if more > 0 {
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts.truncate(SOCKETS_MAX);
+    }
+    let mut table = plain(&["family", "state", "user", "sockets"]);
+    for ((family, state, user), count) in counts {
+        table.add_row([family.to_owned(), state.to_owned(), user, count.to_string()]);
     }
     let memory = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
-    Ok(format!("{table}\n\n{}", memory.trim_end()))
+    let more =
+        if more > 0 { format!("\n{more} more lines are left out, of fewer sockets each") } else { String::new() };
+    Ok(format!("{table}{more}\n\n{}", memory.trim_end()))
 }
 
 /// How full the mounted filesystems are; those that somebody else answers for are not asked.
