@@ -11,9 +11,9 @@ use kernelsight::{execute::Policy, live::Autonomy};
 use serde_json::{Map, Value};
 
 use crate::{
-    execute_support::{Target, policy},
+    execute_support::{Target, policy, policy_listing},
     hostile_generator::{Dice, LINES, action, line},
-    hostile_oracle::{LINE_MAX, action_is_canonical, line_is_canonical},
+    hostile_oracle::{LINE_MAX, LISTED_FILE, action_is_canonical, line_is_canonical},
 };
 
 const COMMANDS: &str = include_str!("../policies/commands.toml");
@@ -34,9 +34,15 @@ fn hostile_rows() -> (Vec<String>, Vec<String>) {
     (rows("hostile_commands.jsonl").iter().map(field).collect(), actions)
 }
 
+/// The rules, and an operator's list that the oracle knows.
+fn listing() -> Policy {
+    // Processes of this very binary, as the live one is.
+    policy_listing(&format!("[kill]\ncomm = [\"all-*\"]\n[truncate]\npath = [\"{LISTED_FILE}\"]")).unwrap()
+}
+
 /// Judges so many bent lines and as many bent actions; what was allowed, of each.
 fn judge(cases: usize, seed: u64) -> (BTreeSet<String>, BTreeSet<String>) {
-    let policy = policy();
+    let policy = listing();
     let live = Target::idle();
     let (lines, rows) = hostile_rows();
     let rows: Vec<String> = rows.iter().map(|row| row.replace("\"@live\"", &live.pid().to_string())).collect();
@@ -77,14 +83,14 @@ fn the_gate_allows_nothing_generated_that_its_oracle_does_not() {
         assert!(commands.contains(form.split(' ').next().unwrap()), "no {form} was allowed");
     }
     assert!(lines.len() > 100, "{} lines were allowed", lines.len());
-    for name in ["list_top_memory", "lower_process_priority", "pause_process", "terminate_process"] {
+    for name in ["list_top_memory", "lower_process_priority", "pause_process", "terminate_process", "kill_process"] {
         assert!(actions.contains(name), "no {name} was allowed: {actions:?}");
     }
 }
 
 #[test]
 fn the_oracle_and_the_gate_allow_every_form_that_there_is() {
-    let policy = policy();
+    let policy = listing();
     for form in LINES {
         let line = form.replace('@', &NOBODY.to_string());
         let verdict = policy.check_command(&line);

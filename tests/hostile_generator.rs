@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 63] = [
+pub(crate) const LINES: [&str; 66] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -106,10 +106,13 @@ pub(crate) const LINES: [&str; 63] = [
     "sysctl -w net.ipv4.tcp_tw_reuse=1",
     "sysctl -w net.ipv4.ip_local_port_range=15000,65000",
     "sysctl -w net.ipv4.tcp_mem=262144,349525,524288",
+    "truncate_file /var/log/app.log",
+    "fsfreeze -u /srv",
+    "fsfreeze -u /srv/data-1",
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 36] = [
+const ACTIONS: [&str; 39] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
     r#"{"action_type":"check_io_activity","params":{}}"#,
@@ -146,6 +149,9 @@ const ACTIONS: [&str; 36] = [
     r#"{"action_type":"reuse_time_wait","params":{"value":1}}"#,
     r#"{"action_type":"increase_rmem_max","params":{"value":8388608}}"#,
     r#"{"action_type":"compact_memory","params":{}}"#,
+    r#"{"action_type":"kill_process","params":{"pid":@,"wait_s":10}}"#,
+    r#"{"action_type":"truncate_file","params":{"path":"/var/log/app.log"}}"#,
+    r#"{"action_type":"thaw_filesystem","params":{"path":"/"}}"#,
 ];
 
 /// What is put into a line.

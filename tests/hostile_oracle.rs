@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 /// Longest line that is judged, bytes.
 pub(crate) const LINE_MAX: usize = 640;
 const PID_MAX: u64 = 4_194_304;
+/// The one file that an operator lists.
+pub(crate) const LISTED_FILE: &str = "/var/log/app.log";
 
 /// Whether a line is in the one form that its command has.
 pub(crate) fn line_is_canonical(line: &str) -> bool {
@@ -42,6 +44,9 @@ pub(crate) fn line_is_canonical(line: &str) -> bool {
         ["taskset", "-a", "-c", cpus, rest @ ..] => cpu_list(cpus) && threads_and_pid(rest),
         ["cpulimit", "-p", pid, "-l", percent] => within(pid, 1, PID_MAX) && within(percent, 1, 99),
         ["kill", "-STOP" | "-CONT" | "-TERM", pid] => within(pid, 1, PID_MAX),
+        // Of what has to be listed, only what is.
+        ["truncate_file", path] => *path == LISTED_FILE,
+        ["fsfreeze", "-u", path] => *path == "/" || file_path(path),
         ["cgset", "-r", setting, path] => cgroup_path(path) && setting.split_once('=').is_some_and(cgroup_setting),
         ["sysctl", "-w", setting] => setting.split_once('=').is_some_and(sysctl),
         ["top", "-o", "rss" | "cpu", "-n", count] => within(count, 1, 50),
@@ -153,6 +158,12 @@ fn of_device(value: &str, rate: impl Fn(&str) -> bool) -> bool {
         && rate(rest)
 }
 
+fn file_path(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._@+:-".contains(c);
+    let part = |part: &str| !["", ".", ".."].contains(&part) && part.chars().all(plain);
+    path.len() <= 255 && path.starts_with('/') && path[1..].split('/').all(part)
+}
+
 fn cgroup_path(path: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
@@ -208,6 +219,12 @@ pub(crate) fn action_is_canonical(name: &str, params: &Map<String, Value>) -> bo
         "throttle_cpu" => only(&["pid", "limit"]) && pid() && int("limit", 1, 99, true),
         "limit_cgroup_cpu" => only(&["cgroup", "percent"]) && cgroup() && int("percent", 1, 102_400, true),
         "limit_cgroup_memory" => only(&["cgroup", "bytes"]) && cgroup() && int("bytes", 1 << 20, 1 << 50, true),
+        "thaw_filesystem" => {
+            only(&["path"])
+                && params.get("path").and_then(Value::as_str).is_some_and(|path| path == "/" || file_path(path))
+        }
+        "kill_process" => only(&["pid", "wait_s"]) && pid() && int("wait_s", 1, 20, false),
+        "truncate_file" => only(&["path"]) && params.get("path").and_then(Value::as_str) == Some(LISTED_FILE),
         "freeze_cgroup" | "thaw_cgroup" | "list_cgroup_limits" => only(&["cgroup"]) && cgroup(),
         "list_descriptors" | "demote_realtime" => only(&["pid"]) && pid(),
         "list_sockets" | "list_mounts" | "compact_memory" => only(&[]),
