@@ -8,7 +8,7 @@ use std::{
 };
 
 use expect_test::{Expect, expect};
-use kernelsight::tools::Role;
+use kernelsight::{execute::catalogue, tools::Role};
 use serde_json::Value;
 
 use crate::{
@@ -90,7 +90,11 @@ fn a_socket_on_which_nobody_speaks_mcp_is_no_daemon() {
 #[test]
 fn bad_usage_exits_2_and_says_what_is_right() {
     let nowhere = Path::new("/nonexistent/kernelsight.sock");
-    let wrong: [&[&str]; 10] = [
+    let wrong: [&[&str]; 14] = [
+        &["actions", "frobnicate"],
+        &["actions", "freeze_cgroup", "cgroup=/x"],
+        &["actions", "freeze_cgroup", "--dry-run", "cgroup"],
+        &["actions", "--dry-run"],
         &["frobnicate"],
         &[],
         &["signals", "--severity", "awful"],
@@ -112,6 +116,44 @@ fn bad_usage_exits_2_and_says_what_is_right() {
     assert!(said.contains("it must be a whole number from 1 to 525600"), "{said}");
     let said = err(&kernelsight(nowhere, &["signals", "--type", "weather"]));
     assert!(said.contains("`weather` is no signal type; one of memory_pressure, "), "{said}");
+}
+
+#[test]
+fn what_an_action_is_needs_no_daemon_to_be_told() {
+    let nowhere = Path::new("/nonexistent/kernelsight.sock");
+    check(
+        &out(&kernelsight(nowhere, &["actions", "limit_cgroup_io"])),
+        expect![[r#"
+        limit_cgroup_io  Lowers how many bytes or operations a second a cgroup may read or write on a device
+          risk     medium
+          writes   io.max (v2), blkio.throttle.* (v1)
+          given    one open file of the cgroup
+          undo     the exact previous value, unless somebody else changed it since
+          settles  in 10 s
+          lease    taken back by itself after 1 h
+          cgroup   ^(/[A-Za-z0-9_.:@+=\\-]+)+$
+          device   The whole device, no partition, as in 8:0; ^[0-9]{1,4}:[0-9]{1,7}$
+          what     What is limited; read_bps, write_bps, read_iops, write_iops
+          rate     Bytes/s, 65536 at least, or operations/s; 10 to 1000000000000
+    "#]],
+    );
+    check(
+        &out(&kernelsight(nowhere, &["actions", "terminate_process"])),
+        expect![[r#"
+        terminate_process  Asks a process to end (SIGTERM); the last resort
+          risk     high
+          writes   pidfd_send_signal(2)
+          given    CAP_KILL and a pidfd
+          undo     none: a process that ended cannot be brought back; its service manager may start it anew
+          settles  in 10 s
+          pid      1 to 4194304
+    "#]],
+    );
+    let all = kernelsight(nowhere, &["actions", "--catalogue"]);
+    assert_eq!(code(&all), 0);
+    // A heading, and a blank line and a hint below.
+    assert_eq!(out(&all).lines().count(), catalogue().len() + 3, "{}", out(&all));
+    assert_eq!(code(&kernelsight(nowhere, &["actions", "freeze_cgroup", "--dry-run", "cgroup=/x"])), 3);
 }
 
 #[test]

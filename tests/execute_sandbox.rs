@@ -2,7 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use kernelsight::execute::{Executor, Power, sandbox::Probe};
+use expect_test::expect;
+use kernelsight::execute::{
+    Executor, Power,
+    sandbox::{Confinement, NoLandlock, Probe, Unconfined},
+};
 
 use crate::execute_support::{is_root, policy};
 
@@ -118,4 +122,37 @@ fn the_role_obeys_nobody_who_gives_no_order() {
         .unwrap();
     assert!(!called.status.success());
     assert_eq!(String::from_utf8_lossy(&called.stderr), "`sh -c id` is no command of the executor\n");
+}
+
+fn told(landlock: Result<u32, NoLandlock>, filter: bool) -> String {
+    Confinement::of(landlock, filter).told()
+}
+
+#[test]
+fn each_kernel_is_told_what_it_denies_twice_and_what_once() {
+    expect![[r#"
+        this kernel was started without Landlock
+        this kernel cannot filter system calls (seccomp)
+        system call filter, and Landlock ABI 1: opening files; the filter alone denies moving files between directories (from 5.19), truncating files (from 6.2), TCP (from 6.7), signals and abstract sockets out of the sandbox (from 6.12)
+        system call filter, and Landlock ABI 4: opening files, moving files between directories, truncating files, TCP; the filter alone denies signals and abstract sockets out of the sandbox (from 6.12)
+        system call filter, and Landlock ABI 7: opening files, moving files between directories, truncating files, TCP, signals and abstract sockets out of the sandbox"#]]
+    .assert_eq(
+        &[
+            told(Err(NoLandlock::NotStarted), true),
+            told(Ok(7), false),
+            told(Ok(1), true),
+            told(Ok(4), true),
+            told(Ok(99), true),
+        ]
+        .join("\n"),
+    );
+}
+
+#[test]
+fn no_executor_runs_where_either_is_lacking() {
+    let enforced = |landlock, filter| Confinement::of(landlock, filter).enforced();
+    assert_eq!(enforced(Err(NoLandlock::NotBuilt), true), Err(Unconfined::Landlock(NoLandlock::NotBuilt)));
+    assert_eq!(enforced(Ok(7), false), Err(Unconfined::NoFilter));
+    assert_eq!(enforced(Ok(0), true), Err(Unconfined::Landlock(NoLandlock::NotBuilt)));
+    assert_eq!((enforced(Ok(1), true), enforced(Ok(99), true)), (Ok(1), Ok(7)));
 }

@@ -43,6 +43,7 @@ mod kernel_events;
 mod kernel_load;
 mod kernel_tasks;
 mod limits;
+mod limits_maintenance;
 mod policy;
 mod reflect;
 mod requests;

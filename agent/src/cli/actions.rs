@@ -122,7 +122,7 @@ fn one(entry: &CatalogueEntry, _: &Eyes) -> String {
     }
     let properties = entry.parameters.get("properties").and_then(Value::as_object);
     for (name, schema) in properties.into_iter().flatten() {
-        lines.push(format!("  {}  {}", paint(Mood::Strong, name), parameter(schema)));
+        lines.push(format!("  {}  {}", paint(Mood::Strong, &format!("{name:<7}")), parameter(schema)));
     }
     eyes::finish(&lines.join("\n"))
 }
@@ -132,8 +132,16 @@ fn parameter(schema: &Value) -> String {
     let word = |key: &str| schema.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     let range = word("minimum").zip(word("maximum")).map(|(least, most)| format!("{least} to {most}"));
     let default = word("default").map(|default| format!("{default} unless given"));
-    let parts = [word("description"), range.or_else(|| word("pattern")).or_else(|| word("type")), default];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let value = range.or_else(|| choices(schema)).or_else(|| word("pattern")).or_else(|| word("type"));
+    let description = word("description").map(|text| text.trim_end_matches('.').to_owned());
+    [description, value, default].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// The words that it may be, where it is one of a few.
+fn choices(schema: &Value) -> Option<String> {
+    let listed = schema.get("enum").or_else(|| schema.get("oneOf"))?.as_array()?;
+    let word = |choice: &Value| choice.as_str().or_else(|| choice.get("const")?.as_str()).map(str::to_owned);
+    Some(listed.iter().filter_map(word).collect::<Vec<_>>().join(", "))
 }
 
 fn risk(risk: Risk) -> String {

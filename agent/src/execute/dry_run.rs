@@ -1,6 +1,6 @@
 //! Dry run: what an action would do if it were carried out now, to whom, and what would stop it. Nothing is done.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs::File};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{
     cgroup_file::CgroupFile,
     limits::Over,
     policy::{Considered, Judging, Leave},
-    process::Process,
+    process::{Process, Stat},
     setting::inhabitants,
     value::CgroupPath,
 };
@@ -196,14 +196,13 @@ impl Company {
     fn name_children(&mut self, of: &BTreeSet<u32>) {
         let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        let mut children: Vec<Process> = pids
-            .filter(|pid| !of.contains(pid))
-            .filter_map(|pid| Process::find(pid).ok())
-            .filter(|process| of.contains(&process.parent))
-            .collect();
-        children.sort_by_key(|child| child.id.pid);
+        // Of most processes nothing is asked but who their parent is.
+        let parent =
+            |pid: u32| Stat::read_open(&mut File::open(format!("/proc/{pid}/stat")).ok()?).ok().map(|stat| stat.parent);
+        let is_child = |pid: &u32| !of.contains(pid) && parent(*pid).is_some_and(|parent| of.contains(&parent));
+        let children: BTreeSet<u32> = pids.filter(is_child).collect();
         self.children_in_all = children.len();
-        self.children = children.iter().take(NAMED_MAX).map(Member::of).collect();
+        self.children = children.iter().filter_map(|pid| Member::find(*pid)).take(NAMED_MAX).collect();
     }
 }
 

@@ -69,7 +69,7 @@ impl Setting {
     /// A plain file, as it is now, with its size in bytes. One that has another name besides is refused: it may be
     /// somebody else's.
     pub(super) fn file(path: &FilePath) -> Result<(Self, u64), SettingError> {
-        let is = fstat(open_plain(path, OFlag::O_WRONLY)?).map_err(|error| failed(path.to_string(), error))?;
+        let is = fstat(open_plain(path, OFlag::O_PATH)?).map_err(|error| failed(path.to_string(), error))?;
         let plain = is.st_mode & libc::S_IFMT == libc::S_IFREG && is.st_nlink == 1;
         if !plain {
             return Err(SettingError::NotPlain { what: path.to_string() });

@@ -74,6 +74,11 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
     Ok(())
 }
 
+/// Brings the lists of packages up to date, once a run.
+pub(crate) fn refresh(log: &Path) {
+    apt::refresh(log);
+}
+
 /// Installs what virtual machines are made of.
 pub(crate) fn guests(log: &Path, systemd: bool) -> Result<()> {
     let of_systems = [("debootstrap", "debootstrap"), ("mkfs.ext4", "e2fsprogs"), ("systemctl", "systemd")];

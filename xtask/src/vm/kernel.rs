@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::must;
-use crate::place;
+use crate::{place, setup};
 
 /// An unpacked kernel.
 #[derive(Debug)]
@@ -23,9 +23,16 @@ pub(super) struct Kernel {
 
 /// The newest kernel of a series that the package lists know.
 pub(super) fn fetch(series: &str, log: &Path) -> Result<Kernel> {
-    let release = newest(series)?;
-    let dir = place::target()?.join("vm").join(&release);
-    let image = dir.join(format!("boot/vmlinuz-{release}"));
+    let vm = place::target()?.join("vm");
+    let image_of = |release: &str| vm.join(release).join(format!("boot/vmlinuz-{release}"));
+    let mut release = newest(series);
+    if !release.as_ref().is_ok_and(|release| image_of(release).exists()) {
+        // What old lists name may be gone from the mirror.
+        setup::refresh(log);
+        release = newest(series);
+    }
+    let release = release?;
+    let (dir, image) = (vm.join(&release), image_of(&release));
     if !image.exists() {
         fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let package = format!("linux-image-{release}");

@@ -51,7 +51,9 @@ impl Maintenance {
         self.holds_in(wall_ms, TimeZone::system())
     }
 
-    fn holds_in(&self, wall_ms: i64, zone: TimeZone) -> bool {
+    /// The same by the clock of a zone.
+    #[must_use]
+    pub fn holds_in(&self, wall_ms: i64, zone: TimeZone) -> bool {
         let Ok(at) = Timestamp::from_millisecond(wall_ms) else { return true };
         let now = at.to_zoned(zone);
         let (today, time) = (now.date(), now.time());
@@ -83,43 +85,5 @@ impl Day {
 impl fmt::Display for Maintenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "from {} to {}", self.from.0.strftime("%H:%M"), self.to.0.strftime("%H:%M"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn window(text: &str) -> Maintenance {
-        toml::from_str(text).expect("a window")
-    }
-
-    /// 2026-11-21 is a Saturday.
-    fn holds(window: &Maintenance, day: i8, hour: i8, minute: i8) -> bool {
-        let at = civil::date(2026, 11, day).at(hour, minute, 0, 0).to_zoned(TimeZone::UTC).expect("a time");
-        window.holds_in(at.timestamp().as_millisecond(), TimeZone::UTC)
-    }
-
-    #[test]
-    fn a_window_holds_from_its_first_minute_to_its_last() {
-        let nightly = window("from = '02:00'\nto = '03:30'");
-        let told = [(1, 59), (2, 0), (3, 29), (3, 30)].map(|(hour, minute)| holds(&nightly, 18, hour, minute));
-        assert_eq!(told, [false, true, true, false]);
-    }
-
-    #[test]
-    fn a_window_over_midnight_belongs_to_the_day_that_it_begins_on() {
-        let weekend = window("days = ['sat']\nfrom = '22:00'\nto = '04:00'");
-        let told = [(21, 21), (21, 22), (22, 3), (22, 4), (22, 22), (20, 23), (21, 3)]
-            .map(|(day, hour)| holds(&weekend, day, hour, 0));
-        assert_eq!(told, [false, true, true, false, false, false, false]);
-    }
-
-    #[test]
-    fn a_time_that_no_clock_shows_is_refused() {
-        for wrong in ["25:00", "2:00", "02:00:00", "+2:00", "02-00", ""] {
-            let said = toml::from_str::<Maintenance>(&format!("from = '{wrong}'\nto = '03:00'")).expect_err("no time");
-            assert!(said.to_string().contains("is no time of day such as 22:00"), "{wrong}: {said}");
-        }
     }
 }

@@ -43,6 +43,12 @@ pub enum Unconfined {
 }
 
 impl Confinement {
+    /// Of a kernel with this ABI of Landlock, and with or without filters.
+    #[must_use]
+    pub const fn of(landlock: Result<u32, NoLandlock>, filter: bool) -> Self {
+        Self { landlock, filter }
+    }
+
     #[must_use]
     pub fn of_this_kernel() -> Self {
         Self { landlock: sys::landlock_abi(), filter: sys::can_filter() }
@@ -75,43 +81,5 @@ impl Confinement {
             told.push_str(&format!("; the filter alone denies {}", later.join(", ")));
         }
         told
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(landlock: Result<u32, NoLandlock>, filter: bool) -> String {
-        Confinement { landlock, filter }.told()
-    }
-
-    #[test]
-    fn each_kernel_is_told_what_it_denies_twice_and_what_once() {
-        expect_test::expect![[r#"
-            this kernel was started without Landlock
-            this kernel cannot filter system calls (seccomp)
-            system call filter, and Landlock ABI 1: opening files; the filter alone denies moving files between directories (from 5.19), truncating files (from 6.2), TCP (from 6.7), signals and abstract sockets out of the sandbox (from 6.12)
-            system call filter, and Landlock ABI 4: opening files, moving files between directories, truncating files, TCP; the filter alone denies signals and abstract sockets out of the sandbox (from 6.12)
-            system call filter, and Landlock ABI 7: opening files, moving files between directories, truncating files, TCP, signals and abstract sockets out of the sandbox"#]]
-        .assert_eq(
-            &[
-                told(Err(NoLandlock::NotStarted), true),
-                told(Ok(7), false),
-                told(Ok(1), true),
-                told(Ok(4), true),
-                told(Ok(99), true),
-            ]
-            .join("\n"),
-        );
-    }
-
-    #[test]
-    fn no_executor_runs_where_either_is_lacking() {
-        let enforced = |landlock, filter| Confinement { landlock, filter }.enforced();
-        assert_eq!(enforced(Err(NoLandlock::NotBuilt), true), Err(Unconfined::Landlock(NoLandlock::NotBuilt)));
-        assert_eq!(enforced(Ok(7), false), Err(Unconfined::NoFilter));
-        assert_eq!(enforced(Ok(0), true), Err(Unconfined::Landlock(NoLandlock::NotBuilt)));
-        assert_eq!((enforced(Ok(1), true), enforced(Ok(99), true)), (Ok(1), Ok(NEWEST)));
     }
 }
