@@ -174,7 +174,7 @@ fn traces_are_one_row_each() {
 
 #[test]
 fn a_proposal_says_what_why_and_how_to_answer() {
-    let shown = list_proposals::Shown { row: proposal(), dry_runs: vec![dry_run()] };
+    let shown = list_proposals::Shown { row: proposal(), dry_runs: vec![dry_run()], no_dry_run: None };
     let answer = list_proposals::Answer { proposals: vec![shown] };
     check(
         &proposals::text(&answer, &eyes()),
@@ -202,7 +202,7 @@ fn a_proposal_says_what_why_and_how_to_answer() {
     (denied.status, denied.by, denied.reason) =
         (ProposalStatus::Denied, Some("ann".to_owned()), Some("it is the backup".to_owned()));
     denied.settled_ms = Some(NOW_MS);
-    let shown = list_proposals::Shown { row: denied, dry_runs: Vec::new() };
+    let shown = list_proposals::Shown { row: denied, dry_runs: Vec::new(), no_dry_run: None };
     let answer = list_proposals::Answer { proposals: vec![shown] };
     let text = strip_str(&proposals::text(&answer, &eyes())).to_string();
     assert!(text.contains("settled  10:00:00 (now) by ann: it is the backup"), "{text}");

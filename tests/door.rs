@@ -2,13 +2,17 @@
 
 use expect_test::{Expect, expect};
 use kernelsight::{
+    explain::IncidentUid,
     live::{Autonomy, News},
     observe::{Event, ProcessId, event::What},
     tools::{Role, TOOLS, Tier},
 };
 use serde_json::{Value, json};
 
-use crate::door_support::{House, ask, incident, note, signal};
+use crate::{
+    cli_values::proposal,
+    door_support::{House, SILENT, ask, incident, note, signal},
+};
 
 fn check(answer: Result<Value, String>, expected: Expect) {
     expected.assert_eq(&match answer {
@@ -306,4 +310,23 @@ fn root_is_admin_and_a_user_without_the_groups_is_nobody() {
     assert_eq!(role(Uid::from_raw(0), Gid::from_raw(0)), Role::Admin);
     // An id that no user database has, in no group of ours.
     assert_eq!(role(Uid::from_raw(3_999_999_999), Gid::from_raw(3_999_999_999)), Role::Nobody);
+}
+
+#[test]
+fn a_proposal_is_listed_with_its_dry_run_and_without_where_the_loop_does_not_answer() {
+    let house = House::open(Role::Viewer);
+    house.daemon.store.keep_proposal(&proposal()).unwrap();
+    let list = || house.call("list_proposals", json!({})).unwrap()["proposals"].clone();
+    let shown = list();
+    assert_eq!((shown[0]["dry_runs"].as_array().unwrap().len(), &shown[0]["no_dry_run"]), (1, &Value::Null), "{shown}");
+
+    let mut silent = proposal();
+    silent.incident = IncidentUid(SILENT.to_owned());
+    house.daemon.store.keep_proposal(&silent).unwrap();
+    let shown = list();
+    assert_eq!(shown.as_array().unwrap().len(), 2, "{shown}");
+    for row in shown.as_array().unwrap() {
+        assert_eq!(row["dry_runs"], json!([]), "{row}");
+        assert_eq!(row["no_dry_run"], json!("refused: the loop stands still"), "{row}");
+    }
 }

@@ -35,6 +35,9 @@ use tokio::{
 /// 2026-11-21 10:00:00 UTC.
 pub(crate) const NOW_MS: i64 = 1_795_255_200_000;
 
+/// The incident about which the spine says nothing.
+pub(crate) const SILENT: &str = "01a20000-0000-7000-8000-000000000000";
+
 /// A daemon and its door. Dropped, the door closes.
 pub(crate) struct House {
     pub(crate) runtime: Runtime,
@@ -163,6 +166,9 @@ async fn spine(mut orders: mpsc::Receiver<Order>, daemon: Daemon, ordered: Arc<M
             Order::Undo { action, reply, .. } => {
                 note(format!("undo {action}"));
                 reply.send(Ok(outcome())).unwrap();
+            }
+            Order::DryRun { incident: Some(uid), reply, .. } if uid.0 == SILENT => {
+                reply.send(Err("the loop stands still".to_owned())).unwrap();
             }
             Order::DryRun { actions, incident, reply, .. } => {
                 note(format!(

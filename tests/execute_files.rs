@@ -37,11 +37,20 @@ fn a_listed_file_is_emptied_and_no_other() {
     fs::hard_link(&twice, at("another name")).unwrap();
     let bench = bench(&[&log, &link, &twice, &empty, dir.path(), Path::new("/var/tmp/none.log")]).unwrap();
 
-    assert!(why(&bench, &other).starts_with("listed.truncate: "), "{}", why(&bench, &other));
+    // Nobody learns of a file that is not listed whether it is there.
+    for unlisted in [&other, Path::new("/root/.ssh/id_rsa"), Path::new("/var/tmp/neither")] {
+        assert!(why(&bench, unlisted).starts_with("listed.truncate: "), "{}", why(&bench, unlisted));
+    }
     assert!(why(&bench, &link).starts_with("milder: "), "{}", why(&bench, &link));
     assert!(why(&bench, &twice).ends_with(" is no plain file with one name"), "{}", why(&bench, &twice));
     assert!(why(&bench, &empty).contains("already there or milder"), "{}", why(&bench, &empty));
     assert!(why(&bench, dir.path()).starts_with("milder: "), "{}", why(&bench, dir.path()));
+    // The operator names it as it is, through no link.
+    let around = at("around");
+    symlink(dir.path(), &around).unwrap();
+    let through = around.join("app.log");
+    let bench_through = self::bench(&[&through]).unwrap();
+    assert!(why(&bench_through, &through).contains(" is a link, or no directory"), "{}", why(&bench_through, &through));
     assert!(why(&bench, Path::new("/var/tmp/none.log")).contains("there is no /var/tmp/none.log"));
     let outcome = bench.act("truncate_file", json!({ "path": log }));
     assert_eq!(outcome.change, format!("{} 5000 bytes -> empty", log.display()));
@@ -93,4 +102,6 @@ fn a_frozen_filesystem_takes_writes_again() {
     fs::create_dir(disk.place.join("directory")).unwrap();
     let denied = bench.judge("thaw_filesystem", json!({ "path": disk.place.join("directory") })).unwrap_err();
     assert!(denied.to_string().starts_with("there is no filesystem mounted at "), "{denied}");
+    let denied = bench.judge("thaw_filesystem", json!({ "path": "/proc" })).unwrap_err();
+    assert_eq!(denied.to_string(), "/proc is a proc, which is never frozen");
 }

@@ -75,6 +75,9 @@ fn what_ends_a_process_comes_after_something_milder_for_the_same_incident() {
     assert_eq!(check(end(Some("one")), &[]), ladder);
     let undone = [row(&freeze, 0, JournalState::Undone)];
     assert_eq!(check(end(Some("one")), &undone), "go");
+    for never_judged in [JournalState::Failed, JournalState::Void] {
+        assert_eq!(check(end(Some("one")), &[row(&freeze, 0, never_judged)]), ladder, "{never_judged}");
+    }
     assert_eq!(check(end(Some("two")), &undone), ladder, "of another incident");
     assert_eq!(check(end(None), &undone), ladder, "of none");
     let ended = [row(&Asked { approved: true, ..end(Some("one")) }, 0, JournalState::Void)];

@@ -74,7 +74,7 @@ fn act(name: &str, params: Value) -> Outcome {
 }
 
 #[test]
-fn every_power_of_an_executor_holds_within_the_unit() {
+fn every_power_that_the_unit_has_holds_and_what_it_lacks_is_said() {
     if !is_the_guest() {
         return;
     }
@@ -115,5 +115,16 @@ fn every_power_of_an_executor_holds_within_the_unit() {
     stopped.comes_to_run();
     assert_eq!((file("pids.max"), file("memory.high")), before, "{said}");
     assert_eq!(sysctl("vm/swappiness"), swappiness, "{said}");
+    assert_eq!(fs::read_to_string(format!("/proc/{}/oom_score_adj", sooner.pid())).unwrap(), "0\n", "{said}");
     assert!(run("kernelsight audit verify").starts_with("The journal is as it was written"));
+
+    // The unit leaves CAP_SYS_ADMIN out; a dry run says so, and nothing was intended.
+    let mut dry_run = Command::new("kernelsight");
+    let said = dry_run.args(["actions", "thaw_filesystem", "--dry-run", "path=/", "--json"]).output().unwrap();
+    let told: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((said.status.code(), &told["blocked_by"][0]["rule"]), (Some(1), &json!("executor")), "{told}");
+    let done = ask("actions")["actions"].as_array().unwrap().len();
+    let refused = order(Path::new(SOCKET), "thaw_filesystem", json!({ "path": "/" })).unwrap_err();
+    assert!(refused.contains("CAP_SYS_ADMIN"), "{refused}");
+    assert_eq!(ask("actions")["actions"].as_array().unwrap().len(), done);
 }

@@ -69,6 +69,9 @@ fn one(shown: &Shown, eyes: &Eyes) -> String {
         lines.push(format!("  {:<8} {}", "dry run", run.action));
         lines.extend(dry_run::rows(run).into_iter().map(|(what, said)| format!("    {what:<8} {said}")));
     }
+    if let Some(why) = &shown.no_dry_run {
+        lines.push(format!("  {:<8} none: {why}", "dry run"));
+    }
     if row.status == ProposalStatus::Pending {
         let answer = format!("kernelsight approve {id}   or   kernelsight deny {id} --reason …", id = row.id);
         lines.push(format!("  answer   {answer}   (it lapses {})", eyes.ago(row.expires_ms)));

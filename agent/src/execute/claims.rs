@@ -24,6 +24,14 @@ impl Claims {
         free.then(|| Claim { claims: self, id })
     }
 
+    /// Claims a row that is made just now, before anybody else can.
+    pub(super) fn claim_new<E>(&self, make: impl FnOnce() -> Result<i64, E>) -> Result<Claim<'_>, E> {
+        let mut ids = self.ids();
+        let id = make()?;
+        ids.insert(id);
+        Ok(Claim { claims: self, id })
+    }
+
     fn ids(&self) -> MutexGuard<'_, HashSet<i64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

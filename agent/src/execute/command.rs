@@ -60,6 +60,15 @@ pub enum Command {
     Check { what: Check },
 }
 
+/// What an operator has to list by name before anything reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// A process that may be killed.
+    Kill,
+    /// A file that may be emptied.
+    Truncate,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Stop,
@@ -214,11 +223,12 @@ impl Command {
         }
     }
 
-    /// The file, or the place of a mount, that it acts on.
+    /// The list that its target has to stand on.
     #[must_use]
-    pub fn file(&self) -> Option<&FilePath> {
+    pub const fn listing(&self) -> Option<Listing> {
         match self {
-            Self::Truncate { path } | Self::Thaw { path } => Some(path),
+            Self::End { .. } => Some(Listing::Kill),
+            Self::Truncate { .. } => Some(Listing::Truncate),
             _ => None,
         }
     }

@@ -9,10 +9,10 @@ use super::{
     ActionRequest, Barred, Denial, Errand, Executor, Journal,
     action::{Found, Plan, Power, Risk},
     cgroup_file::CgroupFile,
+    cgroup_tree::inhabitants,
     limits::Over,
     policy::{Considered, Judging, Leave},
     process::{Process, Stat},
-    setting::inhabitants,
     value::CgroupPath,
 };
 use crate::{observe::ProcessId, text::Text};
@@ -114,6 +114,11 @@ impl Executor {
                 }
                 Err(barred) => run.blocked_by.push(barred.denial()),
             }
+        }
+        if considered.action.has_effect()
+            && let Err(error) = self.prepare(considered.action.power, &considered.found, &considered.plan)
+        {
+            run.blocked_by.push(Denial { reason: error.to_string(), rule: "executor".to_owned() });
         }
         run.plan = Some(Planned::of(considered));
         run

@@ -2,6 +2,7 @@
 
 pub mod action;
 mod cgroup_file;
+mod cgroup_tree;
 mod claims;
 pub mod command;
 mod dry_run;
@@ -9,6 +10,7 @@ mod errand;
 pub mod guard;
 pub mod journal;
 pub mod limits;
+mod open;
 pub mod policy;
 mod process;
 mod request;

@@ -3,8 +3,9 @@
 use super::{
     Executor, JournalState,
     cgroup_file::CgroupFile,
+    cgroup_tree::cgroup_number,
     command::Command,
-    setting::{SettingError, cgroup_number, value_to_write},
+    setting::{SettingError, value_to_write},
     sysctl::{Numbers, SysctlKey},
     undo::{ProcessSetting, Setting, TakenBack, UndoError, unreadable},
 };

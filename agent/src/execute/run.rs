@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    os::fd::OwnedFd,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -9,7 +10,7 @@ use std::{
 
 use super::{
     Errand, Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
-    action::{Found, Power},
+    action::{Found, Plan, Power},
     claims::Claims,
     command::Command,
     guard::{Barred, Guard},
@@ -135,47 +136,41 @@ impl Executor {
             return Err(ExecuteError::Stale);
         }
         still_as_judged(&granted)?;
-        if !granted.action.has_effect() {
-            let passed = Passed { process: granted.found.process().ok(), file: None };
-            let finished = self.launch(&granted.plan.command, granted.action.power, passed)?;
+        if !granted.what.action.has_effect() {
+            let passed = Passed { process: granted.what.found.process().ok(), file: None };
+            let finished = self.launch(&granted.what.plan.command, granted.what.action.power, passed)?;
             return Ok(outcome(None, &granted, finished, None));
         }
-        if let Undo::Throttle { process } = &granted.plan.undo
+        if let Undo::Throttle { process } = &granted.what.plan.undo
             && self.throttles().values().any(|throttled| throttled.pid == process.pid)
         {
             return Err(ExecuteError::AlreadyThrottled { pid: process.pid });
         }
-        let lease_until_ms = granted.action.lease_s.map(|lease_s| now_ms + i64::from(lease_s) * 1000);
+        let lease_until_ms = granted.what.action.lease_s.map(|lease_s| now_ms + i64::from(lease_s) * 1000);
         let intent = Intent {
             incident: errand.incident.clone(),
             author: granted.author.clone(),
             approved_by: granted.approved_by.clone(),
-            rule: granted.rule.clone(),
-            action: granted.request.clone(),
-            command: granted.line.clone(),
-            target: granted.found.to_string(),
-            target_key: granted.found.key(granted.action.name),
+            rule: granted.what.rule.clone(),
+            action: granted.what.request.clone(),
+            command: granted.what.line.clone(),
+            target: granted.what.found.to_string(),
+            target_key: granted.what.found.key(granted.what.action.name),
             deed: errand.deed.clone(),
-            undo: granted.plan.undo.clone(),
+            undo: granted.what.plan.undo.clone(),
             boot_id: self.boot_id.clone(),
             lease_until_ms,
             made_at_ms: now_ms,
             uptime_ms: uptime_ms(),
         };
-        // The descriptor comes before the intent: what cannot be opened is never intended.
-        let file = match &granted.plan.file {
-            Some(setting) => Some(setting.open_to_write()?),
-            None => None,
-        };
+        // Before the intent: what cannot be done here is never intended.
+        let file = self.prepare(granted.what.action.power, &granted.what.found, &granted.what.plan)?;
         // Claimed from its first moment: nobody takes back what is about to be done.
-        let intend = || {
-            let id = journal.intend(&intent).map_err(ExecuteError::NoJournal)?;
-            self.claims.claim(id).ok_or(ExecuteError::AtWork { id })
-        };
+        let intend = || self.claims.claim_new(|| journal.intend(&intent).map_err(ExecuteError::NoJournal));
         let claim = match &self.guard {
             None => intend()?,
             Some(guard) => {
-                let asked = errand.asks(granted.action.name, &intent.target_key, intent.approved_by.is_some());
+                let asked = errand.asks(granted.what.action.name, &intent.target_key, intent.approved_by.is_some());
                 guard.pass(asked, journal, self.now(now_ms), intend)?
             }
         };
@@ -183,7 +178,7 @@ impl Executor {
         let launched = self.effect(id, &granted, file);
         match launched {
             Ok(finished) if finished.success => {
-                if let Err(error) = journal.advance(id, JournalState::Done, &granted.plan.change, now_ms) {
+                if let Err(error) = journal.advance(id, JournalState::Done, &granted.what.plan.change, now_ms) {
                     let taken_back = match self.take_back(id, &intent) {
                         Ok(taken) => taken.note,
                         Err(error) => format!("and it could not be taken back: {error}"),
@@ -203,6 +198,12 @@ impl Executor {
                 Err(error)
             }
         }
+    }
+
+    /// The one descriptor that the executor is given, where it is given one; whether it could be started at all.
+    pub(super) fn prepare(&self, power: Power, found: &Found, plan: &Plan) -> Result<Option<OwnedFd>, ExecuteError> {
+        self.launcher.can(power, found.process().ok())?;
+        Ok(plan.file.as_ref().map(Setting::open_to_write).transpose()?)
     }
 
     /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
@@ -336,29 +337,29 @@ impl Executor {
         })
     }
 
-    fn effect(&self, id: i64, granted: &Granted, file: Option<std::os::fd::OwnedFd>) -> Result<Finished, ExecuteError> {
-        let process = match &granted.found {
+    fn effect(&self, id: i64, granted: &Granted, file: Option<OwnedFd>) -> Result<Finished, ExecuteError> {
+        let process = match &granted.what.found {
             Found::Process(process) => Some(process),
             Found::Cgroup(_) | Found::File(_) | Found::Node => None,
         };
         let passed = Passed { process, file };
-        let command = &granted.plan.command;
+        let command = &granted.what.plan.command;
         if let Command::Cpulimit { pid, .. } = command {
             let started = std::time::Instant::now();
-            return Ok(match self.launcher.stand(&command.arguments(), granted.action.power, passed)? {
+            return Ok(match self.launcher.stand(&command.arguments(), granted.what.action.power, passed)? {
                 Ok(standing) => {
                     self.throttles().insert(id, Throttled { pid: *pid, standing });
                     Finished {
                         success: true,
                         timed_out: false,
-                        output: granted.plan.change.clone(),
+                        output: granted.what.plan.change.clone(),
                         duration_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
                     }
                 }
                 Err(finished) => finished,
             });
         }
-        self.launch(command, granted.action.power, passed)
+        self.launch(command, granted.what.action.power, passed)
     }
 
     fn launch(&self, command: &Command, power: Power, passed: Passed<'_>) -> Result<Finished, ExecuteError> {
@@ -445,13 +446,13 @@ pub fn boot_id() -> std::io::Result<String> {
 
 /// The target is alive, and what the undo would put back is still what stands there.
 fn still_as_judged(granted: &Granted) -> Result<(), ExecuteError> {
-    let changed = |reason: String| ExecuteError::Changed { target: granted.found.to_string(), reason };
-    if let Found::Process(process) = &granted.found
+    let changed = |reason: String| ExecuteError::Changed { target: granted.what.found.to_string(), reason };
+    if let Found::Process(process) = &granted.what.found
         && process.has_ended()
     {
         return Err(changed("it has ended".to_owned()));
     }
-    if let Some((setting, before)) = granted.plan.undo.stands() {
+    if let Some((setting, before)) = granted.what.plan.undo.stands() {
         let now = setting.read()?;
         if now != before {
             return Err(changed(format!("{} was {before} and is {now}", setting.name())));
@@ -468,12 +469,12 @@ fn outcome(id: Option<i64>, granted: &Granted, finished: Finished, lease_until_m
     };
     Outcome {
         action_id: id,
-        action: granted.request.clone(),
-        command: granted.line.clone(),
+        action: granted.what.request.clone(),
+        command: granted.what.line.clone(),
         status,
         output: finished.output,
         duration_ms: finished.duration_ms,
-        change: if finished.success { granted.plan.change.clone() } else { "nothing".to_owned() },
+        change: if finished.success { granted.what.plan.change.clone() } else { "nothing".to_owned() },
         lease_until_ms,
     }
 }

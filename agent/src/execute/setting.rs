@@ -1,16 +1,14 @@
 //! Settings of the kernel: which file holds one, how it is read, and how it is opened so that it is that file.
 
 use std::{
-    ffi::OsStr,
     fs::File,
     io::{self, Read},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 use nix::{
-    dir::Dir,
-    fcntl::{OFlag, open, openat},
+    fcntl::{OFlag, open},
     libc,
     sys::{
         stat::{Mode, fstat},
@@ -19,22 +17,21 @@ use nix::{
 };
 
 use super::{
-    cgroup_file::{CgroupFile, Hierarchy},
+    cgroup_file::CgroupFile,
+    cgroup_tree::{MEMBERS_MAX, inode, mount_with, open_cgroup},
+    open::{failed, io_errno, mounts, open_beneath, open_plain},
     process::{Process, ProcessError},
     sysctl::SysctlKey,
     undo::{ProcessSetting, Setting},
     value::{CgroupPath, FilePath},
 };
-use crate::text::Text;
 
 const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
 const CGROUP_V1: FsType = FsType(libc::CGROUP_SUPER_MAGIC);
 const CGROUP_V2: FsType = FsType(libc::CGROUP2_SUPER_MAGIC);
-/// Processes of one cgroup that are looked at; more is refused.
-const MEMBERS_MAX: usize = 100_000;
-/// Depth of cgroups below a target.
-const DEPTH_MAX: usize = 32;
-
+/// Filesystems that can be frozen, and those that answer by themselves as well.
+const FREEZABLE: [&str; 7] = ["btrfs", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "xfs"];
+const ANSWERS: [&str; 8] = ["devtmpfs", "erofs", "overlay", "proc", "ramfs", "rootfs", "squashfs", "tmpfs"];
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     #[error("there is no {what}")]
@@ -43,6 +40,12 @@ pub enum SettingError {
     Another { what: String },
     #[error("{what} is no plain file with one name")]
     NotPlain { what: String },
+    #[error("a part of the path {what} is a link, or no directory: it has to be named as it is")]
+    ByLink { what: String },
+    #[error("{what} is a {kind}, which is never frozen")]
+    NeverFrozen { what: String, kind: String },
+    #[error("{what} is below a {kind}, which may not answer")]
+    Below { what: String, kind: String },
     #[error("{what} is not a file of the kernel")]
     NotTheKernels { what: String },
     #[error("{what} cannot be read or opened: {source}")]
@@ -74,22 +77,28 @@ impl Setting {
         if !plain {
             return Err(SettingError::NotPlain { what: path.to_string() });
         }
-        Ok((Self::File { path: path.to_string(), inode: is.st_ino }, is.st_size.unsigned_abs()))
+        let setting = Self::File { path: path.to_string(), device: is.st_dev, inode: is.st_ino };
+        Ok((setting, is.st_size.unsigned_abs()))
     }
 
-    /// What is mounted at this very place now.
+    /// What is mounted at this very place now, if it is a filesystem that can be frozen. Nothing is opened that may wait
+    /// for somebody else's answer.
     pub(super) fn mount(path: &FilePath) -> Result<Self, SettingError> {
-        let device = |path: &FilePath| {
-            let is = fstat(open_plain(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?);
-            is.map(|is| is.st_dev).map_err(|error| failed(path.to_string(), error))
-        };
-        let here = device(path)?;
-        let above = path.as_str().rsplit_once('/').map_or("/", |(above, _)| if above.is_empty() { "/" } else { above });
-        let above: FilePath = above.parse().map_err(|_| SettingError::Unknown { name: path.to_string() })?;
-        if path.as_str() != "/" && device(&above)? == here {
-            return Err(SettingError::Gone { what: format!("filesystem mounted at {path}") });
+        let mounts = mounts().unwrap_or_default();
+        // Of several at one place the last is seen.
+        let kind_at = |place: &str| mounts.iter().rfind(|mount| mount.place == place).map(|mount| mount.kind.as_str());
+        let kind = kind_at(path.as_str())
+            .ok_or_else(|| SettingError::Gone { what: format!("filesystem mounted at {path}") })?;
+        let above = Path::new(path.as_str()).ancestors().skip(1).filter_map(|above| kind_at(above.to_str()?));
+        if let Some(kind) = above.into_iter().find(|kind| !ANSWERS.contains(kind) && !FREEZABLE.contains(kind)) {
+            return Err(SettingError::Below { what: path.to_string(), kind: kind.to_owned() });
         }
-        Ok(Self::Mount { path: path.to_string(), device: here })
+        if !FREEZABLE.contains(&kind) {
+            return Err(SettingError::NeverFrozen { what: path.to_string(), kind: kind.to_owned() });
+        }
+        let is = fstat(open_plain(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?);
+        let device = is.map_err(|error| failed(path.to_string(), error))?.st_dev;
+        Ok(Self::Mount { path: path.to_string(), device })
     }
 
     /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
@@ -213,7 +222,9 @@ impl Setting {
                 (directory, key.name().replace('.', "/"), [PROC, PROC])
             }
             Self::Process { .. } => return Err(SettingError::Gone { what: self.name() }),
-            Self::File { path, inode } => return self.open_same(path, access, |is| is.st_ino == *inode),
+            Self::File { path, device, inode } => {
+                return self.open_same(path, access, |is| (is.st_dev, is.st_ino) == (*device, *inode));
+            }
             Self::Mount { path, device } => {
                 return self.open_same(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, |is| is.st_dev == *device);
             }
@@ -282,182 +293,4 @@ fn of_line<'a>(text: &'a str, of: &str) -> Option<&'a str> {
 #[must_use]
 pub(super) fn is_no_limit(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|bytes| bytes > i64::MAX as u64 - (1 << 20))
-}
-
-/// Who lives in a cgroup and below it, in one hierarchy.
-#[derive(Debug, Default)]
-pub(super) struct Inhabitants {
-    pub(super) pids: Vec<u32>,
-    /// Paths of the cgroups below it.
-    pub(super) below: Vec<Text>,
-}
-
-/// Who lives in the cgroup and below it, in the hierarchy that has `file`.
-pub(super) fn inhabitants(path: &CgroupPath, file: CgroupFile) -> Result<Inhabitants, SettingError> {
-    let mut found = Inhabitants::default();
-    gather(open_cgroup(path, file)?, path, Path::new(path.as_str()), DEPTH_MAX, &mut found)?;
-    Ok(found)
-}
-
-/// Processes in the cgroup and below it, in the hierarchy that has `file`.
-pub(super) fn members(path: &CgroupPath, file: CgroupFile) -> Result<Vec<u32>, SettingError> {
-    inhabitants(path, file).map(|found| found.pids)
-}
-
-/// The text of another file of the same cgroup; none where it is not there.
-pub(super) fn cgroup_text(path: &CgroupPath, file: CgroupFile, name: &str) -> Result<Option<String>, SettingError> {
-    match open_cgroup(path, file).and_then(|directory| read_in(&directory, name, &format!("{name} of {path}"))) {
-        Ok(text) => Ok(Some(text)),
-        Err(SettingError::Gone { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// A number of another file of the same cgroup, such as `cpu.cfs_period_us`, or of a line of one (`memory.stat`).
-pub(super) fn cgroup_number(
-    path: &CgroupPath,
-    file: CgroupFile,
-    name: &str,
-    line: Option<&str>,
-) -> Result<u64, SettingError> {
-    let what = || format!("{name} of {path}");
-    let text = read_in(&open_cgroup(path, file)?, name, &what())?;
-    let number = match line {
-        None => text.trim().parse().ok(),
-        Some(key) => text
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
-            .and_then(|number| number.trim().parse().ok()),
-    };
-    number.ok_or_else(|| SettingError::Gone { what: what() })
-}
-
-fn gather(
-    directory: OwnedFd,
-    path: &CgroupPath,
-    here: &Path,
-    depth: usize,
-    found: &mut Inhabitants,
-) -> Result<(), SettingError> {
-    let text = read_in(&directory, "cgroup.procs", &format!("cgroup.procs of {path}"))?;
-    found.pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
-    if found.pids.len() > MEMBERS_MAX || depth == 0 {
-        return Err(SettingError::TooLarge { path: path.to_string() });
-    }
-    let failed = |error| failed(format!("cgroup {path}"), error);
-    let mut children = Vec::new();
-    let again = directory.try_clone().map_err(|error| failed(io_errno(&error)))?;
-    for entry in Dir::from_fd(again).map_err(failed)?.iter() {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_bytes();
-        if entry.file_type() == Some(nix::dir::Type::Directory) && name != b"." && name != b".." {
-            children.push(entry.file_name().to_owned());
-        }
-    }
-    for child in children {
-        match openat(
-            &directory,
-            child.as_c_str(),
-            OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW,
-            Mode::empty(),
-        ) {
-            Ok(directory) => {
-                let there = here.join(OsStr::from_bytes(child.to_bytes()));
-                found.below.push(Text::from_bytes(there.as_os_str().as_bytes()));
-                gather(directory, path, &there, depth - 1, found)?;
-            }
-            Err(nix::Error::ENOENT) => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Ok(())
-}
-
-/// A path of the node's own, through no link.
-fn open_plain(path: &FilePath, access: OFlag) -> Result<OwnedFd, SettingError> {
-    let failed = |error| failed(path.to_string(), error);
-    let root = open("/", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;
-    // A FIFO would wait for somebody at its other end.
-    open_beneath(&root, path.relative(), access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).map_err(failed)
-}
-
-/// The cgroup's directory in the hierarchy that has `file`.
-fn open_cgroup(path: &CgroupPath, file: CgroupFile) -> Result<OwnedFd, SettingError> {
-    let what = || match file.hierarchy() {
-        Hierarchy::V1(controller) => format!("cgroup {path} in the v1 hierarchy of {controller}"),
-        Hierarchy::Unified => format!("cgroup {path} in the unified hierarchy"),
-        Hierarchy::Either(controller) => format!("cgroup {path} in the hierarchy of {controller}"),
-    };
-    let mount = mount_with(file.hierarchy()).ok_or_else(|| SettingError::Gone { what: what() })?;
-    let root =
-        open(&mount, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| failed(what(), error))?;
-    open_beneath(&root, path.relative(), OFlag::O_DIRECTORY).map_err(|error| failed(what(), error))
-}
-
-fn mount_with(hierarchy: Hierarchy) -> Option<PathBuf> {
-    match hierarchy {
-        Hierarchy::Unified => mount_of(None),
-        Hierarchy::V1(controller) => mount_of(Some(controller)),
-        Hierarchy::Either(controller) => mount_of(Some(controller)).or_else(|| mount_of(None)),
-    }
-}
-
-/// Where a hierarchy is mounted: the unified one, or the v1 one of a controller.
-fn mount_of(v1_controller: Option<&str>) -> Option<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    mounts.lines().find_map(|line| {
-        let (place, kind) = line.split_once(" - ")?;
-        let mut kind = kind.split(' ');
-        let (filesystem, options) = (kind.next()?, kind.nth(1)?);
-        let this = match v1_controller {
-            None => filesystem == "cgroup2",
-            Some(controller) => filesystem == "cgroup" && options.split(',').any(|option| option == controller),
-        };
-        this.then(|| place.split(' ').nth(4).map(PathBuf::from)).flatten()
-    })
-}
-
-fn read_in(directory: &OwnedFd, name: &str, what: &str) -> Result<String, SettingError> {
-    let file = open_beneath(directory, name, OFlag::O_RDONLY).map_err(|error| failed(what.to_owned(), error))?;
-    let mut text = String::new();
-    File::from(file)
-        .take(4 << 20)
-        .read_to_string(&mut text)
-        .map_err(|source| SettingError::Unreadable { what: what.to_owned(), source })?;
-    Ok(text)
-}
-
-fn inode(directory: &OwnedFd, path: &CgroupPath) -> Result<u64, SettingError> {
-    fstat(directory).map(|stat| stat.st_ino).map_err(|error| failed(format!("cgroup {path}"), error))
-}
-
-/// What lies below a directory, through no link and no `..`. Step by step, because systemd takes `openat2` from units
-/// that it keeps from setting user and group bits (`RestrictSUIDSGID=`).
-fn open_beneath(root: &OwnedFd, relative: &str, access: OFlag) -> nix::Result<OwnedFd> {
-    let open = |directory: &OwnedFd, name: &str, access| {
-        openat(directory, name, access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
-    };
-    let parts: Vec<&str> = relative.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let Some((last, above)) = parts.split_last() else { return open(root, ".", access) };
-    if parts.contains(&"..") {
-        return Err(nix::Error::EXDEV);
-    }
-    let mut directory = root.try_clone().map_err(|error| io_errno(&error))?;
-    for part in above {
-        directory = open(&directory, part, OFlag::O_DIRECTORY)?;
-    }
-    open(&directory, last, access)
-}
-
-fn failed(what: String, error: nix::Error) -> SettingError {
-    match error {
-        nix::Error::ENOENT | nix::Error::ESRCH | nix::Error::ENODEV | nix::Error::ENOTDIR => {
-            SettingError::Gone { what }
-        }
-        other => SettingError::Unreadable { what, source: other.into() },
-    }
-}
-
-fn io_errno(error: &io::Error) -> nix::Error {
-    error.raw_os_error().map_or(nix::Error::EIO, nix::Error::from_raw)
 }

@@ -95,8 +95,8 @@ pub struct ThreadBefore {
 pub enum Setting {
     /// Such as `vm.swappiness`.
     Sysctl { key: String },
-    /// A file as it was found: the inode tells it from a later one of the same path.
-    File { path: String, inode: u64 },
+    /// A file as it was found: device and inode tell it from a later one of the same path.
+    File { path: String, device: u64, inode: u64 },
     /// What is mounted at a place.
     Mount { path: String, device: u64 },
     /// Of one process.

@@ -1,7 +1,10 @@
 //! `list_proposals`: what waits for an operator's word, and what became of the others.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
@@ -10,6 +13,9 @@ use crate::{
     live::{Daemon, Order},
     store::{ProposalRow, ProposalStatus},
 };
+
+/// A list waits no longer for what is only told beside it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct ListProposals;
@@ -42,6 +48,8 @@ pub struct Shown {
     pub row: ProposalRow,
     /// One for each action, for a proposal that waits; empty otherwise.
     pub dry_runs: Vec<DryRun>,
+    /// Why there is none, where there should be.
+    pub no_dry_run: Option<String>,
 }
 
 impl Tool for ListProposals {
@@ -57,8 +65,18 @@ impl Tool for ListProposals {
         let mut proposals = ask::read(daemon, move |reader| reader.proposals(params.pending_only)).await?;
         proposals.truncate(params.most.count());
         let mut shown = Vec::with_capacity(proposals.len());
+        let mut silent = None;
         for row in proposals {
-            shown.push(Shown { dry_runs: dry_runs(daemon, caller, &row).await?, row });
+            // A loop that does not answer is asked once, and hides no proposal.
+            let dry_runs = match silent {
+                None => dry_runs(daemon, caller, &row).await.unwrap_or_else(|error| {
+                    silent = Some(error.to_string());
+                    Vec::new()
+                }),
+                Some(_) => Vec::new(),
+            };
+            let no_dry_run = silent.clone().filter(|_| row.status == ProposalStatus::Pending);
+            shown.push(Shown { row, dry_runs, no_dry_run });
         }
         Ok(Answer { proposals: shown })
     }
@@ -76,5 +94,5 @@ async fn dry_runs(daemon: &Daemon, caller: &Caller, row: &ProposalRow) -> Result
         by: caller.operator.clone(),
         reply,
     };
-    ask::order(daemon, order).await
+    timeout(PATIENCE, ask::order(daemon, order)).await.map_err(|_| ToolError::Late { seconds: PATIENCE.as_secs() })?
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::{Ran, kernel::Kernel};
 use crate::say::Step;
@@ -89,15 +89,17 @@ pub(super) fn boot(
         step.tick();
         thread::sleep(Duration::from_millis(100));
     };
-    let said = String::from_utf8_lossy(&fs::read(&serial)?).replace('\r', "");
+    let mut said = String::from_utf8_lossy(&fs::read(&serial)?).replace('\r', "");
     let code = said.lines().find_map(|line| line.strip_prefix("guest: exit ")?.trim().parse().ok());
-    match (ended, code) {
-        (None, _) => {
-            bail!("the guest ran longer than {} s; what it said is in {}", timeout.as_secs(), serial.display())
-        }
-        (Some(status), None) => {
-            bail!("the guest ended ({status}) before its tests did; what it said is in {}", serial.display())
-        }
-        (Some(_), Some(_)) => Ok((step, Ran { kernel: kernel.release.clone(), said, code })),
+    // A guest that hangs or dies is what its tests are for: it failed, and was not left out.
+    let end = match (ended, code) {
+        (None, _) => Some(format!("it ran longer than {} s", timeout.as_secs())),
+        (Some(status), None) => Some(format!("it ended ({status}) before its tests did")),
+        (Some(_), Some(_)) => None,
+    };
+    if let Some(end) = &end {
+        said.push_str(&format!("\nthe guest: {end}; all that it said is in {}\n", serial.display()));
     }
+    let code = code.filter(|_| end.is_none());
+    Ok((step, Ran { kernel: kernel.release.clone(), said, code }))
 }

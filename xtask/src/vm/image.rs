@@ -96,13 +96,18 @@ pub(super) fn initramfs(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path)
 
 /// The programs at the paths that they have here, and the directory that cargo gives tests.
 fn install(programs: &[&Path], root: &Path, log: &Path) -> Result<()> {
+    // Those of earlier builds would fill the guest in time.
+    let target = place::target()?;
+    let below = root.join(target.strip_prefix("/").unwrap_or(&target));
+    if below != root && below.exists() {
+        fs::remove_dir_all(&below)?;
+    }
     for program in programs {
         let target = put(program, root)?;
         // Its lines of debugging are most of it, and a guest has little memory.
         must(Command::new("strip").args(["--strip-debug"]).arg(&target), log)?;
     }
-    let scratch = place::target()?.join("tmp");
-    fs::create_dir_all(root.join(scratch.strip_prefix("/").unwrap_or(&scratch)))?;
+    fs::create_dir_all(below.join("tmp"))?;
     Ok(())
 }
 

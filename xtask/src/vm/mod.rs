@@ -74,6 +74,8 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
         let (step, ran) = run(step, series, filter, vm.systemd)?;
         let tests = ran.said.lines().filter(|line| line.starts_with("test ") || line.starts_with("test result: "));
         tests.for_each(|line| println!("  {line}"));
+        let ends = ran.said.lines().filter(|line| line.starts_with("the guest: "));
+        ends.for_each(|line| println!("  {line}"));
         let outcome = format!("{filter} in a guest of Linux {}", ran.kernel);
         if ran.passed() {
             step.done(&outcome)

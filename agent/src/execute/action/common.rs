@@ -1,15 +1,30 @@
 //! What several actions share.
 
-use super::{Plan, Refusal, Room};
+use super::{Found, Plan, Refusal, Room};
 use crate::execute::{
     cgroup_file::CgroupFile,
+    cgroup_tree::{cgroup_number, members},
     command::{Command, THREADS_MAX},
     process::{Process, Thread},
-    setting::{cgroup_number, is_no_limit, members},
+    setting::is_no_limit,
     sysctl::{Numbers, SysctlKey},
     undo::{ProcessSetting, Setting, ThreadBefore, Undo},
     value::CgroupPath,
 };
+
+/// Why nobody takes back what ends a process.
+pub(super) const ENDED_FOR_GOOD: &str =
+    "a process that ended cannot be brought back; its service manager may start it anew";
+
+/// A plan that ends a process which has not ended yet.
+pub(super) fn end(found: &Found, command: impl FnOnce(u32) -> Command, change: String) -> Result<Plan, Refusal> {
+    let process = found.process()?;
+    if process.state == 'Z' {
+        return Err(Refusal::InThatState { pid: process.id.pid, state: "a zombie: it has ended already" });
+    }
+    let undo = Undo::Nothing { why: ENDED_FOR_GOOD.to_owned() };
+    Ok(Plan { command: command(process.id.pid), file: None, undo, change })
+}
 
 /// The threads to touch, none named when it is all of them, with what they have now.
 pub(super) struct Touched {

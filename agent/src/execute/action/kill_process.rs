@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, ENDED_FOR_GOOD, Found, Plan, Power, Refusal, Risk, Step, Target, end};
 use crate::execute::{
-    command::Command,
-    undo::Undo,
+    command::{Command, Listing},
     value::{Bounded, Pid},
 };
 
@@ -29,8 +28,8 @@ impl Action for KillProcess {
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::Kill;
     const WRITES: &'static str = "pidfd_send_signal(2)";
-    const IRREVERSIBLE_BECAUSE: Option<&'static str> =
-        Some("a process that ended cannot be brought back; its service manager may start it anew");
+    const IRREVERSIBLE_BECAUSE: Option<&'static str> = Some(ENDED_FOR_GOOD);
+    const LISTING: Option<Listing> = Some(Listing::Kill);
     const SETTLE_S: u32 = 10;
 }
 
@@ -40,16 +39,8 @@ impl Step for KillProcess {
     }
 
     fn plan(&self, found: &Found) -> Result<Plan, Refusal> {
-        let process = found.process()?;
-        if process.state == 'Z' {
-            return Err(Refusal::InThatState { pid: process.id.pid, state: "a zombie: it has ended already" });
-        }
         let wait_s = self.wait_s.get() as u32;
-        Ok(Plan {
-            command: Command::End { wait_ms: wait_s * 1000, pid: process.id.pid },
-            file: None,
-            undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
-            change: format!("running -> asked to end, killed after {wait_s} s"),
-        })
+        let command = |pid| Command::End { wait_ms: wait_s * 1000, pid };
+        end(found, command, format!("running -> asked to end, killed after {wait_s} s"))
     }
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
+    cgroup_tree::cgroup_number,
     command::Command,
-    setting::cgroup_number,
     value::{Bounded, CgroupPath},
 };
 

@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
-    command::{Command, THREADS_MAX},
-    process::{Process, ProcessError},
-    setting::SettingError,
+    command::{Command, Listing},
+    process::Process,
     undo::{Setting, Undo},
     value::{CgroupPath, FilePath},
 };
 use common::{
-    cpu_quota, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated, raise_sysctl,
-    set_oom_score_adj, thread_change, touch,
+    ENDED_FOR_GOOD, cpu_quota, end, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated,
+    raise_sysctl, set_oom_score_adj, thread_change, touch,
 };
+pub use refusal::Refusal;
 use room::Room;
 
 mod check_io_activity;
@@ -60,6 +60,7 @@ mod raise_oom_score_adj;
 mod reclaim_cgroup;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
+mod refusal;
 mod resume_process;
 mod reuse_time_wait;
 mod room;
@@ -168,6 +169,7 @@ pub struct ActionType {
     pub irreversible_because: Option<&'static str>,
     pub settle_s: u32,
     pub lease_s: Option<u32>,
+    pub listing: Option<Listing>,
     read: Reader,
     schema: fn() -> Value,
 }
@@ -185,6 +187,7 @@ impl ActionType {
             irreversible_because: A::IRREVERSIBLE_BECAUSE,
             settle_s: A::SETTLE_S,
             lease_s: A::LEASE_S,
+            listing: A::LISTING,
             read: |parameters| Ok(Box::new(serde_json::from_value::<A>(Value::Object(parameters))?)),
             schema: || schemars::schema_for!(A).to_value(),
         }
@@ -230,6 +233,8 @@ pub(super) trait Action: Step + DeserializeOwned + JsonSchema + 'static {
     /// Time until its effect shows, s.
     const SETTLE_S: u32;
     const LEASE_S: Option<u32> = None;
+    /// The list that its target has to stand on before anybody looks at it.
+    const LISTING: Option<Listing> = None;
 }
 
 /// An action with its parameters.
@@ -393,51 +398,4 @@ impl Plan {
         let change = format!("{} {before} -> {wrote}", setting.name());
         Self { command, file: Some(setting.clone()), undo: Undo::Setting { setting, wrote, before }, change }
     }
-}
-
-/// Why a step is not taken, though it may be.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    #[error("already there or milder: {what} is {now}, and {asked} was asked for")]
-    AlreadyMilder { what: String, now: String, asked: String },
-    #[error("it would not {verb}: {what} is {now}, and {asked} was asked for")]
-    WrongWay { verb: &'static str, what: String, now: String, asked: String },
-    #[error(
-        "the limit of {asked_bytes} bytes is below the {used_bytes} bytes of memory that cannot be dropped: the kernel would end processes of it"
-    )]
-    WouldKill { asked_bytes: u64, used_bytes: u64 },
-    #[error("{asked} is below the {used} that {what} has to hold")]
-    BelowUse { what: String, asked: u64, used: u64 },
-    #[error("{asked} would not help: {what} is {bound}")]
-    BoundBy { asked: u64, what: String, bound: u64 },
-    #[error("there is no whole block device {device}")]
-    NoSuchDevice { device: String },
-    #[error("none of the CPUs {asked} is online: {online}")]
-    NoSuchCpu { asked: String, online: String },
-    #[error("cgroup {path} has no processes in a hierarchy that has {files}")]
-    NoHierarchy { path: String, files: &'static str },
-    #[error("the threads of process {pid} differ too much: {threads} would have to be named, {THREADS_MAX} can")]
-    ThreadsDiffer { pid: u32, threads: usize },
-    #[error("{what} is {now}: {asked} would go too far, {least} is the least")]
-    TooFar { what: String, now: String, asked: String, least: i64 },
-    #[error(
-        "the hard limit of process {pid} is {hard}, below the {asked} asked for: raising that one could not be taken back"
-    )]
-    HardLimit { pid: u32, hard: u64, asked: u64 },
-    #[error("process {pid} has not one user and group throughout, so the kernel lets nobody act for it")]
-    ManyUsers { pid: u32 },
-    #[error("process {pid} is {state}")]
-    InThatState { pid: u32, state: &'static str },
-    #[error("a share of {percent} % of a period of {period_us} us is less than the kernel's least, 1000 us")]
-    QuotaTooSmall { percent: i64, period_us: u64 },
-    #[error("`{text}` of {what} is not as the kernel documents it")]
-    Unreadable { what: String, text: String },
-    #[error("the node has no room for {asked}: {room}")]
-    NoRoom { asked: String, room: String },
-    #[error("the action needs a {what}")]
-    NoTarget { what: &'static str },
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    #[error(transparent)]
-    Setting(#[from] SettingError),
 }

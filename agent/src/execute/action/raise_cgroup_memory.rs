@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::{Action, Found, Plan, Power, Refusal, Risk, Room, Step, Target, limit_in, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
+    cgroup_tree::cgroup_number,
     command::Command,
-    setting::cgroup_number,
     undo::Setting,
     value::{Bounded, CgroupPath},
 };

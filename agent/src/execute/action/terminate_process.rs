@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, ENDED_FOR_GOOD, Found, Plan, Power, Refusal, Risk, Step, Target, end};
 use crate::execute::{
     command::{Command, Signal},
-    undo::Undo,
     value::Pid,
 };
 
@@ -22,8 +21,7 @@ impl Action for TerminateProcess {
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::Kill;
     const WRITES: &'static str = "pidfd_send_signal(2)";
-    const IRREVERSIBLE_BECAUSE: Option<&'static str> =
-        Some("a process that ended cannot be brought back; its service manager may start it anew");
+    const IRREVERSIBLE_BECAUSE: Option<&'static str> = Some(ENDED_FOR_GOOD);
     const SETTLE_S: u32 = 10;
 }
 
@@ -33,15 +31,7 @@ impl Step for TerminateProcess {
     }
 
     fn plan(&self, found: &Found) -> Result<Plan, Refusal> {
-        let process = found.process()?;
-        if process.state == 'Z' {
-            return Err(Refusal::InThatState { pid: process.id.pid, state: "a zombie: it has ended already" });
-        }
-        Ok(Plan {
-            command: Command::Kill { signal: Signal::Terminate, pid: process.id.pid },
-            file: None,
-            undo: Undo::Nothing { why: Self::IRREVERSIBLE_BECAUSE.unwrap_or_default().to_owned() },
-            change: "running -> asked to end".to_owned(),
-        })
+        let command = |pid| Command::Kill { signal: Signal::Terminate, pid };
+        end(found, command, "running -> asked to end".to_owned())
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
-use crate::execute::{cgroup_file::CgroupFile, command::Command, setting::cgroup_number, value::CgroupPath};
+use crate::execute::{cgroup_file::CgroupFile, cgroup_tree::cgroup_number, command::Command, value::CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

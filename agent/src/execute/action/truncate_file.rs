@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::{
-    command::Command,
+    command::{Command, Listing},
     undo::{Setting, Undo},
     value::FilePath,
 };
@@ -25,6 +25,7 @@ impl Action for TruncateFile {
     const POWER: Power = Power::ListedFile;
     const WRITES: &'static str = "ftruncate(2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> = Some("what was in the file is gone");
+    const LISTING: Option<Listing> = Some(Listing::Truncate);
     const SETTLE_S: u32 = 5;
 }
 

@@ -114,6 +114,8 @@ struct Deed<'a> {
     age_ms: i64,
     /// Without a verdict yet.
     open: bool,
+    /// It was carried out, and stood until it had its verdict.
+    judged: bool,
 }
 
 impl Limits {
@@ -170,7 +172,7 @@ impl Limits {
         let mut done: Vec<Deed<'_>> = past.iter().map(|row| Deed::of(row, now)).collect();
         for one in asked {
             self.check_one(one, &done, now)?;
-            done.push(Deed { asked: *one, age_ms: 0, open: true });
+            done.push(Deed { asked: *one, age_ms: 0, open: true, judged: false });
         }
         Ok(())
     }
@@ -237,7 +239,7 @@ fn unverified<'a>(asked: &Asked<'_>, others: impl Iterator<Item = &'a Deed<'a>>)
 fn milder_first<'a>(asked: &Asked<'_>, mut others: impl Iterator<Item = &'a Deed<'a>>) -> Result<(), Over> {
     let is_milder = |deed: &Deed<'_>| {
         let same_incident = asked.incident.is_some() && deed.asked.incident == asked.incident;
-        same_incident && !deed.open && !ENDS.contains(&deed.asked.action_type)
+        same_incident && deed.judged && !ENDS.contains(&deed.asked.action_type)
     };
     if !ENDS.contains(&asked.action_type) || others.any(is_milder) {
         return Ok(());
@@ -300,7 +302,10 @@ impl<'a> Deed<'a> {
             target: &intent.target_key,
             approved: intent.approved_by.is_some(),
         };
+        let open = matches!(row.state, JournalState::Intended | JournalState::Done);
+        // What failed had none, and what was void had nothing to be judged by.
+        let judged = !open && !matches!(row.state, JournalState::Failed | JournalState::Void);
         // What seems to come from the future was done just now.
-        Self { asked, age_ms: age_ms.max(0), open: matches!(row.state, JournalState::Intended | JournalState::Done) }
+        Self { asked, age_ms: age_ms.max(0), open, judged }
     }
 }

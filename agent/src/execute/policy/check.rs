@@ -5,7 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::{Denied, Judging, Policy};
 use crate::{
-    execute::{ActionRequest, command::Way},
+    execute::{
+        ActionRequest,
+        action::Found,
+        command::{Command, Way},
+    },
     live::Autonomy,
     text::Text,
 };
@@ -27,20 +31,17 @@ impl Policy {
             Ok(judged) => judged,
             Err(reason) => return denied(reason.to_string(), reason.rule()),
         };
-        let target = match (command.pid(), command.cgroup()) {
-            (Some(pid), _) => self.protected.check_pid(pid),
-            (None, Some(path)) => self.protected.check_cgroup(path).map(|()| None),
-            (None, None) => Ok(None),
+        let target = match (command.pid(), command.cgroup(), &command) {
+            // A number that nobody has is judged by the line alone.
+            (Some(pid), ..) => self.protected.check_pid(pid).map(|process| process.map_or(Found::Node, Found::Process)),
+            (None, Some(path), _) => self.protected.check_cgroup(path).map(|()| Found::Cgroup(path.clone())),
+            (None, None, Command::Truncate { path }) => Ok(Found::File(path.clone())),
+            (None, None, _) => Ok(Found::Node),
         };
-        let process = match target {
-            Ok(process) => process,
-            Err(error) => {
-                let denial = Denied::Target(error).denial();
-                return denied(denial.reason, denial.rule);
-            }
-        };
-        if let Err(not_listed) = self.listed.check(&command, process.as_ref()) {
-            let denial = Denied::NotListed(not_listed).denial();
+        let judged =
+            target.map_err(Denied::Target).and_then(|found| Ok(self.listed.check(command.listing(), &found)?));
+        if let Err(refused) = judged {
+            let denial = refused.denial();
             return denied(denial.reason, denial.rule);
         }
         let reason = if command.only_looks() { "it only looks" } else { "it is in the allowlist" };

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{PolicyError, protected::matching};
-use crate::execute::{command::Command, process::Process, value::FilePath};
+use crate::execute::{action::Found, command::Listing, process::Process, value::FilePath};
 
 /// Where no list lets anybody truncate: the system, the kernel, and what belongs to the agent.
 const NEVER: [&str; 12] =
@@ -12,7 +12,7 @@ const NEVER: [&str; 12] =
 /// `listed.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Listed {
+pub(super) struct Listed {
     #[serde(default)]
     kill: Kill,
     #[serde(default)]
@@ -63,22 +63,18 @@ impl Listed {
         Ok(listed)
     }
 
-    /// Whether what the command does to its target needs to be listed, and is not.
-    pub(super) fn check(&self, command: &Command, process: Option<&Process>) -> Result<(), NotListed> {
-        match command {
-            Command::End { pid, .. } => {
-                let listed = process.is_some_and(|process| self.may_be_killed(process));
-                let what =
-                    process.map_or_else(|| format!("pid {pid}"), |process| format!("{} (pid {pid})", process.comm));
-                if listed { Ok(()) } else { Err(NotListed { list: "kill", what, done: "killed" }) }
+    /// Whether what was found has to stand on a list, and does not.
+    pub(super) fn check(&self, listing: Option<Listing>, found: &Found) -> Result<(), NotListed> {
+        let (list, listed, done) = match (listing, found) {
+            (None, _) => return Ok(()),
+            (Some(Listing::Kill), Found::Process(process)) => ("kill", self.may_be_killed(process), "killed"),
+            (Some(Listing::Kill), _) => ("kill", false, "killed"),
+            (Some(Listing::Truncate), Found::File(path)) => {
+                ("truncate", self.truncate.path.iter().any(|listed| listed == path.as_str()), "emptied")
             }
-            Command::Truncate { path } => {
-                let listed = self.truncate.path.iter().any(|listed| listed == path.as_str());
-                let what = path.to_string();
-                if listed { Ok(()) } else { Err(NotListed { list: "truncate", what, done: "emptied" }) }
-            }
-            _ => Ok(()),
-        }
+            (Some(Listing::Truncate), _) => ("truncate", false, "emptied"),
+        };
+        if listed { Ok(()) } else { Err(NotListed { list, what: found.to_string(), done }) }
     }
 
     fn may_be_killed(&self, process: &Process) -> bool {

@@ -16,7 +16,8 @@ use std::{fs, io, path::Path};
 pub use approval::{APPROVAL_LIFETIME_MS, Approval, NotApproved};
 pub use check::CommandVerdict;
 pub use commands::{Commands, NotAllowed};
-pub use listed::{Listed, NotListed};
+use listed::Listed;
+pub use listed::NotListed;
 pub use permit::Permit;
 pub use protected::{IsProtected, NotATarget, Protected};
 
@@ -223,8 +224,9 @@ impl Policy {
             .read(&request.params)
             .map_err(|error| Denied::Schema { action: action.name, reason: Text::from(error.to_string().as_str()) })?;
         let found = self.find(&step.target(), expected)?;
+        // Before the plan, which looks at the target: whoever may ask must not learn of what is not listed.
+        self.listed.check(action.listing, &found)?;
         let plan = step.plan(&found)?;
-        self.listed.check(&plan.command, found.process().ok())?;
         let line = plan.command.to_string();
         let (judged, rule) = self
             .commands

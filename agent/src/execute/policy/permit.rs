@@ -28,22 +28,15 @@ pub(in crate::execute) struct Considered {
 /// What a permit holds. Its fields are read by the sandbox alone, when the permit is spent.
 #[derive(Debug)]
 pub(in crate::execute) struct Granted {
-    pub(in crate::execute) request: ActionRequest,
-    pub(in crate::execute) action: &'static ActionType,
-    pub(in crate::execute) line: String,
-    pub(in crate::execute) rule: String,
-    pub(in crate::execute) plan: Plan,
-    pub(in crate::execute) found: Found,
+    pub(in crate::execute) what: Considered,
     pub(in crate::execute) author: String,
     pub(in crate::execute) approved_by: Option<String>,
     pub(in crate::execute) made: Instant,
 }
 
 impl Permit {
-    pub(super) fn new(considered: Considered, author: &str, approved_by: Option<String>) -> Self {
-        let Considered { request, action, line, rule, plan, found } = considered;
-        let author = author.to_owned();
-        Self(Granted { request, action, line, rule, plan, found, author, approved_by, made: Instant::now() })
+    pub(super) fn new(what: Considered, author: &str, approved_by: Option<String>) -> Self {
+        Self(Granted { what, author: author.to_owned(), approved_by, made: Instant::now() })
     }
 
     pub(in crate::execute) fn spend(self) -> Granted {
@@ -53,23 +46,23 @@ impl Permit {
     /// The action and what it would change, in words: "nice 0 -> 10".
     #[must_use]
     pub fn change(&self) -> &str {
-        &self.0.plan.change
+        &self.0.what.plan.change
     }
 
     #[must_use]
     pub fn request(&self) -> &ActionRequest {
-        &self.0.request
+        &self.0.what.request
     }
 
     #[must_use]
     pub fn command(&self) -> &str {
-        &self.0.line
+        &self.0.what.line
     }
 
     /// The rule of the allowlist that permits it.
     #[must_use]
     pub fn rule(&self) -> &str {
-        &self.0.rule
+        &self.0.what.rule
     }
 
     #[must_use]
@@ -80,22 +73,22 @@ impl Permit {
     /// Who or what it is for, whatever it calls itself.
     #[must_use]
     pub fn target_key(&self) -> String {
-        self.0.found.key(self.0.action.name)
+        self.0.what.found.key(self.0.what.action.name)
     }
 
     /// Time until its effect shows, s.
     #[must_use]
     pub fn settle_s(&self) -> u32 {
-        self.0.action.settle_s
+        self.0.what.action.settle_s
     }
 
     #[must_use]
     pub fn lease_s(&self) -> Option<u32> {
-        self.0.action.lease_s
+        self.0.what.action.lease_s
     }
 
     #[must_use]
     pub fn has_effect(&self) -> bool {
-        self.0.action.has_effect()
+        self.0.what.action.has_effect()
     }
 }

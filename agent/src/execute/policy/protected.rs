@@ -5,8 +5,9 @@ use serde::Deserialize;
 use super::PolicyError;
 use crate::execute::{
     cgroup_file::CgroupFile,
+    cgroup_tree::members,
     process::{Process, ProcessError},
-    setting::{SettingError, members},
+    setting::SettingError,
     value::CgroupPath,
 };
 

@@ -11,11 +11,7 @@ use nix::{dir::Dir, fcntl::readlinkat, sys::statfs::statfs};
 
 use super::inform::{TCP_STATES, plain};
 use crate::{
-    execute::{
-        cgroup_file::CgroupFile,
-        setting::{SettingError, cgroup_text},
-        value::CgroupPath,
-    },
+    execute::{cgroup_file::CgroupFile, cgroup_tree::cgroup_text, setting::SettingError, value::CgroupPath},
     text::Text,
 };
 

@@ -110,6 +110,12 @@ impl Launcher {
         Ok(Self { executable, timeout, confinement: Confinement::of_this_kernel() })
     }
 
+    /// Whether an executor of this power could be started here.
+    pub(in crate::execute) fn can(&self, power: Power, process: Option<&Process>) -> Result<(), SandboxError> {
+        self.confinement.enforced()?;
+        Strip::for_power(power, process).map(drop)
+    }
+
     /// Runs one command to its end.
     pub(in crate::execute) fn run(
         &self,
