@@ -20,8 +20,11 @@ const OTHERS_BELOW_PERCENT: f64 = 50.0;
 /// Nor is who always runs or waits for it, percent of the time, and sleeps less often than this a second.
 const NEVER_RESTS_PERCENT: f64 = 90.0;
 const OTHERS_SLEEP_PER_S: f64 = 5.0;
-/// Who sleeps so often waits for a partner that waits for it; a busy database or proxy sleeps less often.
-const TRADES_PER_S: f64 = 20_000.0;
+/// Who sleeps so often, and does so little each time that it wakes, percent of a second, waits for a partner that waits
+/// for it. How often alone does not tell: a pair that is reniced trades less often, but not less at a time, and a busy
+/// database or proxy does more. A switch by itself costs 1 to 5 us, and twice that in a virtual machine.
+const TRADES_PER_S: f64 = 8_000.0;
+const TRADES_WITHIN_PERCENT: f64 = 0.002;
 /// Below this much of a CPU wanted by all of them, percent, their wait says nothing.
 const OTHERS_WANT_PERCENT: f64 = 5.0;
 /// A growth is told from at least this many points.
@@ -190,7 +193,7 @@ impl Window {
                 let sleeps = process.voluntary_switches_per_s;
                 let never_rests =
                     cpu + delay >= NEVER_RESTS_PERCENT && sleeps.is_some_and(|per_s| per_s < OTHERS_SLEEP_PER_S);
-                let trades = sleeps.is_some_and(|per_s| per_s >= TRADES_PER_S);
+                let trades = sleeps.is_some_and(|per_s| per_s >= TRADES_PER_S && cpu / per_s < TRADES_WITHIN_PERCENT);
                 if cpu < OTHERS_BELOW_PERCENT && !never_rests && !trades {
                     wait += delay;
                     used += cpu;
