@@ -7,7 +7,7 @@ use kernelsight::live::Autonomy;
 use serde_json::json;
 
 use crate::{
-    execute_support::{Bench, Cgroup, Target, is_root, request, sysctl, until},
+    execute_support::{Bench, Cgroup, Target, is_root, request, swappiness_alone, sysctl, until},
     store_rows::NOW_MS,
 };
 
@@ -280,6 +280,7 @@ fn swappiness_is_lowered_and_put_back() {
     if !is_root() {
         return;
     }
+    let _alone = swappiness_alone();
     let bench = Bench::new();
     let before = sysctl("vm/swappiness");
     let lower = before.parse::<u64>().unwrap() - 1;

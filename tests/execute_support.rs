@@ -5,14 +5,14 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use kernelsight::{
     execute::{
         ActionRequest, Denied, DryRun, Errand, ExecuteError, Executor, Journal as _, JournalRow, Judging, Outcome,
-        OutcomeStatus, Permit, Policy, PolicyError, catalogue,
+        OutcomeStatus, Permit, Policy, PolicyError, catalogue, command::Command as ExecutorCommand,
     },
     live::Autonomy,
     store::Store,
@@ -67,9 +67,14 @@ impl Bench {
 
     /// One with other rules.
     pub(crate) fn of(policy: Policy) -> Self {
+        Self::with(policy, |executor| executor)
+    }
+
+    /// One whose executor is changed so.
+    pub(crate) fn with(policy: Policy, change: impl FnOnce(Executor) -> Executor) -> Self {
         let policy = Arc::new(policy);
         let (dir, store) = store();
-        Self { executor: executor(&policy), policy, store, _dir: dir }
+        Self { executor: change(executor(&policy)), policy, store, _dir: dir }
     }
 
     pub(crate) fn judge(&self, name: &str, params: Value) -> Result<Permit, Denied> {
@@ -91,6 +96,9 @@ impl Bench {
         assert_eq!(outcome.status, OutcomeStatus::Done, "{outcome:?}");
         let planned = planned.unwrap();
         assert_eq!((&planned.command, &planned.change), (&outcome.command, &outcome.change), "{name}");
+        let words: Vec<&str> = outcome.command.split(' ').collect();
+        let power = ExecutorCommand::parse(&words).unwrap().power();
+        assert_eq!(power, planned.power, "{name} is carried out with another power than it says");
         let told = catalogue().into_iter().find(|entry| entry.name == name).unwrap().writes;
         assert!(writes(told, &planned.through), "{name} writes {}, and is said to write {told}", planned.through);
         outcome
@@ -399,6 +407,12 @@ pub(crate) fn until(holds: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("it did not come to hold in 10 s");
+}
+
+/// One at a time acts on the node's swappiness.
+pub(crate) fn swappiness_alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn sysctl(path: &str) -> String {

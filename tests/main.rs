@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod actions_table;
+mod actors;
 mod audit;
 mod classify;
 mod classify_faults;

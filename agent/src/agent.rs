@@ -48,6 +48,8 @@ const DRAIN_EVERY: Duration = Duration::from_millis(600);
 const BUSY_EVENTS: usize = 256;
 /// How often leases and proposals are looked at, baselines read anew, and the standing of every part told.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+/// Below the state directory: held as long as an actor is at work that this daemon asked.
+const LOCK: &str = "actors.lock";
 /// How long passes that are at work are waited for when the daemon stops; what is unverified then is taken back.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Baselines are read in one round of so many: they are written every 15 s, and tell of hours.
@@ -120,15 +122,17 @@ struct Agent {
 
 impl Agent {
     fn start(settings: &Settings) -> Result<Self, AgentError> {
-        let thresholds =
-            Thresholds::load(settings.policies.as_ref().map(|dir| dir.join("thresholds.toml")).as_deref())?;
+        let thresholds = Thresholds::load(settings.policies.as_deref())?;
         let policy = Policy::load(settings.policies.as_deref())?;
         let bounds = Bounds::load(settings.policies.as_deref())?;
         let guard = Arc::new(Guard::new(bounds, Duration::from_millis(settings.tick_ms)));
         let (store, opening) = Store::open(&settings.state_dir, limits(settings))?;
         let mut notes = opening.notes;
         let policy = Arc::new(policy);
-        let executor = Executor::new(Arc::clone(&policy), Arc::clone(&guard))?;
+        let mut executor = Executor::new(Arc::clone(&policy), Arc::clone(&guard))?;
+        if let Some(actors) = &settings.actors {
+            executor = executor.with_actors(actors, &settings.state_dir.join(LOCK))?;
+        }
         notes.extend(executor.settle(&store, now_ms())?);
         notes.extend(holds::begin(&guard, &store, executor.boot_id())?);
         for note in &notes {
@@ -143,7 +147,7 @@ impl Agent {
             news: broadcast::channel(NEWS).0,
             thresholds: Arc::new(thresholds),
         };
-        standing::begin(&daemon, settings, &eyes, notes)?;
+        standing::begin(&daemon, settings, &eyes, &executor, notes)?;
         daemon.change().status.holds = guard.holds(now_ms());
         Ok(Self {
             rooms: Arc::new(Rooms {
@@ -333,7 +337,7 @@ impl Agent {
         if recall && let Err(error) = self.eyes.recall(&daemon.store) {
             tracing::warn!(%error, "baselines could not be read; the last ones serve on");
         }
-        standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store);
+        standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store, &self.rooms.executor);
         daemon.change().status.holds = self.guard().holds(now_ms());
         self.expire_proposals();
         let settle = self.died && self.passes.is_empty();
@@ -342,6 +346,9 @@ impl Agent {
         task::spawn_blocking(move || {
             rooms.confirm_again();
             rooms.expire_leases();
+            if recall {
+                rooms.executor.attest();
+            }
             if settle {
                 rooms.settle_journal();
             }

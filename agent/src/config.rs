@@ -24,9 +24,12 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Autonomy level at start; none: the level that was last set, or advisor.
     pub autonomy: Option<Autonomy>,
-    /// Directory whose `commands.toml`, `protected.toml`, `autonomy.toml` and `thresholds.toml` replace the embedded
-    /// ones; a file that is not there leaves the embedded one in force.
+    /// Directory whose files (`commands.toml`, `protected.toml`, …) replace the embedded ones; a file that is not there
+    /// leaves the embedded one in force.
     pub policies: Option<PathBuf>,
+    /// Directory of the sockets of actors, who act for a daemon that has no power but to watch; none: the daemon makes
+    /// its executors itself, as user 0.
+    pub actors: Option<PathBuf>,
     /// Time between two samples, ms, 200 to 60,000.
     pub tick_ms: u64,
     pub store: StoreSettings,
@@ -53,6 +56,7 @@ impl Default for Settings {
                 .map_or_else(|| DEFAULT_SOCKET.into(), |dir| dir.join("kernelsight.sock")),
             autonomy: None,
             policies: None,
+            actors: None,
             tick_ms: 1000,
             store: StoreSettings::default(),
         }
@@ -106,7 +110,9 @@ impl Settings {
             "at least 16777216 (16 MiB)",
             self.store.max_bytes >= 16 << 20,
         )?;
-        for (key, path) in [("state_dir", &self.state_dir), ("socket", &self.socket)] {
+        let paths =
+            [("state_dir", Some(&self.state_dir)), ("socket", Some(&self.socket)), ("actors", self.actors.as_ref())];
+        for (key, path) in paths.into_iter().filter_map(|(key, path)| Some((key, path?))) {
             range(key, path.display().to_string(), "an absolute path", path.is_absolute())?;
         }
         Ok(self)

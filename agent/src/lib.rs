@@ -15,6 +15,7 @@ pub mod agent;
 pub mod clock;
 pub mod config;
 pub mod live;
+mod policies;
 pub mod text;
 
 pub mod observe;

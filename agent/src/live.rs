@@ -84,7 +84,7 @@ pub enum PartState {
 /// One part of the agent, for `status` and `doctor`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// `probe`, `records` (what probes send through the rings), `source`, `store`.
+    /// `probe`, `records` (what probes send through the rings), `source`, `actor`, `store`.
     pub kind: String,
     pub name: String,
     #[serde(flatten)]

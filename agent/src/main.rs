@@ -1,11 +1,12 @@
-//! `kernelsight`: the verbs of [`kernelsight::cli`], and the hidden role that acts for the daemon.
+//! `kernelsight`: the verbs of [`kernelsight::cli`], and the hidden roles that act for the daemon.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before anything else: an executor is not a client, and is not helped by what a command line needs.
-    if std::env::args_os().nth(1).is_some_and(|role| role == "executor") {
-        return kernelsight::execute::sandbox::executor_main();
+    // Before anything else: these are no clients, and are not helped by what a command line needs.
+    match std::env::args_os().nth(1) {
+        Some(role) if role == "executor" => kernelsight::execute::sandbox::executor_main(),
+        Some(role) if role == "actor" => kernelsight::execute::actor::actor_main(),
+        _ => kernelsight::cli::main(),
     }
-    kernelsight::cli::main()
 }

@@ -8,6 +8,7 @@ use super::eyes::Eyes;
 use crate::{
     clock::now_ms,
     config::Settings,
+    execute::Executor,
     live::{Autonomy, Daemon, Live, Part, PartState, Status},
     store::{Store, StoreError},
 };
@@ -18,7 +19,13 @@ pub(super) const AUTONOMY: &str = "autonomy";
 const OWN_TICKS: usize = 60;
 
 /// The status before the first tick: who it is, at what level, what was found at start.
-pub(super) fn begin(daemon: &Daemon, settings: &Settings, eyes: &Eyes, notes: Vec<String>) -> Result<(), StoreError> {
+pub(super) fn begin(
+    daemon: &Daemon,
+    settings: &Settings,
+    eyes: &Eyes,
+    executor: &Executor,
+    notes: Vec<String>,
+) -> Result<(), StoreError> {
     let now_ms = now_ms();
     let kept = daemon.store.reader()?.setting(AUTONOMY)?;
     let kept = kept.and_then(|setting| Autonomy::from_str(&setting.value, false).ok());
@@ -31,7 +38,7 @@ pub(super) fn begin(daemon: &Daemon, settings: &Settings, eyes: &Eyes, notes: Ve
         notes,
         ..Status::default()
     };
-    parts(&mut status, eyes, &daemon.store);
+    parts(&mut status, eyes, &daemon.store, executor);
     daemon.change().status = status;
     Ok(())
 }
@@ -70,7 +77,7 @@ impl Standing {
 }
 
 /// How every part fares; too dear for every tick.
-pub(super) fn parts(status: &mut Status, eyes: &Eyes, store: &Store) {
+pub(super) fn parts(status: &mut Status, eyes: &Eyes, store: &Store, executor: &Executor) {
     let health = store.health();
     status.parts = eyes.parts();
     status.database_bytes = Some(health.bytes);
@@ -78,6 +85,10 @@ pub(super) fn parts(status: &mut Status, eyes: &Eyes, store: &Store) {
         Some(reason) if !health.well => PartState::Degraded { reason },
         _ => PartState::On,
     };
+    status.parts.extend(executor.actors().into_iter().map(|(power, missing)| {
+        let state = missing.map_or(PartState::On, |reason| PartState::Off { reason });
+        Part { state, ..Part::on("actor", power.unit()) }
+    }));
     let lost = health.lost.values().sum();
     status.parts.push(Part { state, runs: Some(health.written), lost, ..Part::on("store", "database") });
 }

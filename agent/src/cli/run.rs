@@ -37,6 +37,9 @@ pub struct Run {
     /// Directory of policies that replace the embedded ones, file by file.
     #[arg(long, value_name = "DIR")]
     pub policies: Option<PathBuf>,
+    /// Directory of the sockets of actors, who act for a daemon that has no power but to watch.
+    #[arg(long, value_name = "DIR")]
+    pub actors: Option<PathBuf>,
     /// Time between two samples, ms.
     #[arg(long, value_name = "MS")]
     pub tick_ms: Option<u64>,
@@ -81,6 +84,7 @@ impl Run {
         settings.state_dir = self.state_dir.map_or(settings.state_dir, absolute);
         settings.autonomy = self.autonomy.or(settings.autonomy);
         settings.policies = self.policies.map(absolute).or(settings.policies);
+        settings.actors = self.actors.map(absolute).or(settings.actors);
         settings.tick_ms = self.tick_ms.unwrap_or(settings.tick_ms);
         settings.checked().map_err(usage)
     }

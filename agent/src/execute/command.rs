@@ -3,9 +3,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
+    action::{Power, Target},
     cgroup_file::CgroupFile,
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
@@ -113,7 +114,7 @@ pub const PROC_FILES: [&str; 16] = [
 ];
 
 /// Which way a command goes: an action adjusts; an undo puts back whatever was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     Forward,
@@ -214,12 +215,41 @@ impl Command {
         }
     }
 
+    /// What it acts on.
+    pub(super) fn target(&self) -> Target {
+        match (self.pid(), self.cgroup(), self) {
+            (Some(pid), ..) => Target::Process(pid),
+            (None, Some(path), _) => Target::Cgroup(path.clone()),
+            (None, None, Self::Truncate { path }) => Target::File(path.clone()),
+            (None, None, _) => Target::Node,
+        }
+    }
+
     /// The cgroup that it acts on.
     #[must_use]
     pub fn cgroup(&self) -> Option<&CgroupPath> {
         match self {
             Self::Cgset { path, .. } | Self::Cgget { path } => Some(path),
             _ => None,
+        }
+    }
+
+    /// All that its executor is given.
+    #[must_use]
+    pub const fn power(&self) -> Power {
+        match self {
+            Self::Renice { .. } | Self::Ionice { .. } | Self::Taskset { .. } | Self::Chrt { .. } => Power::SysNice,
+            Self::Choom { .. } => Power::ProcessFile,
+            Self::Prlimit { .. } => Power::TargetsUser,
+            Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => Power::Kill,
+            Self::Sysctl { .. } => Power::SysctlFile,
+            Self::Cgset { .. } => Power::CgroupFile,
+            Self::Sync => Power::Nothing,
+            Self::Truncate { .. } => Power::ListedFile,
+            Self::Thaw { .. } => Power::Thaw,
+            Self::Lsfd { .. } => Power::ReadDescriptors,
+            Self::Cgget { .. } => Power::ReadCgroup,
+            Self::Top { .. } | Self::Cat { .. } | Self::Check { .. } => Power::ReadProc,
         }
     }
 

@@ -116,7 +116,7 @@ impl Executor {
             }
         }
         if considered.action.has_effect()
-            && let Err(error) = self.prepare(considered.action.power, &considered.found, &considered.plan)
+            && let Err(error) = self.could(&considered)
         {
             run.blocked_by.push(Denial { reason: error.to_string(), rule: "executor".to_owned() });
         }

@@ -1,6 +1,7 @@
 //! Execute: the one room with an effect. A proposal is judged, a permit is spent, an undo is on disk before the deed.
 
 pub mod action;
+pub mod actor;
 mod cgroup_file;
 mod cgroup_tree;
 mod claims;
@@ -8,6 +9,7 @@ pub mod command;
 mod dry_run;
 mod errand;
 pub mod guard;
+mod hands;
 pub mod journal;
 pub mod limits;
 mod open;

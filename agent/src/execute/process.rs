@@ -13,6 +13,7 @@ use std::{
 use nix::{
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::{Gid, Uid, setfsgid, setfsuid},
 };
 
 use super::{sandbox::sys, scheduling::Scheduling};
@@ -122,6 +123,18 @@ impl Process {
     /// Opens the directory of its descriptors, whose links the executor reads.
     pub(super) fn open_descriptors(&self) -> io::Result<File> {
         self.open("fd", false)
+    }
+
+    /// Does this with the owner's rights on files, where it has one owner and the thread may have them. For an actor:
+    /// a daemon would lose its core dumps by it.
+    pub(super) fn as_owner<T>(&self, open: impl FnOnce() -> T) -> T {
+        let Some((user, group)) = self.owner else { return open() };
+        // Where they may not be had, opening fails.
+        let was = (setfsgid(Gid::from_raw(group)), setfsuid(Uid::from_raw(user)));
+        let opened = open();
+        setfsuid(was.1);
+        setfsgid(was.0);
+        opened
     }
 
     /// A file of its own directory, such as `oom_score_adj`: of this very process, or none.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    os::fd::OwnedFd,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,14 +9,16 @@ use std::{
 
 use super::{
     Errand, Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
-    action::{Found, Plan, Power},
+    action::{Found, Power},
+    actor::Actors,
     claims::Claims,
-    command::Command,
+    command::{Command, Way},
     guard::{Barred, Guard},
+    hands::{Hands, Ready, Standing, Task},
     limits::{Asked, Now},
-    policy::{Granted, Permit, Policy},
+    policy::{Considered, Granted, Permit, Policy},
     process::Process,
-    sandbox::{Confined, Finished, Launcher, Passed, Probe, SandboxError, Standing},
+    sandbox::{Confined, Finished, Probe, SandboxError},
     setting::SettingError,
     undo::{Setting, TakenBack, Undo},
 };
@@ -34,7 +35,7 @@ pub struct Executor {
     policy: Arc<Policy>,
     /// None: the caller answers for how much is done.
     guard: Option<Arc<Guard>>,
-    launcher: Launcher,
+    hands: Hands,
     /// Executors that throttle, by the journal's row.
     throttles: Mutex<HashMap<i64, Throttled>>,
     claims: Claims,
@@ -88,8 +89,27 @@ impl Executor {
     /// The executor of another copy of the program, with another timeout and no guard: what tests of one action use.
     pub fn of(executable: &Path, policy: Arc<Policy>, timeout: Duration) -> Result<Self, ExecuteError> {
         let boot_id = boot_id().map_err(|source| ExecuteError::NoBootId { source })?;
-        let launcher = Launcher::new(executable, timeout)?;
-        Ok(Self { policy, guard: None, launcher, throttles: Mutex::default(), claims: Claims::default(), boot_id })
+        let hands = Hands::own(executable, timeout)?;
+        Ok(Self { policy, guard: None, hands, throttles: Mutex::default(), claims: Claims::default(), boot_id })
+    }
+
+    /// The same with the actors whose sockets are in `directory` for all that is not harmless. Waits until those are
+    /// gone that an earlier daemon with this `lock` asked.
+    pub fn with_actors(self, directory: &Path, lock: &Path) -> Result<Self, ExecuteError> {
+        Ok(Self { hands: self.hands.with_actors(Actors::new(directory, lock, TIMEOUT)?), ..self })
+    }
+
+    /// Asks the actors of which it is not known that they could act. Waits for them.
+    pub fn attest(&self) {
+        if let Some(actors) = self.hands.actors() {
+            actors.attest();
+        }
+    }
+
+    /// Each power of an actor of which something is known, and why nobody can act with it now.
+    #[must_use]
+    pub fn actors(&self) -> Vec<(Power, Option<String>)> {
+        self.hands.actors().map(Actors::told).unwrap_or_default()
     }
 
     /// The same behind a guard.
@@ -137,8 +157,7 @@ impl Executor {
         }
         still_as_judged(&granted)?;
         if !granted.what.action.has_effect() {
-            let passed = Passed { process: granted.what.found.process().ok(), file: None };
-            let finished = self.launch(&granted.what.plan.command, granted.what.action.power, passed)?;
+            let finished = self.hands.ready(task(&granted.what))?.run()?;
             return Ok(outcome(None, &granted, finished, None));
         }
         if let Undo::Throttle { process } = &granted.what.plan.undo
@@ -164,7 +183,7 @@ impl Executor {
             uptime_ms: uptime_ms(),
         };
         // Before the intent: what cannot be done here is never intended.
-        let file = self.prepare(granted.what.action.power, &granted.what.found, &granted.what.plan)?;
+        let ready = self.hands.ready(task(&granted.what))?;
         // Claimed from its first moment: nobody takes back what is about to be done.
         let intend = || self.claims.claim_new(|| journal.intend(&intent).map_err(ExecuteError::NoJournal));
         let claim = match &self.guard {
@@ -175,8 +194,7 @@ impl Executor {
             }
         };
         let id = claim.id();
-        let launched = self.effect(id, &granted, file);
-        match launched {
+        match self.effect(id, &granted, ready) {
             Ok(finished) if finished.success => {
                 if let Err(error) = journal.advance(id, JournalState::Done, &granted.what.plan.change, now_ms) {
                     let taken_back = match self.take_back(id, &intent) {
@@ -200,10 +218,9 @@ impl Executor {
         }
     }
 
-    /// The one descriptor that the executor is given, where it is given one; whether it could be started at all.
-    pub(super) fn prepare(&self, power: Power, found: &Found, plan: &Plan) -> Result<Option<OwnedFd>, ExecuteError> {
-        self.launcher.can(power, found.process().ok())?;
-        Ok(plan.file.as_ref().map(Setting::open_to_write).transpose()?)
+    /// Whether an executor of it could be had.
+    pub(super) fn could(&self, what: &Considered) -> Result<(), ExecuteError> {
+        self.hands.could(task(what))
     }
 
     /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
@@ -291,7 +308,7 @@ impl Executor {
 
     /// Tries something from inside the sandbox of this power: whether it holds. For tests and for `doctor`.
     pub fn probe(&self, power: Power, probe: Probe) -> Result<Confined, ExecuteError> {
-        Ok(self.launcher.probe(power, probe)?)
+        Ok(self.hands.probe(power, probe)?)
     }
 
     /// This boot of the machine.
@@ -309,18 +326,10 @@ impl Executor {
     ) -> Result<String, super::undo::UndoError> {
         let line = command.to_string();
         let refused = |reason: String| super::undo::UndoError::Refused { line: line.clone(), reason };
-        self.policy.judge_back(command).map_err(|reason| refused(reason.to_string()))?;
-        let power = match command {
-            Command::Kill { .. } => Power::Kill,
-            Command::Sysctl { .. } => Power::SysctlFile,
-            Command::Cgset { .. } => Power::CgroupFile,
-            Command::Choom { .. } => Power::ProcessFile,
-            Command::Prlimit { .. } => Power::TargetsUser,
-            _ => Power::SysNice,
-        };
-        let file = setting.map(Setting::open_to_write).transpose()?;
-        let finished =
-            self.launch(command, power, Passed { process, file }).map_err(|error| refused(error.to_string()))?;
+        let rule = self.policy.judge_back(command).map_err(|reason| refused(reason.to_string()))?;
+        let task = Task { command, way: Way::Back, rule: &rule, process, file: setting };
+        let finished = self.hands.ready(task).and_then(|ready| Ok(ready.run()?));
+        let finished = finished.map_err(|error| refused(error.to_string()))?;
         if finished.success {
             Ok(finished.output)
         } else {
@@ -337,33 +346,21 @@ impl Executor {
         })
     }
 
-    fn effect(&self, id: i64, granted: &Granted, file: Option<OwnedFd>) -> Result<Finished, ExecuteError> {
-        let process = match &granted.what.found {
-            Found::Process(process) => Some(process),
-            Found::Cgroup(_) | Found::File(_) | Found::Node => None,
-        };
-        let passed = Passed { process, file };
-        let command = &granted.what.plan.command;
-        if let Command::Cpulimit { pid, .. } = command {
-            let started = std::time::Instant::now();
-            return Ok(match self.launcher.stand(&command.arguments(), granted.what.action.power, passed)? {
-                Ok(standing) => {
-                    self.throttles().insert(id, Throttled { pid: *pid, standing });
-                    Finished {
-                        success: true,
-                        timed_out: false,
-                        output: granted.what.plan.change.clone(),
-                        duration_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
-                    }
+    fn effect(&self, id: i64, granted: &Granted, ready: Ready<'_>) -> Result<Finished, ExecuteError> {
+        let Command::Cpulimit { pid, .. } = &granted.what.plan.command else { return Ok(ready.run()?) };
+        let started = std::time::Instant::now();
+        Ok(match ready.stand()? {
+            Ok(standing) => {
+                self.throttles().insert(id, Throttled { pid: *pid, standing });
+                Finished {
+                    success: true,
+                    timed_out: false,
+                    output: granted.what.plan.change.clone(),
+                    duration_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
                 }
-                Err(finished) => finished,
-            });
-        }
-        self.launch(command, granted.what.action.power, passed)
-    }
-
-    fn launch(&self, command: &Command, power: Power, passed: Passed<'_>) -> Result<Finished, ExecuteError> {
-        Ok(self.launcher.run(&command.arguments(), power, passed)?)
+            }
+            Err(finished) => finished,
+        })
     }
 
     /// After a failure: whatever was changed before it is put back, or owed. The note says both.
@@ -432,6 +429,12 @@ impl Executor {
     fn throttles(&self) -> MutexGuard<'_, HashMap<i64, Throttled>> {
         self.throttles.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn task(what: &Considered) -> Task<'_> {
+    let Considered { found, plan, rule, .. } = what;
+    let process = found.process().ok();
+    Task { command: &plan.command, way: Way::Forward, rule, process, file: plan.file.as_ref() }
 }
 
 /// "action 7 (freeze_cgroup on cgroup /x)"

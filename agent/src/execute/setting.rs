@@ -110,7 +110,8 @@ impl Setting {
         };
         let inode = inode(&directory, path)?;
         let setting = Self::Cgroup { path: path.to_string(), file: file.name().to_owned(), inode, line: None };
-        let looked = if file.is_blind() { setting.open_to_write().map(drop) } else { setting.read().map(drop) };
+        // What only takes writes need not be open to who looks.
+        let looked = if file.is_blind() { setting.open(OFlag::O_PATH).map(drop) } else { setting.read().map(drop) };
         match looked {
             Ok(()) => Ok(Some(setting)),
             Err(SettingError::Gone { .. }) => Ok(None),

@@ -47,10 +47,7 @@ pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) ->
     install(&[tests, agent], &root, log)?;
     fs::copy(root.join(agent.strip_prefix("/").unwrap_or(agent)), root.join("usr/bin/kernelsight"))?;
     let units = root.join("etc/systemd/system");
-    for unit in fs::read_dir(place::workspace().join("systemd"))? {
-        let unit = unit?;
-        fs::copy(unit.path(), units.join(unit.file_name()))?;
-    }
+    must(Command::new("cp").arg("-r").arg(place::workspace().join("systemd/.")).arg(&units), log)?;
     // Anew, so that no other kernel's stay.
     let modules = root.join("usr/lib/modules");
     let _ = fs::remove_dir_all(&modules);

@@ -16,6 +16,7 @@ use common::{
     ENDED_FOR_GOOD, cpu_quota, end, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated,
     raise_sysctl, set_oom_score_adj, thread_change, touch,
 };
+pub use power::Power;
 pub use refusal::Refusal;
 use room::Room;
 
@@ -51,6 +52,7 @@ mod lower_oom_score_adj;
 mod lower_process_priority;
 mod monitor_swap;
 mod pause_process;
+mod power;
 mod raise_cgroup_cpu;
 mod raise_cgroup_memory;
 mod raise_cgroup_pids;
@@ -254,57 +256,6 @@ pub enum Risk {
     Low,
     Medium,
     High,
-}
-
-/// The one thing beyond nothing that an executor holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Power {
-    /// No capability, no descriptor.
-    Nothing,
-    /// `CAP_SYS_NICE`: priorities and affinity of a stranger's threads.
-    SysNice,
-    /// `CAP_KILL`: a signal to a stranger's process, through its pidfd.
-    Kill,
-    /// One open descriptor of a file of the process.
-    ProcessFile,
-    /// No capability, no descriptor, but the target's own user and group: to them the kernel lets set its limits.
-    TargetsUser,
-    /// The target's own user and group, and `CAP_SYS_PTRACE`: to read what each of its descriptors is.
-    ReadDescriptors,
-    /// One open descriptor of a cgroup's file.
-    CgroupFile,
-    /// One open descriptor of a file that an operator lists.
-    ListedFile,
-    /// `CAP_SYS_ADMIN` and one open descriptor of a mounted filesystem: the kernel lets nobody else thaw it.
-    Thaw,
-    /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
-    /// user 0 without any capability.
-    SysctlFile,
-    /// `/proc` to read.
-    ReadProc,
-    /// The control groups to read, and `/proc`.
-    ReadCgroup,
-}
-
-/// For eyes.
-impl fmt::Display for Power {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "nothing",
-            Self::SysNice => "CAP_SYS_NICE",
-            Self::Kill => "CAP_KILL and a pidfd",
-            Self::ProcessFile => "one open file of the process",
-            Self::TargetsUser => "the target's user and group",
-            Self::ReadDescriptors => "CAP_SYS_PTRACE and the target's user and group",
-            Self::CgroupFile => "one open file of the cgroup",
-            Self::ListedFile => "one open file that an operator lists",
-            Self::Thaw => "CAP_SYS_ADMIN and one open mount",
-            Self::SysctlFile => "one open sysctl, as user 0 without a capability",
-            Self::ReadProc => "/proc to read",
-            Self::ReadCgroup => "control groups and /proc to read",
-        })
-    }
 }
 
 /// What a step acts on, before anybody looked whether it is there.

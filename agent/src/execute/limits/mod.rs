@@ -3,13 +3,14 @@
 
 mod maintenance;
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use serde::Deserialize;
 
 pub use maintenance::Maintenance;
 
 use super::{JournalRow, JournalState};
+use crate::policies;
 
 const EMBEDDED: &str = include_str!("../../../../policies/limits.toml");
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -121,12 +122,9 @@ struct Deed<'a> {
 impl Limits {
     /// The limits of a directory; without the file the embedded ones are in force.
     pub fn load(directory: Option<&Path>) -> Result<Self, LimitsError> {
-        let Some(path) = directory.map(|directory| directory.join("limits.toml")) else { return Self::parse(EMBEDDED) };
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::parse(EMBEDDED),
-            Err(source) => Err(LimitsError::Unreadable { path: path.display().to_string(), source }),
-        }
+        let text = policies::text(directory, "limits.toml", EMBEDDED)
+            .map_err(|(path, source)| LimitsError::Unreadable { path: path.display().to_string(), source })?;
+        Self::parse(&text)
     }
 
     /// Reads the file's text; what is looser than the ceilings is an error.

@@ -3,13 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Denied, Judging, Policy};
+use super::{Denied, Judging, NotATarget, Policy};
 use crate::{
-    execute::{
-        ActionRequest,
-        action::Found,
-        command::{Command, Way},
-    },
+    execute::{ActionRequest, action::Found, command::Way, process::ProcessError},
     live::Autonomy,
     text::Text,
 };
@@ -31,15 +27,12 @@ impl Policy {
             Ok(judged) => judged,
             Err(reason) => return denied(reason.to_string(), reason.rule()),
         };
-        let target = match (command.pid(), command.cgroup(), &command) {
+        let target = match self.find(&command.target(), None) {
             // A number that nobody has is judged by the line alone.
-            (Some(pid), ..) => self.protected.check_pid(pid).map(|process| process.map_or(Found::Node, Found::Process)),
-            (None, Some(path), _) => self.protected.check_cgroup(path).map(|()| Found::Cgroup(path.clone())),
-            (None, None, Command::Truncate { path }) => Ok(Found::File(path.clone())),
-            (None, None, _) => Ok(Found::Node),
+            Err(Denied::Target(NotATarget::Process(ProcessError::Gone { .. }))) => Ok(Found::Node),
+            found => found,
         };
-        let judged =
-            target.map_err(Denied::Target).and_then(|found| Ok(self.listed.check(command.listing(), &found)?));
+        let judged = target.and_then(|found| Ok(self.listed.check(command.listing(), &found)?));
         if let Err(refused) = judged {
             let denial = refused.denial();
             return denied(denial.reason, denial.rule);

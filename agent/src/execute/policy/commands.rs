@@ -60,9 +60,12 @@ impl NotAllowed {
 }
 
 impl Commands {
-    /// Reads, compiles and proves the rules.
-    pub(super) fn parse(text: &str) -> Result<Self, PolicyError> {
-        let file: CommandsFile = toml::from_str(text).map_err(|error| PolicyError::syntax("commands.toml", &error))?;
+    /// Reads, compiles and proves the rules: all that forbid, and of those that allow all, or the one of this name. To
+    /// compile all of them takes some 40 ms.
+    pub(super) fn parse(text: &str, only: Option<&str>) -> Result<Self, PolicyError> {
+        let mut file: CommandsFile =
+            toml::from_str(text).map_err(|error| PolicyError::syntax("commands.toml", &error))?;
+        file.allow.retain(|rule| only.is_none_or(|only| only == rule.name));
         let allow: Vec<Allow> = file.allow.iter().map(compile_allow).collect::<Result<_, _>>()?;
         let forbid = file.forbid.iter().map(compile_forbid).collect::<Result<_, _>>()?;
         let commands = Self { max_line_bytes: file.max_line_bytes, allow, forbid };

@@ -11,7 +11,7 @@ mod listed;
 mod permit;
 mod protected;
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 pub use approval::{APPROVAL_LIFETIME_MS, Approval, NotApproved};
 pub use check::CommandVerdict;
@@ -31,7 +31,7 @@ use super::{
     command::{Command, Way},
     process::{Process, ProcessError},
 };
-use crate::{live::Autonomy, observe::ProcessId, text::Text};
+use crate::{live::Autonomy, observe::ProcessId, policies, text::Text};
 
 const COMMANDS: &str = include_str!("../../../../policies/commands.toml");
 const PROTECTED: &str = include_str!("../../../../policies/protected.toml");
@@ -169,29 +169,44 @@ impl Policy {
 
     /// The rules of a directory; a file that is not there leaves the embedded one in force.
     pub fn load(directory: Option<&Path>) -> Result<Self, PolicyError> {
-        let read = |name: &str, embedded: &str| match directory {
-            None => Ok(embedded.to_owned()),
-            Some(directory) => {
-                let path = directory.join(name);
-                match fs::read_to_string(&path) {
-                    Ok(text) => Ok(text),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(embedded.to_owned()),
-                    Err(source) => Err(PolicyError::Unreadable { path: path.display().to_string(), source }),
-                }
-            }
+        Self::read(directory, None)
+    }
+
+    /// The same for who acts for the agent that has this pid, and only with the one allowing rule of this name.
+    pub(super) fn for_actor(directory: Option<&Path>, rule: &str, agent: u32) -> Result<Self, PolicyError> {
+        let mut policy = Self::read(directory, Some(rule))?;
+        policy.protected.of_agent(agent);
+        Ok(policy)
+    }
+
+    fn read(directory: Option<&Path>, only: Option<&str>) -> Result<Self, PolicyError> {
+        let read = |name, embedded| {
+            policies::text(directory, name, embedded)
+                .map_err(|(path, source)| PolicyError::Unreadable { path: path.display().to_string(), source })
         };
-        Self::parse(
-            &read("commands.toml", COMMANDS)?,
-            &read("protected.toml", PROTECTED)?,
-            &read("autonomy.toml", AUTONOMY)?,
-            &read("listed.toml", LISTED)?,
-        )
+        let [commands, protected, autonomy, listed] = [
+            read("commands.toml", COMMANDS)?,
+            read("protected.toml", PROTECTED)?,
+            read("autonomy.toml", AUTONOMY)?,
+            read("listed.toml", LISTED)?,
+        ];
+        Self::parse_only(only, &commands, &protected, &autonomy, &listed)
     }
 
     /// Reads and proves the four files' text.
     pub fn parse(commands: &str, protected: &str, autonomy: &str, listed: &str) -> Result<Self, PolicyError> {
+        Self::parse_only(None, commands, protected, autonomy, listed)
+    }
+
+    fn parse_only(
+        only: Option<&str>,
+        commands: &str,
+        protected: &str,
+        autonomy: &str,
+        listed: &str,
+    ) -> Result<Self, PolicyError> {
         Ok(Self {
-            commands: Commands::parse(commands)?,
+            commands: Commands::parse(commands, only)?,
             protected: Protected::parse(protected)?,
             listed: Listed::parse(listed)?,
             levels: Levels::parse(autonomy)?,
@@ -249,6 +264,28 @@ impl Policy {
         let line = command.to_string();
         let (judged, rule) = self.commands.judge(&line, Way::Back)?;
         if judged == *command { Ok(rule.to_owned()) } else { Err(NotAllowed::Unlisted) }
+    }
+
+    /// What an actor asks once more, of its own copy of the policy and of the node as it finds it: the line, the lists,
+    /// and the target. It says who or what the line is for.
+    ///
+    /// An undo is refused for what is itself protected, and not for who came to live in it since.
+    pub(super) fn judge_again(&self, command: &Command, way: Way) -> Result<Found, Denied> {
+        let line = command.to_string();
+        let denied = |reason| Denied::Command { line: line.clone(), reason };
+        let (judged, _) = self.commands.judge(&line, way).map_err(denied)?;
+        if judged != *command {
+            return Err(denied(NotAllowed::Unlisted));
+        }
+        let found = match (command.target(), way) {
+            (Target::Cgroup(path), Way::Back) => {
+                self.protected.check_path(&path).map_err(|is| Denied::Target(is.into()))?;
+                Found::Cgroup(path)
+            }
+            (target, _) => self.find(&target, None)?,
+        };
+        self.listed.check(command.listing(), &found)?;
+        Ok(found)
     }
 
     /// Number of allow and of forbid patterns.

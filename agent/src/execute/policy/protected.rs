@@ -18,13 +18,16 @@ const ANCESTORS_MAX: usize = 64;
 ///
 /// A name is written by the process itself. All that somebody gains by taking a protected name is protection, which is
 /// why no rule here ever makes a process less protected.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protected {
     comm: Vec<String>,
     cgroup: Vec<String>,
     unit: Vec<String>,
     uid: Vec<u32>,
+    /// The agent's own process.
+    #[serde(skip, default = "std::process::id")]
+    agent: u32,
 }
 
 /// By what rule something is protected.
@@ -61,9 +64,13 @@ impl Protected {
         Ok(protected)
     }
 
+    pub(super) fn of_agent(&mut self, pid: u32) {
+        self.agent = pid;
+    }
+
     /// Whether this number names a protected process, where a process has it; `None` where none has.
     pub(super) fn check_pid(&self, pid: u32) -> Result<Option<Process>, NotATarget> {
-        self.check_below(pid, &ancestors()?)
+        self.check_below(pid, &self.ancestors()?)
     }
 
     fn check_below(&self, pid: u32, ancestors: &[u32]) -> Result<Option<Process>, NotATarget> {
@@ -90,7 +97,7 @@ impl Protected {
         if process.kernel_thread {
             return protected("it is a kernel thread".to_owned(), "kernel_thread");
         }
-        if process.id.pid == std::process::id() {
+        if process.id.pid == self.agent {
             return protected("it is the agent itself".to_owned(), "agent");
         }
         if ancestors.contains(&process.id.pid) {
@@ -115,13 +122,7 @@ impl Protected {
 
     /// Whether a cgroup may be a target: not listed, and no protected process in it or below it, in any hierarchy.
     pub(super) fn check_cgroup(&self, path: &CgroupPath) -> Result<(), NotATarget> {
-        let protected = |why: String, rule| Err(IsProtected { what: format!("cgroup {path}"), why, rule }.into());
-        if let Some(name) = self.cgroup_rule(path.as_str()) {
-            return protected(format!("it is listed as {name}"), "cgroup");
-        }
-        if let Some(name) = path.as_str().split('/').find_map(|unit| matching(&self.unit, unit)) {
-            return protected(format!("its unit is listed as {name}"), "unit");
-        }
+        self.check_path(path)?;
         let mut pids = Vec::new();
         for file in CgroupFile::OF_EACH_HIERARCHY {
             match members(path, file) {
@@ -132,16 +133,45 @@ impl Protected {
         }
         pids.sort_unstable();
         pids.dedup();
-        let ancestors = ancestors()?;
+        let ancestors = self.ancestors()?;
         for pid in pids {
             if let Err(error) = self.check_below(pid, &ancestors) {
-                return match error {
-                    NotATarget::Protected(member) => protected(format!("in it, {member}"), member.rule),
-                    other => Err(other),
-                };
+                return Err(match error {
+                    NotATarget::Protected(member) => {
+                        protected_cgroup(path, format!("in it, {member}"), member.rule).into()
+                    }
+                    other => other,
+                });
             }
         }
         Ok(())
+    }
+
+    /// Whether the cgroup itself is listed, whoever lives in it.
+    pub(super) fn check_path(&self, path: &CgroupPath) -> Result<(), IsProtected> {
+        if let Some(name) = self.cgroup_rule(path.as_str()) {
+            return Err(protected_cgroup(path, format!("it is listed as {name}"), "cgroup"));
+        }
+        if let Some(name) = path.as_str().split('/').find_map(|unit| matching(&self.unit, unit)) {
+            return Err(protected_cgroup(path, format!("its unit is listed as {name}"), "unit"));
+        }
+        Ok(())
+    }
+
+    /// The agent's parent, that one's parent, and so on to pid 1.
+    fn ancestors(&self) -> Result<Vec<u32>, ProcessError> {
+        let mut ancestors = Vec::new();
+        let mut next = Process::find(self.agent)?.parent;
+        while next > 1 && ancestors.len() < ANCESTORS_MAX {
+            ancestors.push(next);
+            next = match Process::find(next) {
+                Ok(process) => process.parent,
+                // It ended just now: whoever is above it is above us no more.
+                Err(ProcessError::Gone { .. }) => break,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(ancestors)
     }
 
     fn cgroup_rule(&self, path: &str) -> Option<&str> {
@@ -152,20 +182,8 @@ impl Protected {
     }
 }
 
-/// The agent's parent, that one's parent, and so on to pid 1.
-fn ancestors() -> Result<Vec<u32>, ProcessError> {
-    let mut ancestors = Vec::new();
-    let mut next = std::os::unix::process::parent_id();
-    while next > 1 && ancestors.len() < ANCESTORS_MAX {
-        ancestors.push(next);
-        next = match Process::find(next) {
-            Ok(process) => process.parent,
-            // It ended just now: whoever is above it is above us no more.
-            Err(ProcessError::Gone { .. }) => break,
-            Err(error) => return Err(error),
-        };
-    }
-    Ok(ancestors)
+fn protected_cgroup(path: &CgroupPath, why: String, rule: &'static str) -> IsProtected {
+    IsProtected { what: format!("cgroup {path}"), why, rule }
 }
 
 /// The first name that `given` is, where a trailing `*` stands for any rest.

@@ -30,10 +30,11 @@ pub(super) struct Granted {
     pub(super) landlock: u32,
     pub(super) user: u32,
     pub(super) group: u32,
+    pub(super) groups: Vec<u32>,
     /// One bit a capability, as in `/proc/PID/status`.
     pub(super) capabilities: u64,
-    /// Whether the daemon had the power to take the groups and the bounding set, too.
-    pub(super) stripped: bool,
+    /// The set that bounds them: empty, but where its maker had not the power to empty it.
+    pub(super) bounding: u64,
 }
 
 /// The target: its identity, and the descriptors that stand for it.

@@ -40,10 +40,9 @@ impl Witness {
         for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
             expect(&status, set, &capabilities)?;
         }
-        if granted.stripped {
-            expect(&status, "Groups", "")?;
-            expect(&status, "CapBnd", &format!("{:016x}", 0))?;
-        }
+        let groups: Vec<String> = granted.groups.iter().map(u32::to_string).collect();
+        expect(&status, "Groups", &groups.join(" "))?;
+        expect(&status, "CapBnd", &format!("{:016x}", granted.bounding))?;
         expect(&status, "NoNewPrivs", "1")?;
         expect(&status, "Seccomp", MODE_FILTER)?;
         if filters(&status)? != self.filters + 1 {

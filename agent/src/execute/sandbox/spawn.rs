@@ -1,4 +1,4 @@
-//! The daemon's side: what the child is stripped of between fork and exec, and how long and how much it may speak.
+//! The side of who makes an executor: how it is started, and how long and how much it may speak.
 
 use std::{
     fs::File,
@@ -7,36 +7,30 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command as Spawn, Stdio},
     time::{Duration, Instant},
 };
 
-use capctl::{Cap, CapSet, CapState};
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        prctl,
-        resource::{Resource, setrlimit},
-        signal::Signal,
-    },
-    unistd::{Gid, Uid, pipe2, setgroups, setresgid, setresuid, setsid},
+    unistd::pipe2,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     kernel::{Confinement, Unconfined},
-    order::{Granted, ORDER_MAX, Order, OrderedProbe, OrderedProcess, THROTTLING},
+    order::{ORDER_MAX, Order, OrderedProbe, OrderedProcess, THROTTLING},
     probe::{Confined, Probe},
+    strip::{Station, Strip},
     sys,
 };
 use crate::execute::{action::Power, process::Process};
 
 /// Most that an executor's output holds, bytes.
 const OUTPUT_MAX: usize = 16 << 10;
-/// The user and group that have nothing.
-const NOBODY: u32 = 65534;
 /// Lowest number of the kept descriptor of the executable, above what the standard streams and the passed ones take.
 const KEPT_FD_MIN: RawFd = 64;
 /// An executor that was told to end has so long to do it.
@@ -46,7 +40,7 @@ const END_PATIENCE: Duration = Duration::from_secs(3);
 pub enum SandboxError {
     #[error("the executable of the agent cannot be opened: {source}")]
     NoExecutable { source: io::Error },
-    #[error("the executor needs {missing}, which this process does not have; run the agent as root")]
+    #[error("the executor needs {missing}, which this process does not have; run the agent as root, or with actors")]
     NoPrivilege { missing: String },
     #[error("the target has not one user and group throughout that the executor could have")]
     NoOneUser,
@@ -56,6 +50,20 @@ pub enum SandboxError {
     Spawn { source: io::Error },
     #[error("the executor could not be spoken to: {source}")]
     Talk { source: io::Error },
+    #[error(
+        "the actor of {} does not answer: {source}; see `systemctl status kernelsight-act-{}.socket`",
+        power.unit(),
+        power.unit()
+    )]
+    NoActor { power: Power, source: io::Error },
+    #[error("{0}")]
+    KnownMissing(String),
+    #[error("the actor of {} refuses: {reason}", power.unit())]
+    ActorRefused { power: Power, reason: String },
+    #[error("an executor of {} cannot do its work here: {said}", power.unit())]
+    Unfit { power: Power, said: String },
+    #[error("{} cannot be locked, so actors of an earlier daemon may still be at work: {source}", path.display())]
+    NoLock { path: PathBuf, source: io::Error },
 }
 
 /// The agent's executable, held open so that what is spawned is what runs now, whatever lies at its path later.
@@ -63,6 +71,7 @@ pub enum SandboxError {
 pub(in crate::execute) struct Launcher {
     executable: OwnedFd,
     timeout: Duration,
+    station: Station,
     /// Found once, at start; each executor must be confined by all of it.
     confinement: Confinement,
 }
@@ -75,7 +84,7 @@ pub(in crate::execute) struct Passed<'a> {
 }
 
 /// How an executor ended.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(in crate::execute) struct Finished {
     pub(in crate::execute) success: bool,
     pub(in crate::execute) timed_out: bool,
@@ -101,19 +110,26 @@ struct Running {
 
 impl Launcher {
     /// Executors of this executable; one that takes longer than `timeout` is ended.
-    pub(in crate::execute) fn new(executable: &Path, timeout: Duration) -> Result<Self, SandboxError> {
+    pub(in crate::execute) fn new(
+        executable: &Path,
+        timeout: Duration,
+        station: Station,
+    ) -> Result<Self, SandboxError> {
         let refused = |source| SandboxError::NoExecutable { source };
         let file = File::open(executable).map_err(refused)?;
         // Far above the numbers that are used between fork and exec.
         let kept = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(KEPT_FD_MIN)).map_err(|error| refused(error.into()))?;
         let executable = sys::own(kept).ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?;
-        Ok(Self { executable, timeout, confinement: Confinement::of_this_kernel() })
+        Ok(Self { executable, timeout, station, confinement: Confinement::of_this_kernel() })
     }
 
     /// Whether an executor of this power could be started here.
     pub(in crate::execute) fn can(&self, power: Power, process: Option<&Process>) -> Result<(), SandboxError> {
-        self.confinement.enforced()?;
-        Strip::for_power(power, process).map(drop)
+        self.strip(power, process).map(drop)
+    }
+
+    fn strip(&self, power: Power, process: Option<&Process>) -> Result<Strip, SandboxError> {
+        Strip::for_power(power, process, self.station, self.confinement.enforced()?)
     }
 
     /// Runs one command to its end.
@@ -152,6 +168,18 @@ impl Launcher {
         Ok(Err(finished))
     }
 
+    /// Starts an executor of this power that only looks whether it is confined.
+    pub(in crate::execute) fn attest(&self, power: Power) -> Result<(), SandboxError> {
+        let talk = |source| SandboxError::Talk { source };
+        let this = Process::find(std::process::id()).map_err(|error| talk(io::Error::other(error)))?;
+        let (arguments, _) = Probe::Status.command();
+        let passed = Passed { process: Some(&this), file: None };
+        let mut running = self.spawn(&arguments, power, passed, Some(Probe::Status.into()), true)?;
+        running.order = None;
+        let finished = running.finish(self.timeout)?;
+        if finished.success { Ok(()) } else { Err(SandboxError::Unfit { power, said: finished.output }) }
+    }
+
     /// Tries something from inside the sandbox of this power. For tests.
     pub(in crate::execute) fn probe(&self, power: Power, probe: Probe) -> Result<Confined, SandboxError> {
         let talk = |source| SandboxError::Talk { source };
@@ -171,21 +199,26 @@ impl Launcher {
         power: Power,
         passed: Passed<'_>,
         probe: Option<OrderedProbe>,
-        dies_with_the_daemon: bool,
+        dies_with_its_maker: bool,
     ) -> Result<Running, SandboxError> {
-        let landlock = self.confinement.enforced()?;
-        let strip = Strip::for_power(power, passed.process)?;
+        let strip = self.strip(power, passed.process)?;
         let talk = |source| SandboxError::Talk { source };
         let opened = match passed.process {
             Some(process) => Some((process, process.open_for_executor().map_err(talk)?)),
             None => None,
         };
         let descriptors = match (power, passed.process) {
-            (Power::ReadDescriptors, Some(process)) => Some(process.open_descriptors().map_err(talk)?),
+            (Power::ReadDescriptors, Some(process)) => {
+                let opened = match self.station {
+                    Station::Daemon => process.open_descriptors(),
+                    Station::Actor => process.as_owner(|| process.open_descriptors()),
+                };
+                Some(opened.map_err(talk)?)
+            }
             _ => None,
         };
         let order = Order {
-            granted: strip.granted(landlock),
+            granted: strip.granted(),
             process: opened.as_ref().map(|(process, (stat, task))| OrderedProcess {
                 pid: process.id.pid,
                 start_ticks: process.id.start_ticks,
@@ -214,7 +247,7 @@ impl Launcher {
         // SAFETY: the closure runs in the forked child, where only async-signal-safe calls are sound: it makes plain
         // system calls on values that were made before the fork, takes no lock and allocates nothing.
         unsafe {
-            spawn.pre_exec(move || strip.apply(&kept, dies_with_the_daemon));
+            spawn.pre_exec(move || strip.apply(&kept, dies_with_its_maker));
         }
         let mut child = spawn.spawn().map_err(|source| SandboxError::Spawn { source })?;
         drop(spawn);
@@ -331,106 +364,4 @@ fn readable(fd: std::os::fd::BorrowedFd<'_>, deadline: Instant) -> io::Result<bo
 
 fn milliseconds(since: Instant) -> u64 {
     since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
-}
-
-/// What is taken from the child between fork and exec. Made before the fork.
-#[derive(Clone, Copy, Debug)]
-struct Strip {
-    /// User and group to become.
-    user: Option<(u32, u32)>,
-    keep: Option<Cap>,
-    keeps_root: bool,
-}
-
-impl Strip {
-    fn for_power(power: Power, process: Option<&Process>) -> Result<Self, SandboxError> {
-        let keep = match power {
-            Power::SysNice => Some(Cap::SYS_NICE),
-            Power::Kill => Some(Cap::KILL),
-            Power::Thaw => Some(Cap::SYS_ADMIN),
-            Power::ReadDescriptors => Some(Cap::SYS_PTRACE),
-            Power::Nothing
-            | Power::ProcessFile
-            | Power::TargetsUser
-            | Power::CgroupFile
-            | Power::ListedFile
-            | Power::SysctlFile
-            | Power::ReadProc
-            | Power::ReadCgroup => None,
-        };
-        let user = match power {
-            Power::SysctlFile => (0, NOBODY),
-            Power::TargetsUser | Power::ReadDescriptors => {
-                process.and_then(|process| process.owner).ok_or(SandboxError::NoOneUser)?
-            }
-            _ => (NOBODY, NOBODY),
-        };
-        let keeps_root = user.0 == 0;
-        let have = CapState::get_current().map_err(|error| SandboxError::Talk { source: error.into() })?.effective;
-        let harmless = matches!(power, Power::Nothing | Power::ReadProc | Power::ReadCgroup);
-        if harmless && !Uid::effective().is_root() && !have.has(Cap::SETUID) {
-            // Somebody who is nobody much already; what the executor does needs no power.
-            return Ok(Self { user: None, keep: None, keeps_root: false });
-        }
-        let mut needs = vec![Cap::SETUID, Cap::SETGID, Cap::SETPCAP];
-        needs.extend(keep);
-        let mut missing: Vec<String> =
-            needs.into_iter().filter(|cap| !have.has(*cap)).map(|cap| cap.to_string()).collect();
-        if keeps_root && !Uid::effective().is_root() {
-            missing.push("user 0".to_owned());
-        }
-        if !missing.is_empty() {
-            return Err(SandboxError::NoPrivilege { missing: missing.join(", ") });
-        }
-        Ok(Self { user: Some(user), keep, keeps_root })
-    }
-
-    /// What the executor must find itself to be.
-    fn granted(&self, landlock: u32) -> Granted {
-        let (user, group) = match self.user {
-            Some(given) => given,
-            None => (Uid::effective().as_raw(), Gid::effective().as_raw()),
-        };
-        let capabilities = self.keep.map_or(0, |cap| 1 << (cap as u8));
-        Granted { landlock, user, group, capabilities, stripped: self.user.is_some() }
-    }
-
-    /// Runs between fork and exec: system calls only.
-    fn apply(&self, kept: &[RawFd], dies_with_the_daemon: bool) -> io::Result<()> {
-        setsid()?;
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        sys::close_on_exec_from(3)?;
-        for fd in kept {
-            sys::keep_on_exec(*fd)?;
-        }
-        if let Some((user, group)) = self.user {
-            let mut left = CapSet::empty();
-            if let Some(cap) = self.keep {
-                left.add(cap);
-            }
-            // Nothing becomes inheritable that has left the bounding set, so this comes first.
-            let now = CapState::get_current()?;
-            CapState { inheritable: left, ..now }.set_current()?;
-            capctl::bounding::clear()?;
-            if self.keeps_root {
-                sys::root_is_nobody_special()?;
-            }
-            prctl::set_keepcaps(self.keep.is_some())?;
-            setgroups(&[])?;
-            let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
-            setresgid(group, group, group)?;
-            setresuid(user, user, user)?;
-            CapState { effective: left, permitted: left, inheritable: left }.set_current()?;
-            if let Some(cap) = self.keep {
-                capctl::ambient::raise(cap)?;
-            }
-        } else {
-            CapState::empty().set_current()?;
-        }
-        prctl::set_no_new_privs()?;
-        if dies_with_the_daemon {
-            prctl::set_pdeathsig(Signal::SIGKILL)?;
-        }
-        Ok(())
-    }
 }

@@ -148,7 +148,7 @@ pub(super) fn passed(fd: RawFd) -> Option<OwnedFd> {
 }
 
 /// Takes a descriptor that a call has just made and that nobody owns yet.
-pub(super) fn own(fd: RawFd) -> Option<OwnedFd> {
+pub(in crate::execute) fn own(fd: RawFd) -> Option<OwnedFd> {
     passed(fd)
 }
 

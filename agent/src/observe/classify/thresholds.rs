@@ -1,15 +1,18 @@
 //! `thresholds.toml`: from which value on a measure is how bad, and for how long it must be.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 use serde::Deserialize;
 
 use super::{CLASSIFIERS, Measure, measure};
-use crate::observe::{Severity, SignalType};
+use crate::{
+    observe::{Severity, SignalType},
+    policies,
+};
 
 /// The embedded file.
 const EMBEDDED: &str = include_str!("../../../../policies/thresholds.toml");
-const EMBEDDED_NAME: &str = "policies/thresholds.toml";
+const FILE: &str = "thresholds.toml";
 
 /// Longest duration that is believed to be meant, s.
 const DURATION_MAX_S: f64 = 3600.0;
@@ -69,27 +72,21 @@ impl Threshold {
 }
 
 /// The rules of every measure of every classifier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Thresholds {
     of: HashMap<(SignalType, &'static str), Threshold>,
 }
 
 impl Thresholds {
-    /// The embedded rules, or those of `file` in their place.
+    /// The embedded rules, or those of `thresholds.toml` in this directory in their place.
     ///
     /// # Errors
     /// When the file cannot be read, is no TOML, has a key or a measure that does not exist, misses one that does, or
     /// holds values that contradict each other.
-    pub fn load(file: Option<&Path>) -> Result<Self, ThresholdsError> {
-        match file {
-            None => Self::parse(EMBEDDED, EMBEDDED_NAME),
-            Some(path) => {
-                let name = path.display().to_string();
-                let text =
-                    fs::read_to_string(path).map_err(|source| ThresholdsError::Read { file: name.clone(), source })?;
-                Self::parse(&text, &name)
-            }
-        }
+    pub fn load(directory: Option<&Path>) -> Result<Self, ThresholdsError> {
+        let text = policies::text(directory, FILE, EMBEDDED)
+            .map_err(|(path, source)| ThresholdsError::Read { file: path.display().to_string(), source })?;
+        Self::parse(&text, FILE)
     }
 
     /// Reads the text of a file; `file` is its name in errors.
