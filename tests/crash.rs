@@ -1,15 +1,16 @@
 //! An agent that is killed at every step of an action's life: judged, intended, done, kept, taken back. Each step is a
-//! call to the journal, and it is killed before and after each. The next start finds what stands and says so once.
+//! call to the journal, and it is killed before and after each, and at moments in between. The next start finds what
+//! stands and says so once. So it is when the agent does it itself, and when actors do.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kernelsight::{
@@ -22,14 +23,20 @@ use kernelsight::{
 };
 use serde_json::json;
 
-use crate::execute_support::{Target, executor, is_root, policy, request};
+use crate::{
+    actors::Sockets,
+    execute_support::{Target, executor, is_root, policy, request},
+};
 
-/// The test that is started again as the agent to be killed, and what it is told: pid, directory, point.
+/// The test that is started again as the agent to be killed, and what it is told: pid, directory, point, and where the
+/// actors are, if there are some.
 const CRASH: &str = "KERNELSIGHT_TEST_CRASH_POINT";
 /// Points of a whole life: before and after each of nine calls.
 const POINTS: usize = 18;
 /// And of the next start, when that is killed too: before and after each of three.
 const SETTLING: usize = 6;
+/// Moments between the points.
+const MOMENTS: u32 = 24;
 
 /// The store's journal, until the agent is killed at the chosen point, as hard as the kernel can.
 #[derive(Debug)]
@@ -75,19 +82,24 @@ impl Journal for Deadly {
     }
 }
 
-fn guarded() -> Executor {
+fn guarded(dir: &Path, actors: Option<&Path>) -> Executor {
     let guard = Guard::new(execute::Limits::load(None).unwrap(), Duration::from_secs(1));
     guard.turned(uptime_ms());
-    executor(&policy()).behind(Arc::new(guard))
+    let executor = executor(&policy()).behind(Arc::new(guard));
+    match actors {
+        Some(actors) => executor.with_actors(actors, &dir.join("actors.lock")).unwrap(),
+        None => executor,
+    }
 }
 
 /// The agent's part: its start on what is there, and, where nothing is, the whole life of one action.
 fn live(told: &str) {
-    let [pid, dir, point] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
-    let (store, _) = Store::open(Path::new(dir), Limits::default()).unwrap();
+    let told: Vec<&str> = told.split(' ').collect();
+    let (pid, dir, point) = (told[0], Path::new(told[1]), told[2]);
+    let (store, _) = Store::open(dir, Limits::default()).unwrap();
     let begun = !store.latest(1).unwrap().is_empty();
     let journal = Deadly { store, left: AtomicUsize::new(point.parse().unwrap()) };
-    let executor = guarded();
+    let executor = guarded(dir, told.get(3).map(Path::new));
     if begun {
         executor.settle(&journal, now_ms()).unwrap();
         return;
@@ -100,40 +112,80 @@ fn live(told: &str) {
     executor.undo(id, &journal, now_ms()).unwrap();
 }
 
-/// Runs an agent up to that point; whether it was killed there.
-fn is_killed(target: &Target, dir: &Path, point: usize) -> bool {
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::killed_at_any_point_the_next_start_knows_what_stands", "--exact", "--nocapture"])
-        .env(CRASH, format!("{} {} {point}", target.pid(), dir.display()))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success() || status.signal() == Some(9), "{status}");
-    !status.success()
+/// One that is killed at any point, by itself or by us.
+#[derive(Clone, Copy)]
+struct Victim<'a> {
+    target: &'a Target,
+    actors: Option<&'a Path>,
 }
 
-/// What a start finds and does; then the journal and the process tell the same.
-fn settles(target: &Target, dir: &Path, point: &str) {
-    let (store, opening) = Store::open(dir, Limits::default()).unwrap();
-    assert_eq!(opening.set_aside, None, "{point}");
-    let said = guarded().settle(&store, now_ms()).unwrap();
-    let rows = store.latest(10).unwrap();
-    assert!(rows.len() <= 1, "{point}: {rows:?}");
-    let stands = rows.iter().any(|row| row.state == JournalState::Kept);
-    if stands {
-        target.comes_to_stand();
-    } else {
-        target.comes_to_run();
-        let over = [JournalState::Undone, JournalState::Void];
-        assert!(rows.iter().all(|row| over.contains(&row.state)), "{point}: {rows:?}");
-        assert!(store.unsettled().unwrap().is_empty(), "{point}");
+impl Victim<'_> {
+    fn start(self, dir: &Path, point: usize) -> Child {
+        let told = format!("{} {} {point}", self.target.pid(), dir.display());
+        let told = self.actors.map_or(told.clone(), |actors| format!("{told} {}", actors.display()));
+        let mut agent = Command::new(std::env::current_exe().unwrap());
+        agent.args(["crash::killed_at_any_point_the_next_start_knows_what_stands", "--exact", "--nocapture"]);
+        agent.env(CRASH, told).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
-    assert!(guarded().settle(&store, now_ms()).unwrap().is_empty(), "{point}: said twice after {said:?}");
-    store.close().unwrap();
-    let audit = chain::verify(dir, None).unwrap();
-    assert!(audit.sound, "{point}: {:?}", audit.faults);
-    target.signal(nix::sys::signal::Signal::SIGCONT);
+
+    /// Runs an agent up to that point; whether it was killed there.
+    fn is_killed(self, dir: &Path, point: usize) -> bool {
+        let status = self.start(dir, point).wait().unwrap();
+        assert!(status.success() || status.signal() == Some(9), "{status}");
+        !status.success()
+    }
+
+    /// What a start finds and does; then the journal and the process tell the same.
+    fn settles(self, dir: &Path, point: &str) {
+        let target = self.target;
+        let (store, opening) = Store::open(dir, Limits::default()).unwrap();
+        assert_eq!(opening.set_aside, None, "{point}");
+        let said = guarded(dir, self.actors).settle(&store, now_ms()).unwrap();
+        let rows = store.latest(10).unwrap();
+        assert!(rows.len() <= 1, "{point}: {rows:?}");
+        let stands = rows.iter().any(|row| row.state == JournalState::Kept);
+        if stands {
+            target.comes_to_stand();
+        } else {
+            target.comes_to_run();
+            let over = [JournalState::Undone, JournalState::Void];
+            assert!(rows.iter().all(|row| over.contains(&row.state)), "{point}: {rows:?}");
+            assert!(store.unsettled().unwrap().is_empty(), "{point}");
+        }
+        let again = guarded(dir, self.actors).settle(&store, now_ms()).unwrap();
+        assert!(again.is_empty(), "{point}: said twice after {said:?}");
+        store.close().unwrap();
+        let audit = chain::verify(dir, None).unwrap();
+        assert!(audit.sound, "{point}: {:?}", audit.faults);
+        target.signal(nix::sys::signal::Signal::SIGCONT);
+    }
+
+    fn is_killed_everywhere(self) {
+        for point in 0..=POINTS {
+            let dir = tempfile::tempdir().unwrap();
+            assert_eq!(self.is_killed(dir.path(), point), point < POINTS, "there are {POINTS} points");
+            self.settles(dir.path(), &format!("point {point}"));
+        }
+        // Done and without a verdict; then the start that takes it back is killed, at each of its own points.
+        for second in 0..=SETTLING {
+            let dir = tempfile::tempdir().unwrap();
+            assert!(self.is_killed(dir.path(), 6));
+            assert_eq!(self.is_killed(dir.path(), second), second < SETTLING, "there are {SETTLING} more");
+            self.settles(dir.path(), &format!("point 6, then {second}"));
+        }
+        // Between two points, too: while an executor is at work, or has not begun.
+        let begun = Instant::now();
+        assert!(!self.is_killed(tempfile::tempdir().unwrap().path(), POINTS));
+        let life = begun.elapsed();
+        for moment in 1..=MOMENTS {
+            let dir = tempfile::tempdir().unwrap();
+            let mut agent = self.start(dir.path(), POINTS);
+            std::thread::sleep(life * moment / MOMENTS);
+            let _ = agent.kill();
+            agent.wait().unwrap();
+            self.settles(dir.path(), &format!("moment {moment} of {MOMENTS}"));
+        }
+    }
 }
 
 #[test]
@@ -145,17 +197,14 @@ fn killed_at_any_point_the_next_start_knows_what_stands() {
         return;
     }
     assert!(!boot_id().unwrap().is_empty());
-    let target = Target::idle();
-    for point in 0..=POINTS {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(is_killed(&target, dir.path(), point), point < POINTS, "there are {POINTS} points");
-        settles(&target, dir.path(), &format!("point {point}"));
+    Victim { target: &Target::idle(), actors: None }.is_killed_everywhere();
+}
+
+#[test]
+fn killed_at_any_point_while_actors_act_the_next_start_knows_what_stands() {
+    if !is_root() {
+        return;
     }
-    // Done and without a verdict; then the start that takes it back is killed, at each of its own points.
-    for second in 0..=SETTLING {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(is_killed(&target, dir.path(), 6));
-        assert_eq!(is_killed(&target, dir.path(), second), second < SETTLING, "there are {SETTLING} more");
-        settles(&target, dir.path(), &format!("point 6, then {second}"));
-    }
+    let sockets = Sockets::open();
+    Victim { target: &Target::idle(), actors: Some(sockets.path()) }.is_killed_everywhere();
 }

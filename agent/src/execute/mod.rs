@@ -21,6 +21,7 @@ mod run;
 pub mod sandbox;
 pub mod scheduling;
 mod setting;
+mod settle;
 pub mod sysctl;
 pub mod undo;
 pub mod value;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Errand, Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
+    Errand, Intent, Journal, JournalError, JournalState, Outcome, OutcomeStatus,
     action::{Found, Power},
     actor::Actors,
     claims::Claims,
@@ -20,7 +20,8 @@ use super::{
     process::Process,
     sandbox::{Confined, Finished, Probe, SandboxError},
     setting::SettingError,
-    undo::{Setting, TakenBack, Undo},
+    settle::Owed,
+    undo::{Setting, Undo},
 };
 use crate::clock::uptime_ms;
 
@@ -38,8 +39,9 @@ pub struct Executor {
     hands: Hands,
     /// Executors that throttle, by the journal's row.
     throttles: Mutex<HashMap<i64, Throttled>>,
-    claims: Claims,
-    boot_id: String,
+    pub(super) claims: Claims,
+    pub(super) owed: Owed,
+    pub(super) boot_id: String,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,15 @@ impl Executor {
     pub fn of(executable: &Path, policy: Arc<Policy>, timeout: Duration) -> Result<Self, ExecuteError> {
         let boot_id = boot_id().map_err(|source| ExecuteError::NoBootId { source })?;
         let hands = Hands::own(executable, timeout)?;
-        Ok(Self { policy, guard: None, hands, throttles: Mutex::default(), claims: Claims::default(), boot_id })
+        Ok(Self {
+            policy,
+            guard: None,
+            hands,
+            throttles: Mutex::default(),
+            claims: Claims::default(),
+            owed: Owed::default(),
+            boot_id,
+        })
     }
 
     /// The same with the actors whose sockets are in `directory` for all that is not harmless. Waits until those are
@@ -152,9 +162,6 @@ impl Executor {
         now_ms: i64,
     ) -> Result<Outcome, ExecuteError> {
         let granted = permit.spend();
-        if granted.made.elapsed() > PERMIT_LIFETIME {
-            return Err(ExecuteError::Stale);
-        }
         still_as_judged(&granted)?;
         if !granted.what.action.has_effect() {
             let finished = self.hands.ready(task(&granted.what))?.run()?;
@@ -184,6 +191,8 @@ impl Executor {
         };
         // Before the intent: what cannot be done here is never intended.
         let ready = self.hands.ready(task(&granted.what))?;
+        // An actor may have taken seconds.
+        still_as_judged(&granted)?;
         // Claimed from its first moment: nobody takes back what is about to be done.
         let intend = || self.claims.claim_new(|| journal.intend(&intent).map_err(ExecuteError::NoJournal));
         let claim = match &self.guard {
@@ -221,89 +230,6 @@ impl Executor {
     /// Whether an executor of it could be had.
     pub(super) fn could(&self, what: &Considered) -> Result<(), ExecuteError> {
         self.hands.could(task(what))
-    }
-
-    /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
-    /// then on.
-    pub fn undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
-        let row = self.row(id, journal)?;
-        if let Undo::Nothing { why } = &row.intent.undo
-            && row.state.may_stand()
-        {
-            return Err(ExecuteError::Irreversible { why: why.clone() });
-        }
-        let started = std::time::Instant::now();
-        let taken = self.settle_row(id, journal, now_ms)?;
-        Ok(Outcome {
-            action_id: Some(id),
-            action: row.intent.action,
-            command: taken.commands.join("; "),
-            status: if taken.state == JournalState::LeftAlone { OutcomeStatus::LeftAlone } else { OutcomeStatus::Done },
-            output: taken.output,
-            duration_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
-            change: taken.note,
-            lease_until_ms: None,
-        })
-    }
-
-    /// Tells the journal that what was done stays.
-    ///
-    /// # Errors
-    /// When it cannot be told, or somebody took the action back meanwhile.
-    pub fn confirm(&self, id: i64, why: &str, journal: &dyn Journal, now_ms: i64) -> Result<(), ExecuteError> {
-        let _claim = self.claims.claim(id).ok_or(ExecuteError::AtWork { id })?;
-        let row = self.row(id, journal)?;
-        if row.state != JournalState::Done {
-            return Err(ExecuteError::Over { id, state: row.state });
-        }
-        journal.advance(id, JournalState::Kept, why, now_ms).map_err(ExecuteError::Journal)
-    }
-
-    /// At start: settles what an earlier run left open, and says what was done about each. Effects that no verdict
-    /// confirmed are taken back, leases that ended meanwhile too; what an earlier boot left is void.
-    pub fn settle(&self, journal: &dyn Journal, now_ms: i64) -> Result<Vec<String>, ExecuteError> {
-        let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
-        let mut said = Vec::new();
-        for row in rows {
-            let lease = row.intent.lease_until_ms;
-            let holds = row.state == JournalState::Kept
-                && row.intent.boot_id == self.boot_id
-                && lease.is_some_and(|until_ms| until_ms > now_ms)
-                && !matches!(row.intent.undo, Undo::Throttle { .. });
-            if !holds {
-                let why = match row.state {
-                    JournalState::Intended => "was intended, and the agent ended before it knew of an effect",
-                    JournalState::Done => "was done, and the agent ended before a verdict",
-                    JournalState::Owed => "could not be taken back before",
-                    _ => "was kept under a lease that is over",
-                };
-                said.extend(self.settle_and_say(&row, journal, now_ms, why));
-            }
-        }
-        Ok(said)
-    }
-
-    /// At each tick: takes back what has outlived its lease and what could not be taken back before, and settles the
-    /// records of throttling executors that ended. Says what is new.
-    pub fn expire_leases(&self, journal: &dyn Journal, now_ms: i64) -> Result<Vec<String>, ExecuteError> {
-        let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
-        let mut said = Vec::new();
-        for row in rows {
-            let throttle_ended = matches!(row.intent.undo, Undo::Throttle { .. })
-                && row.state != JournalState::Intended
-                && self.throttles().get(&row.id).is_none_or(|throttled| throttled.standing.has_ended());
-            if row.state == JournalState::Owed {
-                // Said when it began to be owed, and when it ends.
-                if let Ok(taken) = self.settle_row(row.id, journal, now_ms) {
-                    said.push(format!("{} could not be taken back before: {}", named(&row), taken.note));
-                }
-            } else if throttle_ended {
-                said.extend(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
-            } else if row.intent.lease_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
-                said.extend(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
-            }
-        }
-        Ok(said)
     }
 
     /// Tries something from inside the sandbox of this power: whether it holds. For tests and for `doctor`.
@@ -378,52 +304,9 @@ impl Executor {
         }
     }
 
-    /// None: somebody else is at it, or was first.
-    fn settle_and_say(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64, why: &str) -> Option<String> {
-        let what = format!("{} {why}", named(row));
-        match self.settle_row(row.id, journal, now_ms) {
-            Ok(taken) => Some(format!("{what}: {}", taken.note)),
-            Err(ExecuteError::AtWork { .. } | ExecuteError::Over { .. }) => None,
-            Err(error) => Some(format!("{what}, and could not be settled, which is tried again: {error}")),
-        }
-    }
-
-    fn settle_row(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
-        let _claim = self.claims.claim(id).ok_or(ExecuteError::AtWork { id })?;
-        // Read under the claim: it may have ended since somebody chose it.
-        let row = self.row(id, journal)?;
-        if !row.state.may_stand() {
-            return Err(ExecuteError::Over { id, state: row.state });
-        }
-        if row.state == JournalState::Kept {
-            // Cut off after the effect and before the record, it would still stand by the journal.
-            let begun = journal.advance(id, JournalState::Owed, "it is being taken back", now_ms);
-            begun.map_err(ExecuteError::Journal)?;
-        }
-        let taken = if row.intent.boot_id == self.boot_id {
-            self.take_back(id, &row.intent)
-        } else {
-            Ok(TakenBack::void("the machine was started anew since, and nothing of it is left"))
-        };
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(error) => {
-                // The journal hears why, once: what is owed is tried again and again.
-                let why = error.to_string();
-                if row.state != JournalState::Owed || row.note != why {
-                    let owed = journal.advance(id, JournalState::Owed, &why, now_ms);
-                    owed.map_err(ExecuteError::Journal)?;
-                }
-                return Err(error.into());
-            }
-        };
-        journal.advance(id, taken.state, &taken.note, now_ms).map_err(ExecuteError::Journal)?;
-        Ok(taken)
-    }
-
-    fn row(&self, id: i64, journal: &dyn Journal) -> Result<JournalRow, ExecuteError> {
-        let row = journal.get(id).map_err(ExecuteError::Journal)?;
-        row.ok_or(ExecuteError::Journal(JournalError::NoRow { id }))
+    /// Whether the executor that throttles for this row has ended, or never was this daemon's.
+    pub(super) fn throttling_has_ended(&self, id: i64) -> bool {
+        self.throttles().get(&id).is_none_or(|throttled| throttled.standing.has_ended())
     }
 
     fn throttles(&self) -> MutexGuard<'_, HashMap<i64, Throttled>> {
@@ -437,18 +320,16 @@ fn task(what: &Considered) -> Task<'_> {
     Task { command: &plan.command, way: Way::Forward, rule, process, file: plan.file.as_ref() }
 }
 
-/// "action 7 (freeze_cgroup on cgroup /x)"
-fn named(row: &JournalRow) -> String {
-    format!("action {} ({} on {})", row.id, row.intent.action.action_type, row.intent.target)
-}
-
 /// `/proc/sys/kernel/random/boot_id`.
 pub fn boot_id() -> std::io::Result<String> {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim_end().to_owned())
 }
 
-/// The target is alive, and what the undo would put back is still what stands there.
+/// The permit is fresh, the target is alive, and what the undo would put back is still what stands there.
 fn still_as_judged(granted: &Granted) -> Result<(), ExecuteError> {
+    if granted.made.elapsed() > PERMIT_LIFETIME {
+        return Err(ExecuteError::Stale);
+    }
     let changed = |reason: String| ExecuteError::Changed { target: granted.what.found.to_string(), reason };
     if let Found::Process(process) = &granted.what.found
         && process.has_ended()

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, BufReader, IoSlice},
     net::Shutdown,
     os::{
@@ -15,7 +15,6 @@ use std::{
 };
 
 use nix::{
-    fcntl::{Flock, FlockArg},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg},
 };
@@ -42,8 +41,9 @@ const ATTESTED_WITHIN: Duration = Duration::from_secs(20);
 pub(in crate::execute) struct Actors {
     directory: PathBuf,
     timeout: Duration,
-    /// Locked. Each actor is passed a copy, so that it stays locked until the last one is gone that this daemon asked.
-    lock: Flock<File>,
+    /// Locked. Each actor is passed a copy, so that it stays locked until the last one is gone that this daemon asked:
+    /// it is never unlocked, only closed.
+    lock: File,
     /// Whether each can be had, or why not, as it was found the last time that it was asked.
     found: Mutex<BTreeMap<Power, Result<(), String>>>,
 }
@@ -68,20 +68,15 @@ impl Actors {
     /// did or did not do is certain then.
     pub(in crate::execute) fn new(directory: &Path, lock: &Path, timeout: Duration) -> Result<Self, SandboxError> {
         let unlocked = |source| SandboxError::NoLock { path: lock.to_owned(), source };
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).mode(0o600).open(lock).map_err(unlocked)?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock).map_err(unlocked)?;
         let until = Instant::now() + EARLIER_END_WITHIN;
         loop {
-            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => {
-                    return Ok(Self { directory: directory.to_owned(), timeout, lock, found: Mutex::default() });
-                }
-                Err((_, error)) if error != nix::Error::EWOULDBLOCK || Instant::now() >= until => {
-                    return Err(unlocked(error.into()));
-                }
-                Err((file, _)) => file,
-            };
-            std::thread::sleep(LOOK_EVERY);
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { directory: directory.to_owned(), timeout, lock, found: Mutex::default() }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
+                Err(error) => return Err(unlocked(error.into())),
+            }
         }
     }
 
@@ -93,10 +88,17 @@ impl Actors {
             self.found().iter().filter_map(|(power, found)| found.is_ok().then_some(*power)).collect();
         let powers = Power::ALL.into_iter().filter(|power| !power.is_harmless() && !known.contains(power));
         for power in powers.take_while(|_| Instant::now() < until) {
-            if let Err(error) = self.ask(power, &Ask::Attest {}) {
-                self.found().insert(power, Err(error.to_string()));
-            }
+            // What comes of it is kept, and told with the parts.
+            let _ = self.attest_one(power);
         }
+    }
+
+    fn attest_one(&self, power: Power) -> Result<(), SandboxError> {
+        let attested = self.ask(power, &Ask::Attest {}).map(drop);
+        if let Err(error) = &attested {
+            self.found().insert(power, Err(error.to_string()));
+        }
+        attested
     }
 
     /// Whether the actor of a power could act, as it was found when it was last asked.
@@ -104,7 +106,7 @@ impl Actors {
         let found = self.found().get(&power).cloned();
         match found {
             Some(found) => found.map_err(SandboxError::KnownMissing),
-            None => self.ask(power, &Ask::Attest {}).map(drop),
+            None => self.attest_one(power),
         }
     }
 

@@ -32,6 +32,7 @@ use crate::{
         undo::{ProcessSetting, Setting},
     },
     observe::ProcessId,
+    text::Text,
 };
 
 /// The daemon asks at once, and gives its word as soon as the intent is on disk.
@@ -45,7 +46,8 @@ pub fn actor_main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("kernelsight: actor: {error}");
+            // It may quote what it was sent.
+            eprintln!("kernelsight: actor: {}", Text::from(error.as_str()));
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,191 @@
+//! Settling: an action is taken back or stays, once, and the journal hears of it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{
+    ExecuteError, Executor, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
+    undo::{TakenBack, Undo},
+};
+
+/// Rounds between two tries of what cannot be taken back, at most: five minutes of housekeeping.
+const ROUNDS_MAX: u32 = 60;
+
+/// What could not be taken back, and how many rounds are to be left out before it is tried again: none at first, then 1,
+/// 3, 7, … A try may start a process, and most of what fails twice fails for long.
+#[derive(Debug, Default)]
+pub(super) struct Owed(Mutex<HashMap<i64, Rounds>>);
+
+#[derive(Debug, Default)]
+struct Rounds {
+    wait: u32,
+    left: u32,
+}
+
+impl Owed {
+    fn is_due(&self, id: i64) -> bool {
+        let mut owed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rounds = owed.entry(id).or_default();
+        let due = rounds.left == 0;
+        rounds.left = rounds.left.saturating_sub(1);
+        due
+    }
+
+    fn failed(&self, id: i64) {
+        let mut owed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rounds = owed.entry(id).or_default();
+        rounds.left = rounds.wait;
+        rounds.wait = (2 * rounds.wait + 1).min(ROUNDS_MAX);
+    }
+
+    fn is_over(&self, id: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+impl Executor {
+    /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
+    /// then on.
+    pub fn undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
+        let row = self.row(id, journal)?;
+        if let Undo::Nothing { why } = &row.intent.undo
+            && row.state.may_stand()
+        {
+            return Err(ExecuteError::Irreversible { why: why.clone() });
+        }
+        let started = std::time::Instant::now();
+        let taken = self.settle_row(id, journal, now_ms)?;
+        Ok(Outcome {
+            action_id: Some(id),
+            action: row.intent.action,
+            command: taken.commands.join("; "),
+            status: if taken.state == JournalState::LeftAlone { OutcomeStatus::LeftAlone } else { OutcomeStatus::Done },
+            output: taken.output,
+            duration_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            change: taken.note,
+            lease_until_ms: None,
+        })
+    }
+
+    /// Tells the journal that what was done stays.
+    ///
+    /// # Errors
+    /// When it cannot be told, or somebody took the action back meanwhile.
+    pub fn confirm(&self, id: i64, why: &str, journal: &dyn Journal, now_ms: i64) -> Result<(), ExecuteError> {
+        let _claim = self.claims.claim(id).ok_or(ExecuteError::AtWork { id })?;
+        let row = self.row(id, journal)?;
+        if row.state != JournalState::Done {
+            return Err(ExecuteError::Over { id, state: row.state });
+        }
+        journal.advance(id, JournalState::Kept, why, now_ms).map_err(ExecuteError::Journal)
+    }
+
+    /// At start: settles what an earlier run left open, and says what was done about each. Effects that no verdict
+    /// confirmed are taken back, leases that ended meanwhile too; what an earlier boot left is void.
+    pub fn settle(&self, journal: &dyn Journal, now_ms: i64) -> Result<Vec<String>, ExecuteError> {
+        let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
+        let mut said = Vec::new();
+        for row in rows {
+            let lease = row.intent.lease_until_ms;
+            let holds = row.state == JournalState::Kept
+                && row.intent.boot_id == self.boot_id
+                && lease.is_some_and(|until_ms| until_ms > now_ms)
+                && !matches!(row.intent.undo, Undo::Throttle { .. });
+            if !holds {
+                let why = match row.state {
+                    JournalState::Intended => "was intended, and the agent ended before it knew of an effect",
+                    JournalState::Done => "was done, and the agent ended before a verdict",
+                    JournalState::Owed => "could not be taken back before",
+                    _ => "was kept under a lease that is over",
+                };
+                said.extend(self.settle_and_say(&row, journal, now_ms, why));
+            }
+        }
+        Ok(said)
+    }
+
+    /// At each tick: takes back what has outlived its lease and what could not be taken back before, and settles the
+    /// records of throttling executors that ended. Says what is new.
+    pub fn expire_leases(&self, journal: &dyn Journal, now_ms: i64) -> Result<Vec<String>, ExecuteError> {
+        let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
+        let mut said = Vec::new();
+        for row in rows {
+            let throttle_ended = matches!(row.intent.undo, Undo::Throttle { .. })
+                && row.state != JournalState::Intended
+                && self.throttling_has_ended(row.id);
+            if row.state == JournalState::Owed {
+                if !self.owed.is_due(row.id) {
+                    continue;
+                }
+                // Said when it began to be owed, and when it ends.
+                match self.settle_row(row.id, journal, now_ms) {
+                    Ok(taken) => {
+                        self.owed.is_over(row.id);
+                        said.push(format!("{} could not be taken back before: {}", named(&row), taken.note));
+                    }
+                    Err(_) => self.owed.failed(row.id),
+                }
+            } else if throttle_ended {
+                said.extend(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
+            } else if row.intent.lease_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+                said.extend(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
+            }
+        }
+        Ok(said)
+    }
+
+    /// None: somebody else is at it, or was first.
+    fn settle_and_say(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64, why: &str) -> Option<String> {
+        let what = format!("{} {why}", named(row));
+        match self.settle_row(row.id, journal, now_ms) {
+            Ok(taken) => Some(format!("{what}: {}", taken.note)),
+            Err(ExecuteError::AtWork { .. } | ExecuteError::Over { .. }) => None,
+            Err(error) => Some(format!("{what}, and could not be settled, which is tried again: {error}")),
+        }
+    }
+
+    fn settle_row(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
+        let _claim = self.claims.claim(id).ok_or(ExecuteError::AtWork { id })?;
+        // Read under the claim: it may have ended since somebody chose it.
+        let row = self.row(id, journal)?;
+        if !row.state.may_stand() {
+            return Err(ExecuteError::Over { id, state: row.state });
+        }
+        if row.state == JournalState::Kept {
+            // Cut off after the effect and before the record, it would still stand by the journal.
+            let begun = journal.advance(id, JournalState::Owed, "it is being taken back", now_ms);
+            begun.map_err(ExecuteError::Journal)?;
+        }
+        let taken = if row.intent.boot_id == self.boot_id {
+            self.take_back(id, &row.intent)
+        } else {
+            Ok(TakenBack::void("the machine was started anew since, and nothing of it is left"))
+        };
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                // The journal hears why, once: what is owed is tried again and again.
+                let why = error.to_string();
+                if row.state != JournalState::Owed || row.note != why {
+                    let owed = journal.advance(id, JournalState::Owed, &why, now_ms);
+                    owed.map_err(ExecuteError::Journal)?;
+                }
+                return Err(error.into());
+            }
+        };
+        journal.advance(id, taken.state, &taken.note, now_ms).map_err(ExecuteError::Journal)?;
+        Ok(taken)
+    }
+
+    fn row(&self, id: i64, journal: &dyn Journal) -> Result<JournalRow, ExecuteError> {
+        let row = journal.get(id).map_err(ExecuteError::Journal)?;
+        row.ok_or(ExecuteError::Journal(JournalError::NoRow { id }))
+    }
+}
+
+/// "action 7 (freeze_cgroup on cgroup /x)"
+fn named(row: &JournalRow) -> String {
+    format!("action {} ({} on {})", row.id, row.intent.action.action_type, row.intent.target)
+}
