@@ -307,6 +307,7 @@ fn information_actions_print_tables_and_leave_no_row() {
     let heads = [
         ("list_top_memory", json!({ "count": 3 }), "resident MiB"),
         ("list_top_cpu", json!({ "count": 3 }), "CPU % of one"),
+        ("list_top_io", json!({ "count": 3 }), "cgroup"),
         ("check_io_activity", json!({}), "I/O pressure"),
         ("check_network_stats", json!({}), "lo"),
         ("check_tcp_stats", json!({}), "RetransSegs"),

@@ -1,6 +1,11 @@
 //! The limits of cgroups: tightened so that its processes can live, widened while the node has room, and put back.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use kernelsight::execute::OutcomeStatus;
 use serde_json::{Value, json};
@@ -163,4 +168,32 @@ fn the_limits_of_a_cgroup_are_told_without_changing_any() {
     let line = outcome.output.lines().find(|line| line.trim().starts_with("pids.max")).unwrap();
     assert!(line.ends_with(" 77") || line.trim_end().ends_with(" 77"), "{}", outcome.output);
     assert_eq!(outcome.action_id, None);
+}
+
+#[test]
+fn the_cgroup_that_writes_is_told_and_not_those_above_it() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "blkio.throttle.write_bps_device") else { return };
+    let busy = cgroup.below(&target);
+    // One megabyte, again and again, past the page cache.
+    let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let write = format!("dd if=/dev/zero of={} bs=64k count=16 oflag=direct conv=notrunc", file.path().display());
+    let mut writer = Command::new("sh")
+        .args(["-c", &format!("for i in $(seq 3000); do {write} || exit; done")])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    busy.write("cgroup.procs", &writer.id().to_string());
+    let told = bench.act("list_top_io", json!({ "count": 50 })).output;
+    let _ = writer.kill();
+    assert_eq!(writer.wait().unwrap().signal(), Some(9), "{} does not take direct writes", file.path().display());
+    let kib_of = |path: &Value| {
+        let line = told.lines().find(|line| line.split_whitespace().next() == path.as_str())?;
+        line.split_whitespace().nth(2)?.parse::<u64>().ok()
+    };
+    assert!(kib_of(&busy.path()).is_some_and(|kib| kib >= 64), "{told}");
+    assert_eq!(kib_of(&cgroup.path()), None, "{told}");
 }

@@ -140,6 +140,34 @@ fn one_number_of_a_line_is_limited_and_the_others_stay() {
     assert_eq!(cgroup.read("io.max"), "");
 }
 
+#[test]
+fn the_cgroup_that_reads_is_told_and_not_those_above_it() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(cgroup) = Cgroup::with(&target, "io.max") else { return };
+    let exists = |path: &String| fs::metadata(path).is_ok();
+    let Some(disk) = ["vda", "sda", "nvme0n1"].map(|name| format!("/dev/{name}")).into_iter().find(exists) else {
+        eprintln!("skipped: there is no disk to be read");
+        return;
+    };
+    let read = format!("dd if={disk} of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null");
+    let mut reader = Command::new("sh");
+    reader.args(["-c", &format!("echo $$ > \"$0\" && for i in $(seq 3000); do {read} || exit; done")]);
+    let mut reader = reader.arg(cgroup.file("cgroup.procs")).spawn().unwrap();
+    until(|| cgroup.read("io.stat").contains("rbytes="));
+    let told = bench.act("list_top_io", json!({ "count": 50 })).output;
+    let _ = reader.kill();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&reader.wait().unwrap()), Some(9), "{disk}: {told}");
+    let kib_of = |path: &Value| {
+        let line = told.lines().find(|line| line.split_whitespace().next() == path.as_str())?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    let (busy, above) = (kib_of(&cgroup.path()), kib_of(&json!("/")));
+    assert!(busy.is_some_and(|kib| kib >= 64 && above.unwrap_or(0) < kib), "{told}");
+}
+
 /// Holds 48 MiB in the cgroup until it is dropped.
 struct Hog(Child);
 

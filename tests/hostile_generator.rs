@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 66] = [
+pub(crate) const LINES: [&str; 67] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -69,6 +69,7 @@ pub(crate) const LINES: [&str; 66] = [
     "sync",
     "top -o rss -n 10",
     "top -o cpu -n 50",
+    "top -o io -n 10",
     "check_io_activity",
     "check_network_stats",
     "check_tcp_stats",
@@ -112,9 +113,10 @@ pub(crate) const LINES: [&str; 66] = [
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 39] = [
+const ACTIONS: [&str; 40] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
+    r#"{"action_type":"list_top_io","params":{"count":7}}"#,
     r#"{"action_type":"check_io_activity","params":{}}"#,
     r#"{"action_type":"check_network_stats","params":{}}"#,
     r#"{"action_type":"check_tcp_stats","params":{}}"#,

@@ -49,7 +49,7 @@ pub(crate) fn line_is_canonical(line: &str) -> bool {
         ["fsfreeze", "-u", path] => *path == "/" || file_path(path),
         ["cgset", "-r", setting, path] => cgroup_path(path) && setting.split_once('=').is_some_and(cgroup_setting),
         ["sysctl", "-w", setting] => setting.split_once('=').is_some_and(sysctl),
-        ["top", "-o", "rss" | "cpu", "-n", count] => within(count, 1, 50),
+        ["top", "-o", "rss" | "cpu" | "io", "-n", count] => within(count, 1, 50),
         ["cat", path] => path.strip_prefix("/proc/").is_some_and(|file| FILES.contains(&file)),
         _ => false,
     }
@@ -199,7 +199,7 @@ pub(crate) fn action_is_canonical(name: &str, params: &Map<String, Value>) -> bo
     let cgroup = || params.get("cgroup").and_then(Value::as_str).is_some_and(cgroup_path);
     let only = |keys: &[&str]| params.keys().all(|key| keys.contains(&key.as_str()));
     match name {
-        "list_top_memory" | "list_top_cpu" => only(&["count"]) && int("count", 1, 50, false),
+        "list_top_memory" | "list_top_cpu" | "list_top_io" => only(&["count"]) && int("count", 1, 50, false),
         "check_io_activity" | "check_network_stats" | "check_tcp_stats" | "monitor_swap" | "flush_buffers" => only(&[]),
         "lower_process_priority" => only(&["pid", "priority"]) && pid() && int("priority", 1, 19, false),
         "lower_io_priority" => {

@@ -59,6 +59,7 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
     expect![[r#"
         list_top_memory(count 1..50 = 10) None ReadProc, settles 0 s
         list_top_cpu(count 1..50 = 10) None ReadProc, settles 0 s
+        list_top_io(count 1..50 = 10) None ReadCgroup, settles 0 s
         check_io_activity() None ReadProc, settles 0 s
         check_network_stats() None ReadProc, settles 0 s
         check_tcp_stats() None ReadProc, settles 0 s

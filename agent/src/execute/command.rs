@@ -49,7 +49,7 @@ pub enum Command {
     Truncate { path: FilePath },
     /// `fsfreeze -u /srv`: a frozen filesystem takes writes again.
     Thaw { path: FilePath },
-    /// `top -o rss -n 10`: the largest processes.
+    /// `top -o rss -n 10`: the largest processes, or cgroups.
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
     Cat { path: &'static str },
@@ -81,6 +81,8 @@ pub enum Signal {
 pub enum TopBy {
     Rss,
     Cpu,
+    /// Of cgroups, not of processes.
+    Io,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +250,7 @@ impl Command {
             Self::Truncate { .. } => Power::ListedFile,
             Self::Thaw { .. } => Power::Thaw,
             Self::Lsfd { .. } => Power::ReadDescriptors,
-            Self::Cgget { .. } => Power::ReadCgroup,
+            Self::Cgget { .. } | Self::Top { by: TopBy::Io, .. } => Power::ReadCgroup,
             Self::Top { .. } | Self::Cat { .. } | Self::Check { .. } => Power::ReadProc,
         }
     }
@@ -351,6 +353,7 @@ fn read(arguments: &[&str]) -> Option<Command> {
             by: match *by {
                 "rss" => TopBy::Rss,
                 "cpu" => TopBy::Cpu,
+                "io" => TopBy::Io,
                 _ => return None,
             },
             count: unsigned(count)?,
@@ -400,6 +403,7 @@ impl fmt::Display for Command {
             Self::Thaw { path } => write!(f, "fsfreeze -u {path}"),
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
+            Self::Top { by: TopBy::Io, count } => write!(f, "top -o io -n {count}"),
             Self::Cat { path } => write!(f, "cat {path}"),
             Self::Lsfd { pid } => write!(f, "lsfd -p {pid}"),
             Self::Cgget { path } => write!(f, "cgget -a {path}"),

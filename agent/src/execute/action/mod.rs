@@ -46,6 +46,7 @@ mod list_descriptors;
 mod list_mounts;
 mod list_sockets;
 mod list_top_cpu;
+mod list_top_io;
 mod list_top_memory;
 mod lower_io_priority;
 mod lower_oom_score_adj;
@@ -75,9 +76,10 @@ mod truncate_file;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 49] = [
+pub static ACTIONS: [ActionType; 50] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
+    ActionType::of::<list_top_io::ListTopIo>(),
     ActionType::of::<check_io_activity::CheckIoActivity>(),
     ActionType::of::<check_network_stats::CheckNetworkStats>(),
     ActionType::of::<check_tcp_stats::CheckTcpStats>(),

@@ -25,10 +25,11 @@ use super::{
     duty, holdings, inform,
     order::{ORDER_MAX, Order},
     probe, sys,
+    top_io::top_io,
 };
 use crate::execute::{
     cgroup_file::CgroupFile,
-    command::{Check, Command, Signal, Way},
+    command::{Check, Command, Signal, TopBy, Way},
     process::{Stat, has_ended},
 };
 
@@ -127,7 +128,7 @@ fn role(command: &Command, held: Option<&Held>, file: Option<RawFd>) -> Result<R
         Command::Truncate { .. } => Role::Truncate { file: file.ok_or("no descriptor was passed")? },
         Command::Thaw { .. } => Role::Thaw { mount: file.ok_or("no descriptor was passed")? },
         Command::Lsfd { .. } => Role::Descriptors,
-        Command::Cgget { .. } => Role::ReadCgroup,
+        Command::Cgget { .. } | Command::Top { by: TopBy::Io, .. } => Role::ReadCgroup,
         Command::Check { what: Check::Mounts } => Role::Mounts,
         Command::Top { .. } | Command::Cat { .. } | Command::Check { .. } => Role::ReadProc,
     })
@@ -207,7 +208,12 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, Strin
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(format!("{path} is not frozen")),
             Err(error) => Err(format!("{path}: {error}")),
         },
-        Command::Top { by, count } => inform::top(*by, *count).map_err(|error| error.to_string()),
+        Command::Top { by, count } => match by {
+            TopBy::Rss => inform::top_memory(*count),
+            TopBy::Cpu => inform::top_cpu(*count),
+            TopBy::Io => top_io(*count),
+        }
+        .map_err(|error| error.to_string()),
         Command::Cat { path } => inform::cat(path).map_err(|error| error.to_string()),
         Command::Cgget { path } => holdings::limits(path).map_err(|error| error.to_string()),
         Command::Check { what } => inform::check(*what).map_err(|error| error.to_string()),

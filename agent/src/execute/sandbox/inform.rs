@@ -13,15 +13,12 @@ use comfy_table::{Table, presets};
 
 use super::holdings;
 use crate::{
-    execute::{
-        command::{Check, TopBy},
-        process::Stat,
-    },
+    execute::{command::Check, process::Stat},
     text::Text,
 };
 
 /// Between the two looks that a rate is told from.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// Most of one file that is printed, bytes.
 const PRINT_MAX: u64 = 15 << 10;
 /// Rows of a table of devices, interfaces or waiting processes.
@@ -45,44 +42,33 @@ pub(super) const TCP_STATES: [&str; 12] = [
 ];
 
 /// The largest processes, as a table.
-pub(super) fn top(by: TopBy, count: u32) -> io::Result<String> {
+pub(super) fn top_memory(count: u32) -> io::Result<String> {
     let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096) as u64;
-    let before: HashMap<(u32, u64), u64> = match by {
-        TopBy::Rss => HashMap::new(),
-        TopBy::Cpu => {
-            let before =
-                processes()?.into_iter().map(|(pid, stat)| ((pid, stat.start_ticks), stat.cpu_ticks)).collect();
-            thread::sleep(INTERVAL);
-            before
-        }
-    };
-    let mut rows: Vec<(u64, u32, Stat)> = processes()?
-        .into_iter()
-        .map(|(pid, stat)| {
-            let measure = match by {
-                TopBy::Rss => stat.rss_pages * page_bytes,
-                TopBy::Cpu => {
-                    before.get(&(pid, stat.start_ticks)).map_or(0, |earlier| stat.cpu_ticks.saturating_sub(*earlier))
-                }
-            };
-            (measure, pid, stat)
-        })
-        .collect();
-    rows.sort_by_key(|(measure, pid, _)| (std::cmp::Reverse(*measure), *pid));
-    let heading = match by {
-        TopBy::Rss => ["pid", "resident MiB", "nice", "state", "name"],
-        TopBy::Cpu => ["pid", "CPU % of one", "nice", "state", "name"],
-    };
-    let mut table = plain(&heading);
-    for (measure, pid, stat) in rows.into_iter().take(count as usize) {
-        let measure = match by {
-            TopBy::Rss => format!("{:.1}", measure as f64 / 1_048_576.0),
-            // Ticks are hundredths of a second, and the interval is a second.
-            TopBy::Cpu => measure.to_string(),
-        };
-        table.add_row([pid.to_string(), measure, stat.nice.to_string(), stat.state.to_string(), stat.comm.to_string()]);
+    let measured = processes()?.into_iter().map(|(pid, stat)| (stat.rss_pages * page_bytes, pid, stat)).collect();
+    Ok(top("resident MiB", measured, |bytes| format!("{:.1}", bytes as f64 / 1_048_576.0), count))
+}
+
+/// The processes that used the most CPU over one second.
+pub(super) fn top_cpu(count: u32) -> io::Result<String> {
+    let key = |pid: u32, stat: &Stat| (pid, stat.start_ticks);
+    let before: HashMap<_, u64> =
+        processes()?.into_iter().map(|(pid, stat)| (key(pid, &stat), stat.cpu_ticks)).collect();
+    thread::sleep(INTERVAL);
+    let since =
+        |pid, stat: &Stat| stat.cpu_ticks.saturating_sub(*before.get(&key(pid, stat)).unwrap_or(&stat.cpu_ticks));
+    let measured = processes()?.into_iter().map(|(pid, stat)| (since(pid, &stat), pid, stat)).collect();
+    // Ticks are hundredths of a second, and the interval is a second.
+    Ok(top("CPU % of one", measured, |ticks| ticks.to_string(), count))
+}
+
+fn top(what: &str, mut measured: Vec<(u64, u32, Stat)>, show: impl Fn(u64) -> String, count: u32) -> String {
+    measured.sort_by_key(|(measure, pid, _)| (std::cmp::Reverse(*measure), *pid));
+    let mut table = plain(&["pid", what, "nice", "state", "name"]);
+    for (measure, pid, stat) in measured.into_iter().take(count as usize) {
+        let (nice, state) = (stat.nice.to_string(), stat.state.to_string());
+        table.add_row([pid.to_string(), show(measure), nice, state, stat.comm.to_string()]);
     }
-    Ok(table.to_string())
+    table.to_string()
 }
 
 /// A file of the kernel as it is, up to a bound.

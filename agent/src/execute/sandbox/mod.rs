@@ -22,6 +22,7 @@ mod spawn;
 mod strip;
 #[expect(unsafe_code, reason = "system calls that no crate wraps")]
 pub(super) mod sys;
+mod top_io;
 
 pub use attack::attacks;
 pub use child::executor_main;
