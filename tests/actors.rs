@@ -19,7 +19,13 @@ use std::{
     time::Duration,
 };
 
-use kernelsight::execute::{Errand, Executor, Outcome, OutcomeStatus, Policy, Power};
+use kernelsight::{
+    execute::{
+        Errand, Executor, Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus, Policy,
+        Power,
+    },
+    store::Store,
+};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::{Value, json};
 
@@ -336,6 +342,64 @@ fn nothing_is_done_for_a_daemon_that_is_gone() {
     drop(speaker);
     // The actor finds out, and the executor stops it for the last time.
     until(|| is_let_run(&target));
+}
+
+#[test]
+fn an_actor_that_answers_wrongly_is_gone_before_anything_is_put_back() {
+    if !is_root() {
+        return;
+    }
+    // One that takes the word, answers nonsense, and is slow to go.
+    for nonsense in ["no JSON", r#"{"answer":"ready"}"#] {
+        let sockets = Sockets::open();
+        let path = sockets.path().join("kill");
+        fs::remove_file(&path).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let gone = Arc::new(AtomicBool::new(false));
+        let going = Arc::clone(&gone);
+        let actor = std::thread::spawn(move || {
+            let mut daemon = Speaker(BufReader::new(listener.accept().unwrap().0));
+            assert_eq!(daemon.hear()["ask"], "act");
+            daemon.say(&json!({ "answer": "ready" }));
+            assert_eq!(daemon.hear(), "run");
+            writeln!(daemon.0.get_mut(), "{nonsense}").unwrap();
+            assert_eq!(daemon.hear(), Value::Null, "the word is taken back");
+            std::thread::sleep(Duration::from_millis(300));
+            going.store(true, Ordering::Relaxed);
+        });
+        let (bench, target) = (sockets.bench(), Target::idle());
+        let permit = bench.judge("pause_process", json!({ "pid": target.pid() })).unwrap();
+        let journal = Gone { store: &bench.store, gone: &gone };
+        let error = bench.executor.run(permit, &journal, &Errand::ordered(), NOW_MS).unwrap_err().to_string();
+        assert!(error.starts_with("the actor of kill does not answer: "), "{error}");
+        actor.join().unwrap();
+    }
+}
+
+/// Sees that the actor is gone when it hears how the action ended.
+#[derive(Debug)]
+struct Gone<'a> {
+    store: &'a Store,
+    gone: &'a AtomicBool,
+}
+
+impl Journal for Gone<'_> {
+    fn intend(&self, intent: &Intent) -> Result<i64, JournalError> {
+        self.store.intend(intent)
+    }
+    fn advance(&self, id: i64, state: JournalState, note: &str, at_ms: i64) -> Result<(), JournalError> {
+        assert!(self.gone.load(Ordering::Relaxed), "it becomes {state} while its actor is there: {note}");
+        self.store.advance(id, state, note, at_ms)
+    }
+    fn get(&self, id: i64) -> Result<Option<JournalRow>, JournalError> {
+        self.store.get(id)
+    }
+    fn latest(&self, count: u32) -> Result<Vec<JournalRow>, JournalError> {
+        self.store.latest(count)
+    }
+    fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
+        self.store.unsettled()
+    }
 }
 
 #[test]

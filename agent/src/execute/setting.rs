@@ -32,6 +32,7 @@ const CGROUP_V2: FsType = FsType(libc::CGROUP2_SUPER_MAGIC);
 /// Filesystems that can be frozen, and those that answer by themselves as well.
 const FREEZABLE: [&str; 7] = ["btrfs", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "xfs"];
 const ANSWERS: [&str; 8] = ["devtmpfs", "erofs", "overlay", "proc", "ramfs", "rootfs", "squashfs", "tmpfs"];
+
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     #[error("there is no {what}")]

@@ -9,12 +9,17 @@ use crate::execute::{
     setting::is_no_limit,
     sysctl::{Numbers, SysctlKey},
     undo::{ProcessSetting, Setting, ThreadBefore, Undo},
-    value::CgroupPath,
+    value::{Bounded, CgroupPath},
 };
 
 /// Why nobody takes back what ends a process.
 pub(super) const ENDED_FOR_GOOD: &str =
     "a process that ended cannot be brought back; its service manager may start it anew";
+
+/// So many are listed where nobody says how many.
+pub(super) const fn ten() -> Bounded<1, 50> {
+    Bounded::of(10)
+}
 
 /// A plan that ends a process which has not ended yet.
 pub(super) fn end(found: &Found, command: impl FnOnce(u32) -> Command, change: String) -> Result<Plan, Refusal> {

@@ -13,12 +13,8 @@ use crate::execute::{
 #[serde(deny_unknown_fields)]
 pub(super) struct ListTopIo {
     /// Cgroups to list.
-    #[serde(default = "ten")]
+    #[serde(default = "super::ten")]
     count: Bounded<1, 50>,
-}
-
-const fn ten() -> Bounded<1, 50> {
-    Bounded::of(10)
 }
 
 impl Action for ListTopIo {

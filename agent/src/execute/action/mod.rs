@@ -14,7 +14,7 @@ use super::{
 };
 use common::{
     ENDED_FOR_GOOD, cpu_quota, end, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated,
-    raise_sysctl, set_oom_score_adj, thread_change, touch,
+    raise_sysctl, set_oom_score_adj, ten, thread_change, touch,
 };
 pub use power::Power;
 pub use refusal::Refusal;

@@ -30,6 +30,8 @@ use crate::execute::{
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Beyond an executor's own time: for its end, and for the answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// An actor whose daemon has taken the word back goes; so long it may take.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// Actors of a daemon that ended end too; so long they may take.
 const EARLIER_END_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -172,31 +174,32 @@ impl Actors {
 impl Ready {
     /// Gives the word, and waits for the executor's end.
     pub(in crate::execute) fn run(mut self) -> Result<Finished, SandboxError> {
-        self.give(&Word::Run)?;
-        match answer(&mut self.said, self.power)? {
-            Answer::Finished { finished } => Ok(finished),
-            Answer::Refused { reason } => Err(SandboxError::ActorRefused { power: self.power, reason }),
-            Answer::Ready | Answer::Standing => Err(out_of_turn(self.power)),
+        match self.give(&Word::Run) {
+            Ok(Answer::Finished { finished }) => Ok(finished),
+            Ok(Answer::Refused { reason }) => Err(SandboxError::ActorRefused { power: self.power, reason }),
+            Ok(Answer::Ready | Answer::Standing) => Err(gone(&mut self.said, out_of_turn(self.power))),
+            Err(error) => Err(gone(&mut self.said, error)),
         }
     }
 
     /// Gives the word to an executor that stands; `Err` in the answer is what it said instead of starting.
     pub(in crate::execute) fn stand(mut self) -> Result<Result<Standing, Finished>, SandboxError> {
-        self.give(&Word::Stand)?;
-        match answer(&mut self.said, self.power)? {
-            Answer::Standing => Ok(Ok(Standing { said: self.said, power: self.power })),
-            Answer::Finished { finished } => Ok(Err(finished)),
-            Answer::Refused { reason } => Err(SandboxError::ActorRefused { power: self.power, reason }),
-            Answer::Ready => Err(out_of_turn(self.power)),
+        match self.give(&Word::Stand) {
+            Ok(Answer::Standing) => Ok(Ok(Standing { said: self.said, power: self.power })),
+            Ok(Answer::Finished { finished }) => Ok(Err(finished)),
+            Ok(Answer::Refused { reason }) => Err(SandboxError::ActorRefused { power: self.power, reason }),
+            Ok(Answer::Ready) => Err(gone(&mut self.said, out_of_turn(self.power))),
+            Err(error) => Err(gone(&mut self.said, error)),
         }
     }
 
-    fn give(&mut self, word: &Word) -> Result<(), SandboxError> {
+    fn give(&mut self, word: &Word) -> Result<Answer, SandboxError> {
         let actor = self.said.get_mut();
         actor
             .set_read_timeout(Some(self.timeout + ANSWER_WITHIN))
             .and_then(|()| send(actor, word))
-            .map_err(|source| failed(self.power, source))
+            .map_err(|source| failed(self.power, source))?;
+        answer(&mut self.said, self.power)
     }
 }
 
@@ -211,11 +214,26 @@ impl Standing {
     pub(in crate::execute) fn end(mut self) -> Result<Finished, SandboxError> {
         // One that is gone already needs not be told.
         let _ = self.said.get_ref().shutdown(Shutdown::Write);
-        match answer(&mut self.said, self.power)? {
-            Answer::Finished { finished } => Ok(finished),
-            Answer::Refused { reason } => Err(SandboxError::ActorRefused { power: self.power, reason }),
-            Answer::Ready | Answer::Standing => Err(out_of_turn(self.power)),
+        match answer(&mut self.said, self.power) {
+            Ok(Answer::Finished { finished }) => Ok(finished),
+            Ok(Answer::Refused { reason }) => Err(SandboxError::ActorRefused { power: self.power, reason }),
+            Ok(Answer::Ready | Answer::Standing) => Err(gone(&mut self.said, out_of_turn(self.power))),
+            Err(error) => Err(gone(&mut self.said, error)),
         }
+    }
+}
+
+/// After an error: takes the word back, and waits until the actor is gone, whose end of the connection closes then.
+/// Whoever puts back what was half done must not be overtaken by it.
+fn gone(said: &mut BufReader<UnixStream>, error: SandboxError) -> SandboxError {
+    let actor = said.get_ref();
+    let told = actor.shutdown(Shutdown::Write).and_then(|()| actor.set_read_timeout(Some(GONE_WITHIN)));
+    match told.and_then(|()| io::copy(said, &mut io::sink())) {
+        // It may have been gone before it could be told.
+        Err(source) if matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            SandboxError::StillThere { error: error.to_string() }
+        }
+        _ => error,
     }
 }
 

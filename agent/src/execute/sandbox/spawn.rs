@@ -56,6 +56,8 @@ pub enum SandboxError {
         power.unit()
     )]
     NoActor { power: Power, source: io::Error },
+    #[error("{error}; and it has not gone since, so it may do it yet")]
+    StillThere { error: String },
     #[error("{0}")]
     KnownMissing(String),
     #[error("the actor of {} refuses: {reason}", power.unit())]
