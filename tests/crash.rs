@@ -19,13 +19,13 @@ use kernelsight::{
         self, Errand, Executor, Guard, Intent, Journal, JournalError, JournalRow, JournalState, Judging, boot_id,
     },
     live::Autonomy,
-    store::{Limits, Store, StoreError, chain},
+    store::{Limits, Store, chain},
 };
 use serde_json::json;
 
 use crate::{
     actors::Sockets,
-    execute_support::{Target, executor, is_root, policy, request, until},
+    execute_support::{Target, executor, is_root, policy, request},
 };
 
 /// The test that is started again as the agent to be killed, and what it is told: pid, directory, point, and where the
@@ -138,8 +138,6 @@ impl Victim<'_> {
     /// What a start finds and does; then the journal and the process tell the same.
     fn settles(self, dir: &Path, point: &str) {
         let target = self.target;
-        // A child that was to become an executor holds what the agent held, until it becomes one and finds nobody there.
-        until(|| !matches!(Store::open(dir, Limits::default()), Err(StoreError::InUse { .. })));
         let (store, opening) = Store::open(dir, Limits::default()).unwrap();
         assert_eq!(opening.set_aside, None, "{point}");
         let said = guarded(dir, self.actors).settle(&store, now_ms()).unwrap();

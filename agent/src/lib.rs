@@ -15,6 +15,7 @@ pub mod agent;
 pub mod clock;
 pub mod config;
 pub mod live;
+mod lock;
 mod policies;
 pub mod text;
 

@@ -1,7 +1,7 @@
 //! Opening the database: its directory, its lock, its tables; and setting aside what cannot be used.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use rusqlite_migration::{M, Migrations};
 
 use super::{FILE, Limits, Opening, StoreError, chain};
+use crate::lock;
 
 /// Numbered, append-only: the next change is the next file.
 const STEPS: &[M<'static>] = &[
@@ -26,6 +27,8 @@ pub(super) const VERSION: i64 = STEPS.len() as i64;
 /// `KSDB` in ASCII: whose database this is.
 pub(super) const APPLICATION_ID: i64 = 0x4b53_4442;
 pub(super) const PAGE_BYTES: u64 = 4096;
+/// A child of an agent that was killed holds the lock until it has become the executor that it was to be.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
 
 /// A database that is not used, and why.
 struct Unusable(String);
@@ -92,13 +95,10 @@ fn make_directory(dir: &Path) -> Result<(), StoreError> {
 
 fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("kernelsight.lock");
-    let failed = |source| StoreError::File { what: "lock", path: path.clone(), source };
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+    lock::take(&path, LEFT_WITHIN).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => StoreError::InUse { dir: dir.to_owned() },
+        _ => StoreError::File { what: "lock", path, source },
+    })
 }
 
 fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {

@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions, TryLockError},
+    fs::File,
     io::{self, BufReader, IoSlice},
     net::Shutdown,
     os::{
         fd::{AsFd, AsRawFd},
-        unix::{fs::OpenOptionsExt, net::UnixStream},
+        unix::net::UnixStream,
     },
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -20,10 +20,13 @@ use nix::{
 };
 
 use super::message::{Answer, Ask, Word, receive, send};
-use crate::execute::{
-    action::Power,
-    hands::Task,
-    sandbox::{Finished, SandboxError},
+use crate::{
+    execute::{
+        action::Power,
+        hands::Task,
+        sandbox::{Finished, SandboxError},
+    },
+    lock,
 };
 
 /// An actor is started for each connection; on a machine that suffers that takes time.
@@ -34,7 +37,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// Actors of a daemon that ended end too; so long they may take.
 const EARLIER_END_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Those that are asked in one go are asked within this.
 const ATTESTED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -69,17 +71,9 @@ impl Actors {
     /// The actors whose sockets are in `directory`. Waits until those that an earlier daemon asked are gone: what they
     /// did or did not do is certain then.
     pub(in crate::execute) fn new(directory: &Path, lock: &Path, timeout: Duration) -> Result<Self, SandboxError> {
-        let unlocked = |source| SandboxError::NoLock { path: lock.to_owned(), source };
-        let lock =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock).map_err(unlocked)?;
-        let until = Instant::now() + EARLIER_END_WITHIN;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Self { directory: directory.to_owned(), timeout, lock, found: Mutex::default() }),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
-                Err(error) => return Err(unlocked(error.into())),
-            }
-        }
+        let lock = lock::take(lock, EARLIER_END_WITHIN)
+            .map_err(|source| SandboxError::NoLock { path: lock.to_owned(), source })?;
+        Ok(Self { directory: directory.to_owned(), timeout, lock, found: Mutex::default() })
     }
 
     /// Asks those of which it is not known that they could act: all of them at first. One after the other, so that a
