@@ -14,6 +14,9 @@ Made of the program by `tests/actions_table.rs`; `UPDATE_EXPECT=1 cargo xtask te
 An undo is *exact*: the previous value, unless somebody else changed it since. A lease is the time after which an action
 is taken back by itself. A test is where the action is carried out on a real kernel, looked at and taken back.
 
+A limit of memory, CPU time or tasks of a cgroup that a unit of systemd owns is set through systemd, which would write
+its own over it otherwise: the executor is given a connection to systemd's manager then, and no file.
+
 | action | risk | its executor is given | writes | undo | lease | test |
 |---|---|---|---|---|---|---|
 ";
@@ -58,8 +61,15 @@ fn undo(entry: &CatalogueEntry) -> String {
 fn tests() -> Vec<(String, String)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
     let mut found = Vec::new();
-    for file in ["execute", "execute_process", "execute_files", "execute_sysctl", "execute_cgroup", "execute_cgroup_v2"]
-    {
+    for file in [
+        "execute",
+        "execute_process",
+        "execute_files",
+        "execute_sysctl",
+        "execute_cgroup",
+        "execute_cgroup_v2",
+        "unit_live",
+    ] {
         let text = fs::read_to_string(dir.join(file).with_extension("rs")).unwrap();
         for test in text.split("#[test]\n").skip(1) {
             let name = test.split_once("fn ").and_then(|(_, rest)| rest.split_once('(')).unwrap().0;

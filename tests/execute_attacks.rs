@@ -14,7 +14,7 @@ use crate::execute_support::{Target, executor, is_root, policy};
 const FEWEST: usize = 60;
 
 /// The roles of executors: a name, what the executor is given, and a command of it. `@` is a target's pid.
-const ROLES: [(&str, Power, &str); 17] = [
+const ROLES: [(&str, Power, &str); 19] = [
     ("nice", Power::SysNice, "renice -n 10 -p @"),
     ("io priority", Power::SysNice, "ionice -c 2 -n 7 -p @"),
     ("affinity", Power::SysNice, "taskset -a -c 0 -p @"),
@@ -32,6 +32,8 @@ const ROLES: [(&str, Power, &str); 17] = [
     ("end", Power::Kill, "kill --timeout 10000 KILL --signal TERM @"),
     ("truncate", Power::ListedFile, "truncate_file /x"),
     ("thaw", Power::Thaw, "fsfreeze -u /x"),
+    ("reset", Power::ServiceManager, "reset_property MemoryHigh=infinity /x.service"),
+    ("restart", Power::ServiceManager, "restart_unit x.service 00112233445566778899aabbccddeeff"),
 ];
 
 /// How it ended, in a word: an error's name, SIGSYS where the filter ended it, another signal by its number.
@@ -132,6 +134,8 @@ fn every_attack_from_inside_fails_as_expected() {
             open_inits_memory_map: SIGSYS; read /proc: EACCES; read cgroup: EACCES; mounts: EACCES
             open_a_cgroup: SIGSYS; read /proc: EACCES; read cgroup: POSSIBLE; mounts: EACCES
             open_the_state_directory: SIGSYS; read /proc: EACCES; read cgroup: EACCES; mounts: EACCES
+            unlink: SIGSYS; reset: ENOENT
+            unlink_what_is_there: SIGSYS; reset: EACCES
             readlink: SIGSYS; descriptors: POSSIBLE
             find_a_descriptor: EBADF
             write_to_a_found_descriptor: EBADF
@@ -160,7 +164,6 @@ fn every_attack_from_inside_fails_as_expected() {
             symlink
             link
             rename
-            unlink
             rmdir
             mkdir
             mknod

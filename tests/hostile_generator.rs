@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 67] = [
+pub(crate) const LINES: [&str; 71] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -110,10 +110,14 @@ pub(crate) const LINES: [&str; 67] = [
     "truncate_file /var/log/app.log",
     "fsfreeze -u /srv",
     "fsfreeze -u /srv/data-1",
+    "restart_unit app.service 00112233445566778899aabbccddeeff",
+    "set_property MemoryHigh=1073741824 /x.service",
+    "set_property CPUQuotaPerSecUSec=500000 /x.slice/y.scope",
+    "set_property TasksMax=50 /x.service",
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 40] = [
+const ACTIONS: [&str; 41] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
     r#"{"action_type":"list_top_io","params":{"count":7}}"#,
@@ -154,6 +158,7 @@ const ACTIONS: [&str; 40] = [
     r#"{"action_type":"kill_process","params":{"pid":@,"wait_s":10}}"#,
     r#"{"action_type":"truncate_file","params":{"path":"/var/log/app.log"}}"#,
     r#"{"action_type":"thaw_filesystem","params":{"path":"/"}}"#,
+    r#"{"action_type":"restart_unit","params":{"unit":"app.service"}}"#,
 ];
 
 /// What is put into a line.

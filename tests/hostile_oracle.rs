@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 pub(crate) const LINE_MAX: usize = 640;
 const PID_MAX: u64 = 4_194_304;
 /// The one file that an operator lists.
+pub(crate) const LISTED_UNIT: &str = "app.service";
 pub(crate) const LISTED_FILE: &str = "/var/log/app.log";
 
 /// Whether a line is in the one form that its command has.
@@ -46,6 +47,19 @@ pub(crate) fn line_is_canonical(line: &str) -> bool {
         ["kill", "-STOP" | "-CONT" | "-TERM", pid] => within(pid, 1, PID_MAX),
         // Of what has to be listed, only what is.
         ["truncate_file", path] => *path == LISTED_FILE,
+        ["restart_unit", unit, run] => {
+            *unit == LISTED_UNIT && run.len() == 32 && run.bytes().all(|byte| b"0123456789abcdef".contains(&byte))
+        }
+        ["set_property", setting, path] => {
+            let range = |name: &str| match name {
+                "MemoryHigh" | "MemoryMax" => Some((1_048_576, 9_999_999_999_999_999)),
+                "CPUQuotaPerSecUSec" => Some((10_000, 999_999_999_999)),
+                "TasksMax" => Some((1, 9_999_999)),
+                _ => None,
+            };
+            let known = setting.split_once('=').and_then(|(name, value)| Some((range(name)?, value)));
+            cgroup_path(path) && known.is_some_and(|((least, most), value)| within(value, least, most))
+        }
         ["fsfreeze", "-u", path] => *path == "/" || file_path(path),
         ["cgset", "-r", setting, path] => cgroup_path(path) && setting.split_once('=').is_some_and(cgroup_setting),
         ["sysctl", "-w", setting] => setting.split_once('=').is_some_and(sysctl),
@@ -224,6 +238,7 @@ pub(crate) fn action_is_canonical(name: &str, params: &Map<String, Value>) -> bo
                 && params.get("path").and_then(Value::as_str).is_some_and(|path| path == "/" || file_path(path))
         }
         "kill_process" => only(&["pid", "wait_s"]) && pid() && int("wait_s", 1, 20, false),
+        "restart_unit" => only(&["unit"]) && params.get("unit").and_then(Value::as_str) == Some(LISTED_UNIT),
         "truncate_file" => only(&["path"]) && params.get("path").and_then(Value::as_str) == Some(LISTED_FILE),
         "freeze_cgroup" | "thaw_cgroup" | "list_cgroup_limits" => only(&["cgroup"]) && cgroup(),
         "list_descriptors" | "demote_realtime" => only(&["pid"]) && pid(),

@@ -105,6 +105,7 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         pause_process(pid 1..4194304) Medium Kill, settles 5 s, lease 300 s
         freeze_cgroup(cgroup) Medium CgroupFile, settles 5 s, lease 300 s
         truncate_file(path) High ListedFile, settles 5 s, not undone
+        restart_unit(unit) High ServiceManager, settles 30 s, not undone
         terminate_process(pid 1..4194304) High Kill, settles 10 s, not undone
         kill_process(pid 1..4194304, wait_s 1..20 = 10) High Kill, settles 10 s, not undone"#]]
     .assert_eq(&told.join("\n"));

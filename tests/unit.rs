@@ -67,7 +67,7 @@ fn who_watches_can_touch_nothing_and_each_actor_has_the_power_that_it_is_named_f
             assert_eq!(given, needed, "{power:?}: {set}");
         }
         let user = says(&unit, "User");
-        let is_root = matches!(power, Power::CgroupFile | Power::SysctlFile);
+        let is_root = matches!(power, Power::CgroupFile | Power::SysctlFile | Power::ServiceManager);
         assert_eq!(user, [if is_root { "root" } else { "kernelsight-act" }], "{power:?}");
         assert_eq!(is_root, says(&unit, "SecureBits") == ["noroot", "noroot-locked"], "{power:?}");
         assert_eq!(says(&unit, "ExecStart"), ["/usr/bin/kernelsight", "actor", power.unit()]);
@@ -125,7 +125,11 @@ fn actors_may_write_just_the_sysctls_that_actions_set_and_control_groups() {
     set.sort_unstable();
     assert_eq!(writable, set);
     for service in services().iter().filter(|service| !service.contains("sysctl")) {
-        let expected: &[&str] = if service.contains("cgroup") { &["/sys/fs/cgroup"] } else { &[] };
+        let expected: &[&str] = match () {
+            () if service.contains("cgroup") => &["/sys/fs/cgroup"],
+            () if service.contains("service-manager") => &["-/run/systemd/system.control"],
+            () => &[],
+        };
         assert_eq!(says(&read(service), "ReadWritePaths"), expected, "{service}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kernelsight::execute::{Outcome, OutcomeStatus, catalogue};
+use kernelsight::execute::{Outcome, OutcomeStatus, Power, catalogue};
 use serde_json::{Value, json};
 
 use crate::{
@@ -52,6 +52,18 @@ fn start() {
     comes_up();
 }
 
+/// The same with what an operator lists, and lets act.
+fn start_with(listed: &str) {
+    fs::create_dir_all("/etc/kernelsight/policies").unwrap();
+    fs::write("/etc/kernelsight/kernelsight.toml", "policies = \"/etc/kernelsight/policies\"\n").unwrap();
+    fs::write("/etc/kernelsight/policies/listed.toml", listed).unwrap();
+    run("systemd-sysusers /etc/systemd/system/kernelsight.sysusers.conf");
+    run("systemctl daemon-reload");
+    run("systemctl restart kernelsight");
+    comes_up();
+    run("kernelsight autonomy agent");
+}
+
 /// Waits until its door is open, and each actor has been asked whether it can act. A guest without KVM is slow.
 fn comes_up() {
     let until = Instant::now() + Duration::from_secs(30);
@@ -59,14 +71,15 @@ fn comes_up() {
         assert!(Instant::now() < until, "the daemon did not come up: {}", journal());
         std::thread::sleep(Duration::from_millis(100));
     }
+    let powers = Power::ALL.into_iter().filter(|power| !power.is_harmless()).count();
     let known = Instant::now() + Duration::from_secs(120);
     loop {
         let status = ask("status");
         let actors = status["parts"].as_array().unwrap().iter().filter(|part| part["kind"] == "actor").count();
-        if actors == 9 {
+        if actors == powers {
             return;
         }
-        assert!(Instant::now() < known, "{actors} of 9 actors answered: {}", journal());
+        assert!(Instant::now() < known, "{actors} of {powers} actors answered: {}", journal());
         std::thread::sleep(Duration::from_secs(1));
     }
 }
@@ -86,6 +99,7 @@ fn the_unit_runs_with_all_its_parts() {
         .map(|part| format!("{} {}: {}", part["kind"], part["name"], part["reason"]))
         .collect();
     assert_eq!(off, [""; 0], "{}", journal());
+    assert_eq!(status["holds"], json!([]), "it is confined");
 }
 
 /// What an operator orders, done.
@@ -108,16 +122,10 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     }
     fs::create_dir_all("/srv/listed").unwrap();
     fs::write("/srv/listed/huge.log", "x".repeat(1 << 20)).unwrap();
-    fs::create_dir_all("/etc/kernelsight/policies").unwrap();
-    fs::write("/etc/kernelsight/kernelsight.toml", "policies = \"/etc/kernelsight/policies\"\n").unwrap();
-    fs::write("/etc/kernelsight/policies/listed.toml", "[truncate]\npath = [\"/srv/listed/huge.log\"]\n").unwrap();
     let drop_in = Path::new("/etc/systemd/system/kernelsight-act-listed-file@.service.d");
     fs::create_dir_all(drop_in).unwrap();
     fs::write(drop_in.join("listed.conf"), "[Service]\nReadWritePaths=/srv/listed/huge.log\n").unwrap();
-    run("systemctl daemon-reload");
-    run("systemctl restart kernelsight");
-    comes_up();
-    run("kernelsight autonomy agent");
+    start_with("[truncate]\npath = [\"/srv/listed/huge.log\"]\n");
     run("systemd-run --unit=target --quiet sleep 300");
     let cgroup = "/system.slice/target.service";
     let file = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup{cgroup}/{name}")).unwrap().trim_end().to_owned();
@@ -163,6 +171,102 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     assert!(run("kernelsight audit verify").starts_with("The journal is as it was written"));
     sooner.kill().unwrap();
     sooner.wait().unwrap();
+}
+
+#[test]
+fn a_listed_service_is_restarted_and_with_it_nothing_that_is_not_listed() {
+    if !is_the_guest() {
+        return;
+    }
+    for (name, needs) in [("app", ""), ("bystander", ""), ("client", "Requires=app.service\nAfter=app.service\n")] {
+        let unit = format!("[Unit]\n{needs}[Service]\nExecStart=sleep infinity\n");
+        fs::write(format!("/etc/systemd/system/{name}.service"), unit).unwrap();
+    }
+    start_with("[restart]\nunit = [\"app.service\", \"missing.service\"]\n");
+    run("systemctl start app bystander");
+    let runs = |unit: &str| run(&format!("systemctl show --property=MainPID --property=InvocationID {unit}"));
+    let before = (runs("app"), runs("bystander"));
+    let outcome = act("restart_unit", json!({ "unit": "app.service" }));
+    assert_eq!(
+        (outcome.output.trim_end(), outcome.change.as_str()),
+        ("app.service runs anew", "app.service active -> restarted")
+    );
+    assert_ne!(runs("app"), before.0);
+    assert_eq!(runs("bystander"), before.1);
+
+    std::thread::sleep(Duration::from_millis(2500));
+    run("systemctl start client");
+    let before = (runs("app"), runs("client"));
+    let refused = |unit: &str| order(Path::new(SOCKET), "restart_unit", json!({ "unit": unit })).unwrap_err();
+    let why = refused("app.service");
+    assert!(why.contains("systemd would restart client.service with app.service"), "{why}");
+    let why = refused("bystander.service");
+    assert!(why.contains("is not listed under [restart]"), "{why}");
+    let why = refused("missing.service");
+    assert!(why.contains("no unit missing.service loaded"), "{why}");
+    let seen = run("kernelsight actions freeze_cgroup cgroup=/system.slice/app.service --dry-run");
+    assert!(seen.lines().any(|line| line.contains("depend on") && line.contains("client.service")), "{seen}");
+    assert_eq!((runs("app"), runs("client")), before);
+    run("systemctl stop client app bystander");
+}
+
+#[test]
+fn a_limit_of_a_unit_is_set_by_systemd_and_leaves_nothing_behind() {
+    if !is_the_guest() {
+        return;
+    }
+    start_with("");
+    let limited = [
+        ("high", "MemoryHigh=64M", "limit_cgroup_memory", json!({ "bytes": 32 << 20 }), "memory.high", "33554432"),
+        ("quota", "CPUQuota=50%", "limit_cgroup_cpu", json!({ "percent": 20 }), "cpu.max", "20000 100000"),
+        ("tasks", "TasksMax=100", "limit_cgroup_pids", json!({ "tasks": 50 }), "pids.max", "50"),
+    ];
+    let file = |unit: &str, file: &str| {
+        let path = format!("/sys/fs/cgroup/system.slice/{unit}.service/{file}");
+        fs::read_to_string(path).unwrap().trim_end().to_owned()
+    };
+    let remembered = |unit: &str| {
+        let kept = fs::read_dir(format!("/run/systemd/system.control/{unit}.service.d"));
+        kept.map_or_else(|_| Vec::new(), |kept| kept.map(|entry| entry.unwrap().file_name()).collect())
+    };
+    let mut before = Vec::new();
+    for (unit, setting, ..) in &limited {
+        let text = format!("[Service]\nExecStart=sleep infinity\n{setting}\n");
+        fs::write(format!("/etc/systemd/system/{unit}.service"), text).unwrap();
+    }
+    run("systemctl daemon-reload");
+    for (unit, _, action, params, name, wrote) in &limited {
+        run(&format!("systemctl start {unit}"));
+        before.push(file(unit, name));
+        let mut params = params.clone();
+        params["cgroup"] = json!(format!("/system.slice/{unit}.service"));
+        let outcome = act(action, params);
+        assert!(outcome.command.starts_with("set_property "), "{}", outcome.command);
+        assert_eq!(file(unit, name), *wrote, "{outcome:?}");
+        assert_eq!(remembered(unit).len(), 1, "{unit}");
+    }
+    // Whatever systemd does, it is the limit that systemd knows.
+    run("systemctl daemon-reload");
+    run("systemctl restart high");
+    run("systemd-run --property=CPUWeight=50 --property=IOWeight=50 --quiet sleep 300");
+    for (unit, _, _, _, name, wrote) in &limited {
+        assert_eq!(file(unit, name), *wrote, "{unit}");
+    }
+    let said = run("kernelsight undo --all");
+    for ((unit, _, _, _, name, _), before) in limited.iter().zip(&before) {
+        assert_eq!(file(unit, name), *before, "{said}");
+        assert_eq!(remembered(unit), [""; 0], "{said}");
+    }
+
+    // What an operator set until the next boot stays his.
+    run("systemctl set-property --runtime tasks MemoryHigh=96M");
+    let outcome = act("limit_cgroup_memory", json!({ "cgroup": "/system.slice/tasks.service", "bytes": 32 << 20 }));
+    assert!(outcome.command.starts_with("cgset -r memory.high="), "{}", outcome.command);
+    assert_eq!(file("tasks", "memory.high"), "33554432");
+    let said = run("kernelsight undo --all");
+    assert_eq!(file("tasks", "memory.high"), (96 << 20).to_string(), "{said}");
+    assert_eq!(remembered("tasks"), ["50-MemoryHigh.conf"], "{said}");
+    run("systemctl stop high quota tasks");
 }
 
 #[test]

@@ -58,6 +58,9 @@ fn company(company: &Company) -> Vec<(&'static str, String)> {
     if !company.units.is_empty() {
         rows.push(("units", named(company.units.iter().map(Text::to_string), company.units.len())));
     }
+    if !company.dependents.is_empty() {
+        rows.push(("depend on them", named(company.dependents.iter().map(Text::to_string), company.dependents.len())));
+    }
     if company.children_in_all > 0 {
         rows.push(("children", members(&company.children, company.children_in_all, "process", "processes")));
     }

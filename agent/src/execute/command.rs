@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     action::{Power, Target},
     cgroup_file::CgroupFile,
+    manager::{Invocation, Limit, Property},
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
-    value::{CgroupPath, CpuList, FilePath, PID_MAX},
+    value::{CgroupPath, CpuList, FilePath, PID_MAX, UnitName},
 };
 
 /// Threads that one command can name.
@@ -43,12 +44,18 @@ pub enum Command {
     Sysctl { key: SysctlKey, values: Numbers },
     /// `cgset -r memory.high=1048576 /x`; a comma stands where the kernel wants a space.
     Cgset { file: CgroupFile, value: String, path: CgroupPath },
+    /// `set_property MemoryHigh=1048576 /system.slice/x.service`: a limit of the unit whose cgroup it is.
+    SetProperty { property: Property, limit: Limit, path: CgroupPath },
+    /// `reset_property MemoryHigh=infinity /system.slice/x.service`: as before, and what remembered ours is taken away.
+    ResetProperty { property: Property, limit: Limit, path: CgroupPath },
     /// `sync`.
     Sync,
     /// `truncate_file /var/log/app.log`: to nothing.
     Truncate { path: FilePath },
     /// `fsfreeze -u /srv`: a frozen filesystem takes writes again.
     Thaw { path: FilePath },
+    /// `restart_unit nginx.service 0b1c…`: this run of it, by its invocation id.
+    Restart { unit: UnitName, run: Invocation },
     /// `top -o rss -n 10`: the largest processes, or cgroups.
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
@@ -68,6 +75,8 @@ pub enum Listing {
     Kill,
     /// A file that may be emptied.
     Truncate,
+    /// A service that may be restarted.
+    Restart,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +186,8 @@ impl Command {
             Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
             Self::Sysctl { key, values } => key.check(values, way),
             Self::Cgset { file, value, .. } => file.check(value, way),
+            Self::SetProperty { property, limit, .. } => property.check(*limit, Way::Forward),
+            Self::ResetProperty { property, limit, .. } => property.check(*limit, way),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
             Self::Chrt { .. }
             | Self::Taskset { .. }
@@ -184,6 +195,7 @@ impl Command {
             | Self::Sync
             | Self::Truncate { .. }
             | Self::Thaw { .. }
+            | Self::Restart { .. }
             | Self::Cat { .. }
             | Self::Lsfd { .. }
             | Self::Cgget { .. }
@@ -207,9 +219,12 @@ impl Command {
             | Self::Lsfd { pid } => Some(*pid),
             Self::Sysctl { .. }
             | Self::Cgset { .. }
+            | Self::SetProperty { .. }
+            | Self::ResetProperty { .. }
             | Self::Sync
             | Self::Truncate { .. }
             | Self::Thaw { .. }
+            | Self::Restart { .. }
             | Self::Top { .. }
             | Self::Cat { .. }
             | Self::Cgget { .. }
@@ -223,6 +238,7 @@ impl Command {
             (Some(pid), ..) => Target::Process(pid),
             (None, Some(path), _) => Target::Cgroup(path.clone()),
             (None, None, Self::Truncate { path }) => Target::File(path.clone()),
+            (None, None, Self::Restart { unit, .. }) => Target::Unit(unit.clone()),
             (None, None, _) => Target::Node,
         }
     }
@@ -231,7 +247,10 @@ impl Command {
     #[must_use]
     pub fn cgroup(&self) -> Option<&CgroupPath> {
         match self {
-            Self::Cgset { path, .. } | Self::Cgget { path } => Some(path),
+            Self::Cgset { path, .. }
+            | Self::SetProperty { path, .. }
+            | Self::ResetProperty { path, .. }
+            | Self::Cgget { path } => Some(path),
             _ => None,
         }
     }
@@ -249,6 +268,7 @@ impl Command {
             Self::Sync => Power::Nothing,
             Self::Truncate { .. } => Power::ListedFile,
             Self::Thaw { .. } => Power::Thaw,
+            Self::Restart { .. } | Self::SetProperty { .. } | Self::ResetProperty { .. } => Power::ServiceManager,
             Self::Lsfd { .. } => Power::ReadDescriptors,
             Self::Cgget { .. } | Self::Top { by: TopBy::Io, .. } => Power::ReadCgroup,
             Self::Top { .. } | Self::Cat { .. } | Self::Check { .. } => Power::ReadProc,
@@ -261,6 +281,7 @@ impl Command {
         match self {
             Self::End { .. } => Some(Listing::Kill),
             Self::Truncate { .. } => Some(Listing::Truncate),
+            Self::Restart { .. } => Some(Listing::Restart),
             _ => None,
         }
     }
@@ -285,6 +306,8 @@ impl Command {
             Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => "pidfd_send_signal(2)",
             Self::Sync => "sync(2)",
             Self::Thaw { .. } => "ioctl(FITHAW)",
+            Self::Restart { .. } => "RestartUnit of systemd",
+            Self::SetProperty { .. } | Self::ResetProperty { .. } => "SetUnitProperties of systemd",
             Self::Choom { .. } | Self::Sysctl { .. } | Self::Cgset { .. } => "write(2)",
             Self::Truncate { .. } => "ftruncate(2)",
             Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. } => {
@@ -346,9 +369,18 @@ fn read(arguments: &[&str]) -> Option<Command> {
             let (file, value) = setting.split_once('=')?;
             Command::Cgset { file: CgroupFile::from_name(file)?, value: value.to_owned(), path: path.parse().ok()? }
         }
+        ([verb @ ("set_property" | "reset_property"), setting, path], true) => {
+            let (property, limit) = setting.split_once('=')?;
+            let (property, limit, path) = (Property::from_name(property)?, Limit::parse(limit)?, path.parse().ok()?);
+            match *verb {
+                "set_property" => Command::SetProperty { property, limit, path },
+                _ => Command::ResetProperty { property, limit, path },
+            }
+        }
         (["sync"], true) => Command::Sync,
         (["truncate_file", path], true) => Command::Truncate { path: path.parse().ok()? },
         (["fsfreeze", "-u", path], true) => Command::Thaw { path: path.parse().ok()? },
+        (["restart_unit", unit, run], true) => Command::Restart { unit: unit.parse().ok()?, run: run.parse().ok()? },
         (["top", "-o", by, "-n", count], true) => Command::Top {
             by: match *by {
                 "rss" => TopBy::Rss,
@@ -398,9 +430,16 @@ impl fmt::Display for Command {
             Self::Cpulimit { pid, percent } => write!(f, "cpulimit -p {pid} -l {percent}"),
             Self::Sysctl { key, values } => write!(f, "sysctl -w {}={values}", key.name()),
             Self::Cgset { file, value, path } => write!(f, "cgset -r {}={value} {path}", file.name()),
+            Self::SetProperty { property, limit, path } => {
+                write!(f, "set_property {}={limit} {path}", property.name())
+            }
+            Self::ResetProperty { property, limit, path } => {
+                write!(f, "reset_property {}={limit} {path}", property.name())
+            }
             Self::Sync => f.write_str("sync"),
             Self::Truncate { path } => write!(f, "truncate_file {path}"),
             Self::Thaw { path } => write!(f, "fsfreeze -u {path}"),
+            Self::Restart { unit, run } => write!(f, "restart_unit {unit} {run}"),
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
             Self::Top { by: TopBy::Io, count } => write!(f, "top -o io -n {count}"),

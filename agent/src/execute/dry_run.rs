@@ -11,9 +11,10 @@ use super::{
     cgroup_file::CgroupFile,
     cgroup_tree::inhabitants,
     limits::Over,
+    manager::Manager,
     policy::{Considered, Judging, Leave},
     process::{Process, Stat},
-    value::CgroupPath,
+    value::{CgroupPath, UnitName},
 };
 use crate::{observe::ProcessId, text::Text};
 
@@ -68,6 +69,8 @@ pub struct Company {
     pub cgroups_below_in_all: usize,
     /// Units of systemd that it concerns, by the names of cgroups.
     pub units: Vec<Text>,
+    /// Active units that require those, are bound to them or are a part of them, as far as systemd can be asked.
+    pub dependents: Vec<Text>,
     /// Children of those processes that the action is not for: who waits for an answer of theirs waits longer.
     pub children: Vec<Member>,
     pub children_in_all: usize,
@@ -132,7 +135,7 @@ impl Planned {
         Self {
             target: found.to_string(),
             risk: action.risk,
-            power: action.power,
+            power: plan.command.power(),
             command: line,
             rule,
             through: through(&plan),
@@ -166,7 +169,9 @@ impl Company {
                 company.name_children(&BTreeSet::from([process.id.pid]));
             }
             Found::Cgroup(path) => company.name_members(path),
+            Found::Unit(name) => company.name_unit(name),
         }
+        company.name_dependents();
         company
     }
 
@@ -196,6 +201,29 @@ impl Company {
             units.extend(path.as_ref().rsplit('/').find(unit).map(Text::from));
         }
         self.units = units.into_iter().take(NAMED_MAX).collect();
+    }
+
+    fn name_unit(&mut self, name: &UnitName) {
+        let cgroup =
+            Manager::open().and_then(|mut manager| manager.unit(name.as_str())).ok().and_then(|unit| unit.cgroup);
+        if let Some(path) = cgroup.and_then(|path| path.parse().ok()) {
+            self.name_members(&path);
+        }
+        let name = Text::from(name.as_str());
+        if !self.units.contains(&name) {
+            self.units.push(name);
+        }
+    }
+
+    /// Where no systemd answers, none is known.
+    fn name_dependents(&mut self) {
+        let Some(mut manager) = (!self.units.is_empty()).then(|| Manager::open().ok()).flatten() else { return };
+        let mut names = BTreeSet::new();
+        for unit in &self.units {
+            let found = manager.unit(unit.as_str()).and_then(|unit| manager.dependents(&unit)).unwrap_or_default();
+            names.extend(found.iter().map(|unit| Text::from(unit.name.as_str())));
+        }
+        self.dependents = names.into_iter().filter(|name| !self.units.contains(name)).take(NAMED_MAX).collect();
     }
 
     fn name_children(&mut self, of: &BTreeSet<u32>) {

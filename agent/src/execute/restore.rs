@@ -5,6 +5,7 @@ use super::{
     cgroup_file::CgroupFile,
     cgroup_tree::cgroup_number,
     command::Command,
+    manager::{Limit, Property, unit_of},
     setting::{SettingError, value_to_write},
     sysctl::{Numbers, SysctlKey},
     undo::{ProcessSetting, Setting, TakenBack, UndoError, unreadable},
@@ -15,11 +16,12 @@ impl Executor {
     pub(super) fn restore(&self, setting: &Setting, wrote: &str, before: &str) -> Result<TakenBack, UndoError> {
         let name = setting.name();
         let Some(now) = found(setting)? else { return Ok(gone(setting)) };
-        if now == before {
+        let as_before = now == before;
+        if as_before && !is_remembered(setting) {
             return Ok(TakenBack::void(&format!("{name} is {before} as before")));
         }
         // A freezer says so while it still waits for the last process.
-        if now != wrote && !(wrote == "FROZEN" && now == "FREEZING") {
+        if now != wrote && !as_before && !(wrote == "FROZEN" && now == "FREEZING") {
             return Ok(changed_since(setting, &now, wrote, before));
         }
         if let Some(used) = would_kill(setting, before)? {
@@ -66,7 +68,9 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
             key: SysctlKey::from_name(key).ok_or_else(|| unreadable("sysctl of this agent", key))?,
             values: Numbers::from_file(before).ok_or_else(|| unreadable("number", before))?,
         },
-        Setting::File { path, .. } | Setting::Mount { path, .. } => return Err(unreadable("setting", path)),
+        Setting::Unit { unit: path, .. } | Setting::File { path, .. } | Setting::Mount { path, .. } => {
+            return Err(unreadable("setting", path));
+        }
         Setting::Process { process, what: ProcessSetting::OomScoreAdj } => {
             Command::Choom { adj: before.parse().map_err(|_| unreadable("number", before))?, pid: process.pid }
         }
@@ -75,6 +79,11 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
             let (soft, hard) = limits.ok_or_else(|| unreadable("limit of open files", before))?;
             Command::Prlimit { soft, hard, pid: process.pid }
         }
+        Setting::Property { path, property } => Command::ResetProperty {
+            property: *property,
+            limit: Limit::parse(before).ok_or_else(|| unreadable("limit of a unit", before))?,
+            path: path.parse().map_err(|_| unreadable("path of a cgroup", path))?,
+        },
         Setting::Cgroup { path, file, .. } => Command::Cgset {
             file: CgroupFile::from_name(file).ok_or_else(|| unreadable("file of a cgroup", file))?,
             value: value_to_write(setting, before),
@@ -85,13 +94,21 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
 
 /// The memory in use, where the hard limit that stood is below it: v1 refuses that by itself, v2 ends processes.
 fn would_kill(setting: &Setting, before: &str) -> Result<Option<u64>, UndoError> {
-    let Setting::Cgroup { path, file, .. } = setting else { return Ok(None) };
-    let Some(limit) = before.parse::<u64>().ok().filter(|_| file == CgroupFile::MemoryMax.name()) else {
-        return Ok(None);
+    let path = match setting {
+        Setting::Cgroup { path, file, .. } if file == CgroupFile::MemoryMax.name() => path,
+        Setting::Property { path, property: Property::MemoryMax } => path,
+        _ => return Ok(None),
     };
+    let Some(limit) = before.parse::<u64>().ok() else { return Ok(None) };
     let path = path.parse().map_err(|_| unreadable("path of a cgroup", path))?;
     let used = cgroup_number(&path, CgroupFile::MemoryMax, "memory.current", None)?;
     Ok((used > limit).then_some(used))
+}
+
+/// Whether systemd would still set what an action set, though it does not stand.
+fn is_remembered(setting: &Setting) -> bool {
+    let Setting::Property { path, property } = setting else { return false };
+    path.parse().is_ok_and(|path| property.drop_in(unit_of(&path)).exists())
 }
 
 /// What stands there once a freezer has waited for the last process.

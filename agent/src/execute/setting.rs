@@ -19,6 +19,7 @@ use nix::{
 use super::{
     cgroup_file::CgroupFile,
     cgroup_tree::{MEMBERS_MAX, inode, mount_with, open_cgroup},
+    manager::{Manager, ManagerError, unit_of},
     open::{failed, io_errno, mounts, open_beneath, open_plain},
     process::{Process, ProcessError},
     sysctl::SysctlKey,
@@ -55,6 +56,8 @@ pub enum SettingError {
     TooLarge { path: String },
     #[error("`{name}` is no setting of this agent")]
     Unknown { name: String },
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
 }
 
 impl Setting {
@@ -135,6 +138,8 @@ impl Setting {
         match self {
             Self::Sysctl { key } => key.clone(),
             Self::File { path, .. } | Self::Mount { path, .. } => path.clone(),
+            Self::Unit { unit, .. } => format!("unit {unit}"),
+            Self::Property { path, property } => format!("{} of {path}", property.name()),
             Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
             Self::Cgroup { path, file, line: Some(line), .. } => format!("{file} {line} of {path}"),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
@@ -147,7 +152,7 @@ impl Setting {
         match self {
             Self::Sysctl { key } => Some(Path::new("/proc/sys").join(key.replace('.', "/"))),
             // What is done to one is a call, and not a write.
-            Self::File { .. } | Self::Mount { .. } => None,
+            Self::File { .. } | Self::Mount { .. } | Self::Unit { .. } | Self::Property { .. } => None,
             Self::Process { process, what } => {
                 what.is_a_file().then(|| Path::new("/proc").join(process.pid.to_string()).join(what.name()))
             }
@@ -160,8 +165,15 @@ impl Setting {
 
     /// What stands there now, without the line's end; the numbers of one sysctl with a space between them.
     pub fn read(&self) -> Result<String, SettingError> {
-        if let Self::Process { what, .. } = self {
-            return self.read_process(*what);
+        match self {
+            Self::Process { what, .. } => return self.read_process(*what),
+            Self::Unit { unit, .. } => return Ok(Manager::open()?.unit(unit)?.state),
+            Self::Property { path, property } => {
+                let owner: CgroupPath = path.parse().map_err(|_| SettingError::Unknown { name: self.name() })?;
+                let limit = Manager::open()?.property(unit_of(&owner), *property)?;
+                return limit.map(|limit| limit.to_string()).ok_or(SettingError::Gone { what: self.name() });
+            }
+            _ => {}
         }
         let file = self.open(OFlag::O_RDONLY)?;
         let mut text = String::new();
@@ -212,6 +224,9 @@ impl Setting {
     }
 
     fn open(&self, access: OFlag) -> Result<OwnedFd, SettingError> {
+        if let Self::Unit { .. } | Self::Property { .. } = self {
+            return Ok(Manager::private()?);
+        }
         if let Some(process) = self.find_process()? {
             let file = process.open("oom_score_adj", access == OFlag::O_WRONLY);
             return file.map(OwnedFd::from).map_err(|error| self.failed(io_errno(&error)));
@@ -223,7 +238,9 @@ impl Setting {
                     .map_err(|error| self.failed(error))?;
                 (directory, key.name().replace('.', "/"), [PROC, PROC])
             }
-            Self::Process { .. } => return Err(SettingError::Gone { what: self.name() }),
+            Self::Process { .. } | Self::Unit { .. } | Self::Property { .. } => {
+                return Err(SettingError::Gone { what: self.name() });
+            }
             Self::File { path, device, inode } => {
                 return self.open_same(path, access, |is| (is.st_dev, is.st_ino) == (*device, *inode));
             }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Executor, Intent, JournalState,
     command::{Command, Signal, THREADS_MAX},
+    manager::{Invocation, Property},
     process::{Process, ProcessError, Thread},
     sandbox::sys,
     setting::SettingError,
@@ -99,6 +100,10 @@ pub enum Setting {
     File { path: String, device: u64, inode: u64 },
     /// What is mounted at a place.
     Mount { path: String, device: u64 },
+    /// A run of a unit, which systemd answers for.
+    Unit { unit: String, run: Invocation },
+    /// A limit that systemd keeps of the unit whose cgroup this is.
+    Property { path: String, property: Property },
     /// Of one process.
     Process { process: ProcessId, what: ProcessSetting },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.

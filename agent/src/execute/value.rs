@@ -13,6 +13,8 @@ const CPUS_MAX: u16 = 1024;
 const CGROUP_PATH_MAX: usize = 255;
 /// Longest path of a file that is taken as a parameter.
 const FILE_PATH_MAX: usize = 255;
+/// Longest name of a unit, bytes (systemd allows 255).
+const UNIT_NAME_MAX: usize = 128;
 
 pub type Pid = Bounded<1, PID_MAX>;
 
@@ -234,6 +236,74 @@ impl JsonSchema for CgroupPath {
             "pattern": "^(/[A-Za-z0-9_.:@+=\\\\-]+)+$",
             "maxLength": CGROUP_PATH_MAX,
             "examples": ["/system.slice/x.service"],
+        })
+    }
+}
+
+/// A service of systemd by its whole name, such as `nginx.service`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UnitName(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{given}` is no name of a service; one such as nginx.service is: it ends in .service, begins with a letter or a digit, has letters, digits and :_.@- only, and at most {UNIT_NAME_MAX} bytes"
+)]
+pub struct NoUnitName {
+    given: String,
+}
+
+impl UnitName {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UnitName {
+    type Err = NoUnitName;
+
+    fn from_str(given: &str) -> Result<Self, NoUnitName> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@-".contains(&byte);
+        let sound = |stem: &str| {
+            stem.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && stem.bytes().all(plain)
+                && !given.contains("..")
+        };
+        match given.strip_suffix(".service") {
+            Some(stem) if given.len() <= UNIT_NAME_MAX && sound(stem) => Ok(Self(given.to_owned())),
+            _ => Err(NoUnitName { given: given.escape_default().take(80).collect() }),
+        }
+    }
+}
+
+impl fmt::Display for UnitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnitName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for UnitName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "UnitName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9:_.@-]*\\.service$",
+            "maxLength": UNIT_NAME_MAX,
+            "examples": ["nginx.service"],
         })
     }
 }

@@ -125,6 +125,7 @@ fn left(
         "freeze_cgroup" | "pause_process" if held => say(1.0, "what stands still keeps what it holds"),
         "freeze_cgroup" | "pause_process" => say(0.0, "what stands still takes nothing"),
         "terminate_process" | "kill_process" => say(0.0, "what is ended takes and holds nothing"),
+        "restart_unit" => say(0.0, "what runs anew has taken nothing yet"),
         "limit_cgroup_cpu" | "lower_process_priority" if yardstick.counts_own_wait() => {
             say(1.0, "the measure counts the wait of its target too")
         }
@@ -239,6 +240,7 @@ fn cost(action: &ActionRequest) -> &'static str {
         }
         "increase_tcp_mem" | "increase_conntrack_max" => "more memory that only the kernel can give back",
         "terminate_process" | "kill_process" => "it ends, and what it had not saved is lost",
+        "restart_unit" => "what it held in memory is lost, and it answers nobody until it is up again",
         "truncate_file" => "what was in the file is lost",
         "reduce_swappiness" => "the page cache is reclaimed sooner than anonymous memory, on the whole node",
         "clear_page_cache" => "files are read from disk again",

@@ -10,7 +10,7 @@ use super::{
     command::{Command, Listing},
     process::Process,
     undo::{Setting, Undo},
-    value::{CgroupPath, FilePath},
+    value::{CgroupPath, FilePath, UnitName},
 };
 use common::{
     ENDED_FOR_GOOD, cpu_quota, end, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated,
@@ -64,6 +64,7 @@ mod reclaim_cgroup;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
 mod refusal;
+mod restart_unit;
 mod resume_process;
 mod reuse_time_wait;
 mod room;
@@ -76,7 +77,7 @@ mod truncate_file;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 50] = [
+pub static ACTIONS: [ActionType; 51] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<list_top_io::ListTopIo>(),
@@ -125,6 +126,7 @@ pub static ACTIONS: [ActionType; 50] = [
     ActionType::of::<pause_process::PauseProcess>(),
     ActionType::of::<freeze_cgroup::FreezeCgroup>(),
     ActionType::of::<truncate_file::TruncateFile>(),
+    ActionType::of::<restart_unit::RestartUnit>(),
     ActionType::of::<terminate_process::TerminateProcess>(),
     ActionType::of::<kill_process::KillProcess>(),
 ];
@@ -266,6 +268,7 @@ pub(super) enum Target {
     Process(u32),
     Cgroup(CgroupPath),
     File(FilePath),
+    Unit(UnitName),
     Node,
 }
 
@@ -275,6 +278,7 @@ pub(super) enum Found {
     Process(Process),
     Cgroup(CgroupPath),
     File(FilePath),
+    Unit(UnitName),
     Node,
 }
 
@@ -282,32 +286,40 @@ impl Found {
     pub(super) fn process(&self) -> Result<&Process, Refusal> {
         match self {
             Self::Process(process) => Ok(process),
-            Self::Cgroup(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "process" }),
+            Self::Cgroup(_) | Self::File(_) | Self::Unit(_) | Self::Node => Err(Refusal::NoTarget { what: "process" }),
         }
     }
 
     pub(super) fn cgroup(&self) -> Result<&CgroupPath, Refusal> {
         match self {
             Self::Cgroup(path) => Ok(path),
-            Self::Process(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "cgroup" }),
+            Self::Process(_) | Self::File(_) | Self::Unit(_) | Self::Node => Err(Refusal::NoTarget { what: "cgroup" }),
         }
     }
 
     pub(super) fn file(&self) -> Result<&FilePath, Refusal> {
         match self {
             Self::File(path) => Ok(path),
-            Self::Process(_) | Self::Cgroup(_) | Self::Node => Err(Refusal::NoTarget { what: "file" }),
+            Self::Process(_) | Self::Cgroup(_) | Self::Unit(_) | Self::Node => Err(Refusal::NoTarget { what: "file" }),
         }
     }
 }
 
 impl Found {
+    pub(super) fn unit(&self) -> Result<&UnitName, Refusal> {
+        match self {
+            Self::Unit(name) => Ok(name),
+            Self::Process(_) | Self::Cgroup(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "unit" }),
+        }
+    }
+
     /// Who or what it is, whatever it calls itself; the whole node counts once for each action.
     pub(super) fn key(&self, action: &str) -> String {
         match self {
             Self::Process(process) => format!("process:{}", process.id),
             Self::Cgroup(path) => format!("cgroup:{path}"),
             Self::File(path) => format!("file:{path}"),
+            Self::Unit(name) => format!("unit:{name}"),
             Self::Node => format!("node:{action}"),
         }
     }
@@ -319,6 +331,7 @@ impl fmt::Display for Found {
             Self::Process(process) => write!(f, "{} (pid {})", process.comm, process.id.pid),
             Self::Cgroup(path) => write!(f, "cgroup {path}"),
             Self::File(path) => write!(f, "file {path}"),
+            Self::Unit(name) => write!(f, "unit {name}"),
             Self::Node => f.write_str("node"),
         }
     }
@@ -347,7 +360,7 @@ impl Plan {
     }
 
     /// One file written.
-    fn set(command: Command, setting: Setting, before: String, wrote: String) -> Self {
+    pub(super) fn set(command: Command, setting: Setting, before: String, wrote: String) -> Self {
         let change = format!("{} {before} -> {wrote}", setting.name());
         Self { command, file: Some(setting.clone()), undo: Undo::Setting { setting, wrote, before }, change }
     }

@@ -28,6 +28,8 @@ pub enum Power {
     ListedFile,
     /// `CAP_SYS_ADMIN` and one open descriptor of a mounted filesystem: the kernel lets nobody else thaw it.
     Thaw,
+    /// One connection to systemd's manager, as user 0: it does whatever it is asked there.
+    ServiceManager,
     /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
     /// user 0 without any capability.
     SysctlFile,
@@ -38,7 +40,7 @@ pub enum Power {
 }
 
 impl Power {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Nothing,
         Self::SysNice,
         Self::Kill,
@@ -48,6 +50,7 @@ impl Power {
         Self::CgroupFile,
         Self::ListedFile,
         Self::Thaw,
+        Self::ServiceManager,
         Self::SysctlFile,
         Self::ReadProc,
         Self::ReadCgroup,
@@ -72,6 +75,7 @@ impl Power {
             | Self::TargetsUser
             | Self::CgroupFile
             | Self::ListedFile
+            | Self::ServiceManager
             | Self::SysctlFile
             | Self::ReadProc
             | Self::ReadCgroup => None,
@@ -91,6 +95,7 @@ impl Power {
             Self::CgroupFile => "cgroup-file",
             Self::ListedFile => "listed-file",
             Self::Thaw => "thaw",
+            Self::ServiceManager => "service-manager",
             Self::SysctlFile => "sysctl-file",
             Self::ReadProc => "read-proc",
             Self::ReadCgroup => "read-cgroup",
@@ -111,6 +116,7 @@ impl fmt::Display for Power {
             Self::CgroupFile => "one open file of the cgroup",
             Self::ListedFile => "one open file that an operator lists",
             Self::Thaw => "CAP_SYS_ADMIN and one open mount",
+            Self::ServiceManager => "one connection to systemd's manager",
             Self::SysctlFile => "one open sysctl, as user 0 without a capability",
             Self::ReadProc => "/proc to read",
             Self::ReadCgroup => "control groups and /proc to read",

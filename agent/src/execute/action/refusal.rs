@@ -1,6 +1,6 @@
 //! Why a step is not taken, though it may be.
 
-use crate::execute::{command::THREADS_MAX, process::ProcessError, setting::SettingError};
+use crate::execute::{command::THREADS_MAX, manager::ManagerError, process::ProcessError, setting::SettingError};
 
 /// Why a step is not taken, though it may be.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +41,14 @@ pub enum Refusal {
     Unreadable { what: String, text: String },
     #[error("the node has no room for {asked}: {room}")]
     NoRoom { asked: String, room: String },
+    #[error("{unit} is {state}; only what is active is restarted")]
+    NotActive { unit: String, state: String },
+    #[error("{unit} may not be stopped and started by hand: its own file says so")]
+    NotByHand { unit: String },
     #[error("the action needs a {what}")]
     NoTarget { what: &'static str },
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]

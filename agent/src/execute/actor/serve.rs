@@ -201,6 +201,12 @@ fn is_of(setting: &Setting, command: &Command, process: Option<ProcessId>) -> bo
         (Setting::Process { process: of, what: ProcessSetting::OomScoreAdj }, Command::Choom { .. }) => {
             process == Some(*of)
         }
+        (Setting::Unit { unit, run }, Command::Restart { unit: named, run: of }) => unit == named.as_str() && run == of,
+        (
+            Setting::Property { path, property },
+            Command::SetProperty { property: named, path: place, .. }
+            | Command::ResetProperty { property: named, path: place, .. },
+        ) => path == place.as_str() && property == named,
         (Setting::File { path, .. }, Command::Truncate { path: named })
         | (Setting::Mount { path, .. }, Command::Thaw { path: named }) => path == named.as_str(),
         _ => false,

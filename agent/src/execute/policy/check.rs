@@ -27,12 +27,13 @@ impl Policy {
             Ok(judged) => judged,
             Err(reason) => return denied(reason.to_string(), reason.rule()),
         };
-        let target = match self.find(&command.target(), None) {
+        let judged = match self.admit(&command.target(), command.listing(), None) {
             // A number that nobody has is judged by the line alone.
-            Err(Denied::Target(NotATarget::Process(ProcessError::Gone { .. }))) => Ok(Found::Node),
-            found => found,
+            Err(Denied::Target(NotATarget::Process(ProcessError::Gone { .. }))) => {
+                self.listed.check(command.listing(), &Found::Node).map_err(Denied::from)
+            }
+            admitted => admitted.map(drop),
         };
-        let judged = target.and_then(|found| Ok(self.listed.check(command.listing(), &found)?));
         if let Err(refused) = judged {
             let denial = refused.denial();
             return denied(denial.reason, denial.rule);

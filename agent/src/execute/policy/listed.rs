@@ -3,7 +3,12 @@
 use serde::Deserialize;
 
 use super::{PolicyError, protected::matching};
-use crate::execute::{action::Found, command::Listing, process::Process, value::FilePath};
+use crate::execute::{
+    action::Found,
+    command::Listing,
+    process::Process,
+    value::{FilePath, UnitName},
+};
 
 /// Where no list lets anybody truncate: the system, the kernel, and what belongs to the agent.
 const NEVER: [&str; 12] =
@@ -17,6 +22,8 @@ pub(super) struct Listed {
     kill: Kill,
     #[serde(default)]
     truncate: Truncate,
+    #[serde(default)]
+    restart: Restart,
 }
 
 /// Processes that may be killed when they do not end.
@@ -32,6 +39,13 @@ struct Kill {
 #[serde(deny_unknown_fields, default)]
 struct Truncate {
     path: Vec<String>,
+}
+
+/// Services that may be restarted.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Restart {
+    unit: Vec<String>,
 }
 
 /// It stands on no list.
@@ -60,6 +74,11 @@ impl Listed {
                 return Err(refused(format!("nothing below {never} is ever truncated")));
             }
         }
+        for unit in &listed.restart.unit {
+            if let Err(error) = unit.parse::<UnitName>() {
+                return Err(PolicyError::ListedUnit { unit: unit.clone(), why: error.to_string() });
+            }
+        }
         Ok(listed)
     }
 
@@ -73,8 +92,15 @@ impl Listed {
                 ("truncate", self.truncate.path.iter().any(|listed| listed == path.as_str()), "emptied")
             }
             (Some(Listing::Truncate), _) => ("truncate", false, "emptied"),
+            (Some(Listing::Restart), Found::Unit(unit)) => ("restart", self.may_restart(unit.as_str()), "restarted"),
+            (Some(Listing::Restart), _) => ("restart", false, "restarted"),
         };
         if listed { Ok(()) } else { Err(NotListed { list, what: found.to_string(), done }) }
+    }
+
+    /// Whether this very unit is listed.
+    pub(super) fn may_restart(&self, unit: &str) -> bool {
+        self.restart.unit.iter().any(|listed| listed == unit)
     }
 
     fn may_be_killed(&self, process: &Process) -> bool {

@@ -28,8 +28,11 @@ pub(super) use permit::{Considered, Granted};
 use super::{
     ActionRequest, Denial,
     action::{self, Found, Refusal, Target},
-    command::{Command, Way},
+    command::{Command, Listing, Way},
+    manager::{Manager, ManagerError},
+    owned,
     process::{Process, ProcessError},
+    value::UnitName,
 };
 use crate::{live::Autonomy, observe::ProcessId, policies, text::Text};
 
@@ -83,6 +86,8 @@ pub enum Denied {
     AnotherProcess { pid: u32 },
     #[error(transparent)]
     NotListed(#[from] NotListed),
+    #[error("systemd would restart {tied} with {unit}, and that one is not listed under [restart] in listed.toml")]
+    Tied { unit: String, tied: Text },
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("{reason}: `{line}`")]
@@ -115,8 +120,10 @@ impl Denied {
             Self::Target(NotATarget::Protected(protected)) => format!("protected.{}", protected.rule),
             Self::Target(NotATarget::Process(_)) => "target.process".to_owned(),
             Self::Target(NotATarget::Cgroup(_)) => "target.cgroup".to_owned(),
+            Self::Target(NotATarget::Unit(_)) => "target.unit".to_owned(),
             Self::Recycled { .. } | Self::AnotherProcess { .. } => "target.identity".to_owned(),
             Self::NotListed(not_listed) => format!("listed.{}", not_listed.list),
+            Self::Tied { .. } => "listed.restart".to_owned(),
             Self::Refused(_) => "milder".to_owned(),
             Self::Command { reason, .. } => reason.rule(),
             Self::Advisor => "autonomy.advisor".to_owned(),
@@ -149,6 +156,8 @@ pub enum PolicyError {
     ListedGlob { name: String },
     #[error("`{path}` of listed.toml may not be truncated: {why}")]
     ListedPath { path: String, why: String },
+    #[error("`{unit}` of listed.toml may not be restarted: {why}")]
+    ListedUnit { unit: String, why: String },
     #[error("`{name}` of autonomy.toml is not an action of this agent")]
     NoAction { name: String },
     #[error("`{parameter}` of {action} in autonomy.toml is no number of that action")]
@@ -238,10 +247,8 @@ impl Policy {
         let step = action
             .read(&request.params)
             .map_err(|error| Denied::Schema { action: action.name, reason: Text::from(error.to_string().as_str()) })?;
-        let found = self.find(&step.target(), expected)?;
-        // Before the plan, which looks at the target: whoever may ask must not learn of what is not listed.
-        self.listed.check(action.listing, &found)?;
-        let plan = step.plan(&found)?;
+        let found = self.admit(&step.target(), action.listing, expected)?;
+        let plan = owned::through_its_owner(step.plan(&found)?)?;
         let line = plan.command.to_string();
         let (judged, rule) = self
             .commands
@@ -282,7 +289,7 @@ impl Policy {
                 self.protected.check_path(&path).map_err(|is| Denied::Target(is.into()))?;
                 Found::Cgroup(path)
             }
-            (target, _) => self.find(&target, None)?,
+            (target, _) => return self.admit(&target, command.listing(), None),
         };
         self.listed.check(command.listing(), &found)?;
         Ok(found)
@@ -294,10 +301,42 @@ impl Policy {
         self.commands.counts()
     }
 
+    /// The target, if it may be one. What has to be listed is looked at only when it is: whoever may ask must not learn
+    /// of anything else whether it is there.
+    fn admit(
+        &self,
+        target: &Target,
+        listing: Option<Listing>,
+        expected: Option<&[ProcessId]>,
+    ) -> Result<Found, Denied> {
+        let found = self.find(target, expected)?;
+        self.listed.check(listing, &found)?;
+        if let Found::Unit(name) = &found {
+            self.check_unit(name)?;
+        }
+        Ok(found)
+    }
+
+    /// Whether a unit and all that systemd restarts with it may be restarted.
+    fn check_unit(&self, name: &UnitName) -> Result<(), Denied> {
+        let asked = |error: ManagerError| Denied::Target(error.into());
+        let mut manager = Manager::open().map_err(asked)?;
+        let unit = manager.unit(name.as_str()).map_err(asked)?;
+        let dependents = manager.dependents(&unit).map_err(asked)?;
+        if let Some(tied) = dependents.iter().find(|tied| !self.listed.may_restart(&tied.name)) {
+            return Err(Denied::Tied { unit: unit.name, tied: Text::from(tied.name.as_str()) });
+        }
+        for unit in dependents.iter().chain([&unit]) {
+            self.protected.check_unit(unit).map_err(Denied::Target)?;
+        }
+        Ok(())
+    }
+
     fn find(&self, target: &Target, expected: Option<&[ProcessId]>) -> Result<Found, Denied> {
         match target {
             Target::Node => Ok(Found::Node),
             Target::File(path) => Ok(Found::File(path.clone())),
+            Target::Unit(name) => Ok(Found::Unit(name.clone())),
             Target::Cgroup(path) => {
                 self.protected.check_cgroup(path).map_err(Denied::Target)?;
                 Ok(Found::Cgroup(path.clone()))

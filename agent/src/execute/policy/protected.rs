@@ -6,6 +6,7 @@ use super::PolicyError;
 use crate::execute::{
     cgroup_file::CgroupFile,
     cgroup_tree::members,
+    manager::{ManagerError, Unit},
     process::{Process, ProcessError},
     setting::SettingError,
     value::CgroupPath,
@@ -49,6 +50,8 @@ pub enum NotATarget {
     Process(#[from] ProcessError),
     #[error(transparent)]
     Cgroup(#[from] SettingError),
+    #[error(transparent)]
+    Unit(#[from] ManagerError),
 }
 
 impl Protected {
@@ -145,6 +148,17 @@ impl Protected {
             }
         }
         Ok(())
+    }
+
+    /// Whether a unit may be a target: not listed, and no protected process in its cgroup.
+    pub(super) fn check_unit(&self, unit: &Unit) -> Result<(), NotATarget> {
+        if let Some(name) = matching(&self.unit, &unit.name) {
+            let why = format!("it is listed as {name}");
+            return Err(IsProtected { what: format!("unit {}", unit.name), why, rule: "unit" }.into());
+        }
+        let Some(cgroup) = &unit.cgroup else { return Ok(()) };
+        let path = cgroup.parse().map_err(|_| SettingError::Unknown { name: format!("cgroup {cgroup}") })?;
+        self.check_cgroup(&path)
     }
 
     /// Whether the cgroup itself is listed, whoever lives in it.

@@ -30,7 +30,9 @@ use super::{
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::{Check, Command, Signal, TopBy, Way},
+    manager::{Limit, Manager, Property},
     process::{Stat, has_ended},
+    value::CgroupPath,
 };
 
 /// Looks at a process that was signalled, and the time between two.
@@ -124,6 +126,8 @@ fn role(command: &Command, held: Option<&Held>, file: Option<RawFd>) -> Result<R
         Command::End { .. } => Role::End { pidfd: pidfd()? },
         Command::Cpulimit { .. } => Role::Throttle { pidfd: pidfd()? },
         Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
+        Command::Restart { .. } | Command::SetProperty { .. } => Role::Write,
+        Command::ResetProperty { .. } => Role::Reset,
         Command::Sync => Role::Sync,
         Command::Truncate { .. } => Role::Truncate { file: file.ok_or("no descriptor was passed")? },
         Command::Thaw { .. } => Role::Thaw { mount: file.ok_or("no descriptor was passed")? },
@@ -208,6 +212,12 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, Strin
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(format!("{path} is not frozen")),
             Err(error) => Err(format!("{path}: {error}")),
         },
+        Command::Restart { unit, run } => {
+            let connection = file.ok_or("no descriptor was passed")?;
+            Manager::passed(connection).restart(unit, *run).map_err(|error| error.to_string())
+        }
+        Command::SetProperty { property, limit, path } => set_property(file, path, *property, *limit, Way::Forward),
+        Command::ResetProperty { property, limit, path } => set_property(file, path, *property, *limit, Way::Back),
         Command::Top { by, count } => match by {
             TopBy::Rss => inform::top_memory(*count),
             TopBy::Cpu => inform::top_cpu(*count),
@@ -219,6 +229,17 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, Strin
         Command::Check { what } => inform::check(*what).map_err(|error| error.to_string()),
         _ => Err("the command acts on a process".to_owned()),
     }
+}
+
+fn set_property(
+    connection: Option<OwnedFd>,
+    path: &CgroupPath,
+    property: Property,
+    limit: Limit,
+    way: Way,
+) -> Result<String, String> {
+    let connection = connection.ok_or("no descriptor was passed")?;
+    Manager::passed(connection).set(path, property, limit, way).map_err(|error| error.to_string())
 }
 
 /// Writes the one value to the one descriptor, in one write.

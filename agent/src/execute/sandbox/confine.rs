@@ -17,6 +17,8 @@ use seccompiler::{
     SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
+use crate::execute::manager::RUNTIME;
+
 use super::{kernel::NEWEST, order::Granted, proof::Witness, sys};
 
 /// What a command does, as far as the kernel is asked for it. What a filter can compare is part of it: an executor that
@@ -55,6 +57,8 @@ pub(super) enum Role {
         mount: RawFd,
     },
     Write,
+    /// The same, and what systemd remembers is taken away.
+    Reset,
     Sync,
     ReadProc,
     ReadCgroup,
@@ -155,6 +159,11 @@ fn landlock(role: Role, abi: u32) -> Result<RestrictionStatus, landlock::Ruleset
             rules = rules.add_rule(PathBeneath::new(path, AccessFs::ReadFile | AccessFs::ReadDir))?;
         }
     }
+    if role == Role::Reset
+        && let Ok(path) = PathFd::new(RUNTIME)
+    {
+        rules = rules.add_rule(PathBeneath::new(path, AccessFs::RemoveFile))?;
+    }
     rules.restrict_self()
 }
 
@@ -241,6 +250,9 @@ fn filter(role: Role) -> Result<BpfProgram, seccompiler::BackendError> {
             rules.insert(libc::SYS_ioctl, vec![rule([is(0, mount)?, thaw])?]);
         }
         Role::Write => {}
+        Role::Reset => {
+            rules.insert(libc::SYS_unlinkat, vec![rule([is(0, libc::AT_FDCWD)?, is(2, 0)?])?]);
+        }
         Role::Sync => {
             rules.insert(libc::SYS_sync, Vec::new());
         }

@@ -58,7 +58,7 @@ impl Strip {
                 Some(process.and_then(|process| process.owner).ok_or(SandboxError::NoOneUser)?)
             }
             _ if stays => None,
-            Power::SysctlFile => Some((0, NOBODY)),
+            Power::SysctlFile | Power::ServiceManager => Some((0, NOBODY)),
             _ => Some((NOBODY, NOBODY)),
         };
         let mut needs: Vec<Cap> = keep.into_iter().collect();

@@ -49,6 +49,8 @@ pub(super) const ATTACKS: &[Row] = &[
     ("link", |_| attempt(libc::SYS_linkat, [HERE, text(PASSWD), HERE, text(NEW), 0])),
     ("rename", |_| attempt(libc::SYS_renameat2, [HERE, text(NEW), HERE, text(NEW), 0])),
     ("unlink", |_| attempt(libc::SYS_unlinkat, [HERE, text(NEW), 0])),
+    // One that the kernel would not let go either, should anything here be open.
+    ("unlink_what_is_there", |_| attempt(libc::SYS_unlinkat, [HERE, text(c"/proc/version"), 0])),
     ("rmdir", |_| attempt(libc::SYS_unlinkat, [HERE, text(NEW), libc::AT_REMOVEDIR as usize])),
     ("mkdir", |_| attempt(libc::SYS_mkdirat, [HERE, text(NEW), 0o700])),
     ("mknod", |_| attempt(libc::SYS_mknodat, [HERE, text(NEW), (libc::S_IFCHR | 0o600) as usize, 0x0103])),
