@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What is said on a kernel that answers one system call with this error, or with success and without doing it.
-fn where_a_call_is_answered<T: Send>(
+pub(crate) fn where_a_call_is_answered<T: Send>(
     number: i64,
     rules: Vec<SeccompRule>,
     error: i32,
@@ -168,7 +168,7 @@ fn every_abi_of_landlock_up_to_this_kernels_is_fully_enforced() {
 }
 
 /// The argument, an int, is this.
-fn rule_of(argument: u8, value: u64) -> SeccompRule {
+pub(crate) fn rule_of(argument: u8, value: u64) -> SeccompRule {
     let is = seccompiler::SeccompCmpOp::Eq;
     let condition =
         seccompiler::SeccompCondition::new(argument, seccompiler::SeccompCmpArgLen::Dword, is, value).unwrap();

@@ -12,6 +12,7 @@ mod classify_thresholds;
 mod cli;
 mod cli_eyes;
 mod cli_values;
+mod confine;
 mod crash;
 mod daemon;
 mod decide;

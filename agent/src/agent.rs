@@ -1,6 +1,7 @@
 //! The spine: all that happens, in the order of the loop. It alone knows every room.
 
 pub mod bench;
+mod confine;
 pub mod docket;
 mod eyes;
 mod holds;
@@ -8,6 +9,8 @@ mod orders;
 mod remedy;
 mod rooms;
 mod standing;
+
+pub use confine::confine;
 
 use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
 
@@ -80,12 +83,12 @@ pub enum AgentError {
     Ring { source: io::Error },
 }
 
-/// Runs the agent until SIGTERM or SIGINT.
+/// Runs the agent until SIGTERM or SIGINT. One that could not be confined, and why, only watches.
 ///
 /// # Errors
 /// When the policies are wrong, or the database or the socket cannot be had; nothing later ends it.
-pub async fn run(settings: Settings) -> Result<(), AgentError> {
-    let agent = Agent::start(&settings)?;
+pub async fn run(settings: Settings, unconfined: Option<String>) -> Result<(), AgentError> {
+    let agent = Agent::start(&settings, unconfined)?;
     let (close_door, closed) = oneshot::channel::<()>();
     let daemon = agent.rooms.daemon.clone();
     let mut door = tokio::spawn(async move {
@@ -121,7 +124,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(settings: &Settings) -> Result<Self, AgentError> {
+    fn start(settings: &Settings, unconfined: Option<String>) -> Result<Self, AgentError> {
         let thresholds = Thresholds::load(settings.policies.as_deref())?;
         let policy = Policy::load(settings.policies.as_deref())?;
         let bounds = Bounds::load(settings.policies.as_deref())?;
@@ -134,7 +137,7 @@ impl Agent {
             executor = executor.with_actors(actors, &settings.state_dir.join(LOCK))?;
         }
         notes.extend(executor.settle(&store, now_ms())?);
-        notes.extend(holds::begin(&guard, &store, executor.boot_id())?);
+        notes.extend(holds::begin(&guard, &store, executor.boot_id(), unconfined)?);
         for note in &notes {
             store.keep_note(note, now_ms())?;
         }

@@ -28,9 +28,19 @@ struct Starts {
 }
 
 /// Takes up what held before, counts this start, and says what a person should know of it.
-pub(super) fn begin(guard: &Guard, store: &Store, boot_id: &str) -> Result<Vec<String>, StoreError> {
-    for hold in kept::<Vec<Hold>>(store, HOLDS)?.unwrap_or_default() {
+pub(super) fn begin(
+    guard: &Guard,
+    store: &Store,
+    boot_id: &str,
+    unconfined: Option<String>,
+) -> Result<Vec<String>, StoreError> {
+    // How an earlier one was confined says nothing of this one.
+    let kept_holds = kept::<Vec<Hold>>(store, HOLDS)?.unwrap_or_default();
+    for hold in kept_holds.into_iter().filter(|hold| hold.kind != HoldKind::Unconfined) {
         guard.hold(hold);
+    }
+    if let Some(why) = unconfined {
+        guard.hold(hold(HoldKind::Unconfined, why, AGENT, None));
     }
     let mut starts = kept::<Starts>(store, STARTS)?.filter(|starts| starts.boot_id == boot_id).unwrap_or_default();
     let now = uptime_ms();

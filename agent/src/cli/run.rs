@@ -54,6 +54,8 @@ impl Run {
         log(context.json);
         let settings = self.settings(socket)?;
         let context = Context { socket: settings.socket.clone(), json: context.json, eyes: context.eyes.clone() };
+        // While there is one thread: what others are confined by, they have from it.
+        let unconfined = agent::confine(&settings).err();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -66,7 +68,7 @@ impl Run {
                 }
             });
             // On a worker: there a timer wakes the thread that waits for it, and not another one through this.
-            let ended = tokio::spawn(agent::run(settings)).await;
+            let ended = tokio::spawn(agent::run(settings, unconfined)).await;
             told.abort();
             ended
         });

@@ -50,6 +50,8 @@ pub enum HoldKind {
     CrashLoop,
     /// Whoever reasons takes too long; it ends when an answer comes.
     Watchtower,
+    /// The daemon could not be confined at its start; only another start ends it.
+    Unconfined,
 }
 
 impl HoldKind {
@@ -61,6 +63,7 @@ impl HoldKind {
             Self::Storm => "hold.storm",
             Self::CrashLoop => "hold.crash_loop",
             Self::Watchtower => "hold.watchtower",
+            Self::Unconfined => "hold.unconfined",
         }
     }
 }
@@ -73,6 +76,7 @@ impl fmt::Display for Hold {
             HoldKind::Storm => "held back after failures",
             HoldKind::CrashLoop => "held back after a crash loop",
             HoldKind::Watchtower => "only watching",
+            HoldKind::Unconfined => "not confined, held back",
         };
         write!(f, "{what} by {}", self.by)?;
         if self.why.is_empty() { Ok(()) } else { write!(f, ": {}", self.why) }
