@@ -30,6 +30,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::{Value, json};
 
 use crate::{
+    daemon::Daemon,
     execute_support::{Bench, Cgroup, Target, executor, is_root, policy, swappiness_alone, sysctl, until},
     store_rows::NOW_MS,
 };
@@ -70,11 +71,17 @@ impl Sockets {
     }
 
     fn executor(&self) -> Executor {
-        executor(&policy()).with_actors(self.path(), &self.lock()).unwrap()
+        self.ask_by(executor(&policy()))
     }
 
     fn bench(&self) -> Bench {
-        Bench::with(Policy::embedded().unwrap(), |executor| executor.with_actors(self.path(), &self.lock()).unwrap())
+        Bench::with(Policy::embedded().unwrap(), |executor| self.ask_by(executor))
+    }
+
+    fn ask_by(&self, executor: Executor) -> Executor {
+        let executor = executor.with_actors(self.path(), &self.lock());
+        executor.earlier_are_gone(Duration::from_secs(60)).unwrap();
+        executor
     }
 
     /// As a daemon that somebody took over would speak.
@@ -419,13 +426,42 @@ fn a_new_daemon_waits_until_the_actors_of_the_one_before_are_gone() {
     let target = Target::spinning();
     let earlier = sockets.bench();
     let outcome = earlier.act("throttle_cpu", json!({ "pid": target.pid(), "limit": 20 }));
-    let (dir, lock) = (sockets.path().to_owned(), sockets.lock());
-    let next = std::thread::spawn(move || executor(&policy()).with_actors(&dir, &lock).map(drop));
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(!next.is_finished(), "an actor of the earlier one is at work");
+    let next = executor(&policy()).with_actors(sockets.path(), &sockets.lock());
+    let waited = next.earlier_are_gone(Duration::from_millis(300)).unwrap_err().to_string();
+    assert!(waited.contains("actors of an earlier daemon may still be at work"), "{waited}");
+    // Nobody is asked for anything by the next one.
+    next.attest();
+    assert!(
+        next.actors().iter().all(|(_, missing)| missing.as_ref().is_some_and(|why| why.contains("cannot be locked")))
+    );
     earlier.undo(&outcome).unwrap();
     drop(earlier);
-    next.join().unwrap().unwrap();
+    next.earlier_are_gone(Duration::from_secs(20)).unwrap();
+}
+
+#[test]
+fn a_daemon_watches_while_an_actor_of_the_one_before_is_at_work_and_acts_when_it_is_gone() {
+    if !is_root() {
+        return;
+    }
+    let sockets = Sockets::open();
+    let state = tempfile::tempdir().unwrap();
+    let at_work = File::create(state.path().join("actors.lock")).unwrap();
+    at_work.lock().unwrap();
+    let daemon = Daemon::start_with(state.path(), "agent", &["--actors".as_ref(), sockets.path().as_ref()]);
+    let status = || daemon.ask(&["status"]);
+    assert_eq!(status()["holds"][0]["kind"], "unsettled", "{}", status());
+    let target = Target::idle();
+    let order = || daemon.order("pause_process", json!({ "pid": target.pid() }));
+    let refused = order().unwrap_err();
+    assert!(refused.contains("that ends when it is gone"), "{refused}");
+    drop(at_work);
+    until(|| status()["holds"] == json!([]));
+    order().unwrap();
+    target.comes_to_stand();
+    daemon.ask(&["undo", "--all"]);
+    target.comes_to_run();
+    daemon.stop();
 }
 
 #[test]

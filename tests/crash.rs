@@ -87,7 +87,11 @@ fn guarded(dir: &Path, actors: Option<&Path>) -> Executor {
     guard.turned(uptime_ms());
     let executor = executor(&policy()).behind(Arc::new(guard));
     match actors {
-        Some(actors) => executor.with_actors(actors, &dir.join("actors.lock")).unwrap(),
+        Some(actors) => {
+            let executor = executor.with_actors(actors, &dir.join("actors.lock"));
+            executor.earlier_are_gone(Duration::from_secs(60)).unwrap();
+            executor
+        }
         None => executor,
     }
 }

@@ -1,6 +1,7 @@
 //! The whole daemon as another process, which a test may kill.
 
 use std::{
+    ffi::OsStr,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -21,12 +22,17 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one, and waits until its door is open.
     pub(crate) fn start(state_dir: &Path, autonomy: &str) -> Self {
+        Self::start_with(state_dir, autonomy, &[])
+    }
+
+    pub(crate) fn start_with(state_dir: &Path, autonomy: &str, more: &[&OsStr]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_kernelsight"))
             .arg("--socket")
             .arg(dir.path().join("k.sock"))
             .args(["run", "--quiet", "--autonomy", autonomy, "--state-dir"])
             .arg(state_dir)
+            .args(more)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();

@@ -48,7 +48,14 @@ fn while_something_holds_nothing_is_done_and_all_can_be_taken_back() {
     let outcome = house.pause(&target, &Errand::ordered()).unwrap();
     target.comes_to_stand();
     let other = Target::idle();
-    for kind in [HoldKind::Paused, HoldKind::Storm, HoldKind::CrashLoop, HoldKind::Watchtower, HoldKind::Unconfined] {
+    for kind in [
+        HoldKind::Paused,
+        HoldKind::Storm,
+        HoldKind::CrashLoop,
+        HoldKind::Watchtower,
+        HoldKind::Unconfined,
+        HoldKind::Unsettled,
+    ] {
         house.guard.hold(hold(kind));
         let refused = house.pause(&other, &Errand::ordered()).unwrap_err().to_string();
         assert!(refused.contains(" by ann: a test; `kernelsight resume` ends that"), "{refused}");

@@ -32,7 +32,7 @@ use crate::{
     clock::{now_ms, uptime_ms},
     config::{Settings, StoreSettings},
     decide::rules::Rules,
-    execute::{ExecuteError, Executor, Guard, Limits as Bounds, LimitsError, Policy, PolicyError},
+    execute::{ExecuteError, Executor, Guard, HoldKind, Limits as Bounds, LimitsError, Policy, PolicyError},
     explain::{Correlator, IncidentChange, IncidentStatus, IncidentUid},
     live::{Daemon, News, Order},
     observe::{
@@ -53,6 +53,8 @@ const BUSY_EVENTS: usize = 256;
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 /// Below the state directory: held as long as an actor is at work that this daemon asked.
 const LOCK: &str = "actors.lock";
+/// Actors of a daemon that ended end too; one that is stuck is not waited for longer before the agent watches.
+const EARLIER_END_WITHIN: Duration = Duration::from_secs(5);
 /// How long passes that are at work are waited for when the daemon stops; what is unverified then is taken back.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Baselines are read in one round of so many: they are written every 15 s, and tell of hours.
@@ -134,10 +136,15 @@ impl Agent {
         let policy = Arc::new(policy);
         let mut executor = Executor::new(Arc::clone(&policy), Arc::clone(&guard))?;
         if let Some(actors) = &settings.actors {
-            executor = executor.with_actors(actors, &settings.state_dir.join(LOCK))?;
+            executor = executor.with_actors(actors, &settings.state_dir.join(LOCK));
         }
-        notes.extend(executor.settle(&store, now_ms())?);
-        notes.extend(holds::begin(&guard, &store, executor.boot_id(), unconfined)?);
+        let unsettled = executor.earlier_are_gone(EARLIER_END_WITHIN).err().map(|error| error.to_string());
+        if unsettled.is_none() {
+            notes.extend(executor.settle(&store, now_ms())?);
+        }
+        let holds = [(HoldKind::Unconfined, unconfined), (HoldKind::Unsettled, unsettled)];
+        let of_this_start = holds.into_iter().filter_map(|(kind, why)| Some((kind, why?)));
+        notes.extend(holds::begin(&guard, &store, executor.boot_id(), of_this_start)?);
         for note in &notes {
             store.keep_note(note, now_ms())?;
         }
@@ -343,10 +350,14 @@ impl Agent {
         standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store, &self.rooms.executor);
         daemon.change().status.holds = self.guard().holds(now_ms());
         self.expire_proposals();
-        let settle = self.died && self.passes.is_empty();
+        let unsettled = self.rooms.is_unsettled();
+        let settle = self.died && self.passes.is_empty() && !unsettled;
         self.died &= !settle;
         let rooms = Arc::clone(&self.rooms);
         task::spawn_blocking(move || {
+            if unsettled && !rooms.settle_late() {
+                return;
+            }
             rooms.confirm_again();
             rooms.expire_leases();
             if recall {
@@ -365,7 +376,9 @@ impl Agent {
             self.passes.shutdown().await;
         }
         let rooms = Arc::clone(&self.rooms);
-        if let Err(error) = task::spawn_blocking(move || rooms.settle_journal()).await {
+        // What nobody knows yet is left to the next start.
+        let settle = move || (!rooms.is_unsettled()).then(|| rooms.settle_journal());
+        if let Err(error) = task::spawn_blocking(settle).await {
             tracing::error!(%error, "the journal is settled by the next start");
         }
         self.rooms.daemon.store.flush()?;

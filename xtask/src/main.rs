@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod demo;
 mod faults;
+mod fuzz;
 mod load;
 mod place;
 mod run;
@@ -44,6 +45,8 @@ enum Verb {
     Work(bench::Work),
     /// Inject each fault of the catalogue for real, and score what the agent saw and did
     Faults(faults::Faults),
+    /// Look by libFuzzer for a line or an action that the gate allows and its oracle does not
+    Fuzz(fuzz::Fuzz),
     /// Test in virtual machines of other kernels, with control groups v2
     Vm(vm::Vm),
     /// One bounded load of the fault catalogue, by hand
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::bench(&bench),
         Verb::Work(work) => work.run().map(|()| true),
         Verb::Faults(faults) => faults::faults(&faults),
+        Verb::Fuzz(order) => fuzz::fuzz(&order),
         Verb::Vm(order) => vm::vm(&order),
         Verb::Load(order) => load::carry_out(&order).map(|()| true),
     };

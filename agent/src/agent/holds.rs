@@ -32,15 +32,14 @@ pub(super) fn begin(
     guard: &Guard,
     store: &Store,
     boot_id: &str,
-    unconfined: Option<String>,
+    of_this_start: impl IntoIterator<Item = (HoldKind, String)>,
 ) -> Result<Vec<String>, StoreError> {
-    // How an earlier one was confined says nothing of this one.
     let kept_holds = kept::<Vec<Hold>>(store, HOLDS)?.unwrap_or_default();
-    for hold in kept_holds.into_iter().filter(|hold| hold.kind != HoldKind::Unconfined) {
+    for hold in kept_holds.into_iter().filter(|hold| !hold.kind.is_of_this_start()) {
         guard.hold(hold);
     }
-    if let Some(why) = unconfined {
-        guard.hold(hold(HoldKind::Unconfined, why, AGENT, None));
+    for (kind, why) in of_this_start {
+        guard.hold(hold(kind, why, AGENT, None));
     }
     let mut starts = kept::<Starts>(store, STARTS)?.filter(|starts| starts.boot_id == boot_id).unwrap_or_default();
     let now = uptime_ms();

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use crate::{
     clock::now_ms,
     decide::{Proposal, Reasoner},
-    execute::{ActionRequest, Approval, ExecuteError, Executor, Guard, Judging, Permit, Policy},
+    execute::{ActionRequest, Approval, ExecuteError, Executor, Guard, HoldKind, Judging, Permit, Policy},
     explain::{Baseline, Explanation, Incident, Known, explain},
     live::{Autonomy, Daemon, News},
     observe::{
@@ -194,6 +195,22 @@ impl Rooms {
             Ok(said) => said.into_iter().for_each(|text| self.note(text)),
             Err(error) => tracing::error!(%error, "the journal could not be settled; the next start tries again"),
         }
+    }
+
+    /// Whether an actor of an earlier daemon may still be at work.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.guard.holds(now_ms()).iter().any(|hold| hold.kind == HoldKind::Unsettled)
+    }
+
+    /// Settles the journal once that one is gone, and lets go; whether that is so. Blocks.
+    pub(super) fn settle_late(&self) -> bool {
+        if self.executor.earlier_are_gone(Duration::ZERO).is_err() {
+            return false;
+        }
+        self.settle_journal();
+        self.guard.release(&[HoldKind::Unsettled]);
+        self.note("no actor of an earlier daemon is at work any more; the journal is settled".to_owned());
+        true
     }
 
     /// What could not be kept is said, and the status shows it; the loop goes on.

@@ -50,11 +50,28 @@ pub enum HoldKind {
     CrashLoop,
     /// Whoever reasons takes too long; it ends when an answer comes.
     Watchtower,
-    /// The daemon could not be confined at its start; only another start ends it.
+    /// The daemon could not be confined at its start.
     Unconfined,
+    /// An actor of an earlier daemon is at work, so nobody knows yet what it did.
+    Unsettled,
 }
 
 impl HoldKind {
+    /// Whether it says something of this start alone, and not of the node.
+    #[must_use]
+    pub const fn is_of_this_start(self) -> bool {
+        matches!(self, Self::Unconfined | Self::Unsettled)
+    }
+
+    const fn ends(self) -> &'static str {
+        match self {
+            Self::Paused | Self::Storm | Self::CrashLoop => "`kernelsight resume` ends that",
+            Self::Watchtower => "that ends when an answer comes",
+            Self::Unconfined => "only another start ends that",
+            Self::Unsettled => "that ends when it is gone",
+        }
+    }
+
     /// The rule under which it refuses.
     #[must_use]
     pub const fn rule(self) -> &'static str {
@@ -64,6 +81,7 @@ impl HoldKind {
             Self::CrashLoop => "hold.crash_loop",
             Self::Watchtower => "hold.watchtower",
             Self::Unconfined => "hold.unconfined",
+            Self::Unsettled => "hold.unsettled",
         }
     }
 }
@@ -77,6 +95,7 @@ impl fmt::Display for Hold {
             HoldKind::CrashLoop => "held back after a crash loop",
             HoldKind::Watchtower => "only watching",
             HoldKind::Unconfined => "not confined, held back",
+            HoldKind::Unsettled => "held back while an actor of an earlier daemon is at work,",
         };
         write!(f, "{what} by {}", self.by)?;
         if self.why.is_empty() { Ok(()) } else { write!(f, ": {}", self.why) }
@@ -166,7 +185,7 @@ impl Guard {
     pub fn check(&self, asked: &[Asked<'_>], journal: &dyn Journal, now: Now<'_>) -> Result<(), Barred> {
         let closed = |rule, why| Err(Over { rule, why, wait_ms: ASK_AGAIN_MS, operator_may: false }.into());
         if let Some(hold) = self.holds(now.wall_ms).first() {
-            return closed(hold.kind.rule(), format!("it is {hold}; `kernelsight resume` ends that"));
+            return closed(hold.kind.rule(), format!("it is {hold}; {}", hold.kind.ends()));
         }
         let silent_ms = now.uptime_ms.saturating_sub(self.turned_ms.load(Ordering::Relaxed));
         if silent_ms > self.stalls_ms {

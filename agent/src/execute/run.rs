@@ -103,10 +103,17 @@ impl Executor {
         })
     }
 
-    /// The same with the actors whose sockets are in `directory` for all that is not harmless. Waits until those are
-    /// gone that an earlier daemon with this `lock` asked.
-    pub fn with_actors(self, directory: &Path, lock: &Path) -> Result<Self, ExecuteError> {
-        Ok(Self { hands: self.hands.with_actors(Actors::new(directory, lock, TIMEOUT)?), ..self })
+    /// The same with the actors whose sockets are in `directory` for all that is not harmless. They are asked once
+    /// those are gone that an earlier daemon with this `lock` asked.
+    #[must_use]
+    pub fn with_actors(self, directory: &Path, lock: &Path) -> Self {
+        Self { hands: self.hands.with_actors(Actors::new(directory, lock, TIMEOUT)), ..self }
+    }
+
+    /// Waits until no actor of an earlier daemon is at work. Before that the journal cannot be settled: an action might
+    /// be done after it was.
+    pub fn earlier_are_gone(&self, within: Duration) -> Result<(), ExecuteError> {
+        Ok(self.hands.actors().map_or(Ok(()), |actors| actors.earlier_are_gone(within))?)
     }
 
     /// Asks the actors of which it is not known that they could act. Waits for them.

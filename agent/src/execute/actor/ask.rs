@@ -10,7 +10,7 @@ use std::{
         unix::net::UnixStream,
     },
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -35,8 +35,6 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// An actor whose daemon has taken the word back goes; so long it may take.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
-/// Actors of a daemon that ended end too; so long they may take.
-const EARLIER_END_WITHIN: Duration = Duration::from_secs(60);
 /// Those that are asked in one go are asked within this.
 const ATTESTED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -45,9 +43,10 @@ const ATTESTED_WITHIN: Duration = Duration::from_secs(20);
 pub(in crate::execute) struct Actors {
     directory: PathBuf,
     timeout: Duration,
+    lock_at: PathBuf,
     /// Locked. Each actor is passed a copy, so that it stays locked until the last one is gone that this daemon asked:
-    /// it is never unlocked, only closed.
-    lock: File,
+    /// it is never unlocked, only closed. None while another has it.
+    lock: OnceLock<File>,
     /// Whether each can be had, or why not, as it was found the last time that it was asked.
     found: Mutex<BTreeMap<Power, Result<(), String>>>,
 }
@@ -68,12 +67,29 @@ pub(in crate::execute) struct Standing {
 }
 
 impl Actors {
-    /// The actors whose sockets are in `directory`. Waits until those that an earlier daemon asked are gone: what they
-    /// did or did not do is certain then.
-    pub(in crate::execute) fn new(directory: &Path, lock: &Path, timeout: Duration) -> Result<Self, SandboxError> {
-        let lock = lock::take(lock, EARLIER_END_WITHIN)
-            .map_err(|source| SandboxError::NoLock { path: lock.to_owned(), source })?;
-        Ok(Self { directory: directory.to_owned(), timeout, lock, found: Mutex::default() })
+    /// The actors whose sockets are in `directory`. None is asked before [`Self::earlier_are_gone`].
+    pub(in crate::execute) fn new(directory: &Path, lock_at: &Path, timeout: Duration) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            timeout,
+            lock_at: lock_at.to_owned(),
+            lock: OnceLock::new(),
+            found: Mutex::default(),
+        }
+    }
+
+    /// Waits until those that an earlier daemon asked are gone: what they did or did not do is certain then.
+    pub(in crate::execute) fn earlier_are_gone(&self, within: Duration) -> Result<(), SandboxError> {
+        if self.lock.get().is_none() {
+            let lock = lock::take(&self.lock_at, within).map_err(|source| self.not_locked(source))?;
+            // A second one of this process would not have got it.
+            let _ = self.lock.set(lock);
+        }
+        Ok(())
+    }
+
+    fn not_locked(&self, source: io::Error) -> SandboxError {
+        SandboxError::NoLock { path: self.lock_at.clone(), source }
     }
 
     /// Asks those of which it is not known that they could act: all of them at first. One after the other, so that a
@@ -145,12 +161,13 @@ impl Actors {
 
     fn connect(&self, power: Power, ask: &Ask) -> Result<BufReader<UnixStream>, SandboxError> {
         let failed = |source| failed(power, source);
+        let lock = self.lock.get().ok_or_else(|| self.not_locked(io::ErrorKind::WouldBlock.into()))?;
         let actor = UnixStream::connect(self.directory.join(power.unit())).map_err(failed)?;
         actor.set_read_timeout(Some(READY_WITHIN)).map_err(failed)?;
         actor.set_write_timeout(Some(READY_WITHIN)).map_err(failed)?;
         let mut line = serde_json::to_vec(ask).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
-        let lock = [self.lock.as_raw_fd()];
+        let lock = [lock.as_raw_fd()];
         let passed = [ControlMessage::ScmRights(&lock)];
         let sent =
             sendmsg::<UnixAddr>(actor.as_raw_fd(), &[IoSlice::new(&line)], &passed, MsgFlags::MSG_NOSIGNAL, None);
