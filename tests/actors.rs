@@ -30,6 +30,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::{Value, json};
 
 use crate::{
+    execute_parent::{cgroups, own_cgroups_alone},
     execute_support::{Bench, Cgroup, Target, executor, is_root, policy, swappiness_alone, sysctl, until},
     store_rows::NOW_MS,
 };
@@ -185,7 +186,7 @@ fn each_actor_can_do_its_work_as_its_unit_lets_it() {
     executor.attest();
     let missing: Vec<String> = executor.actors().into_iter().filter_map(|(_, missing)| missing).collect();
     assert_eq!(missing, [""; 0]);
-    assert_eq!(executor.actors().len(), 9);
+    assert_eq!(executor.actors().len(), 10);
 }
 
 #[test]
@@ -204,6 +205,12 @@ fn an_action_of_each_power_is_done_by_its_actor_and_taken_back() {
     assert!(lowered.success());
     let (adj_before, swappiness, limits_before) = (adj(), sysctl("vm/swappiness"), limits());
     let cgroup = ["freezer.state", "cgroup.freeze"].iter().find_map(|file| Cgroup::with(&target, file)).unwrap();
+    let confined = Target::idle();
+    let _where =
+        ["memory.limit_in_bytes", "memory.high"].iter().find_map(|file| Cgroup::with(&confined, file)).unwrap();
+    let places = || cgroups(confined.pid());
+    let _alone = own_cgroups_alone();
+    let places_before = places();
 
     let mut done: Vec<Outcome> = Vec::new();
     let mut act = |name: &str, params: Value| done.push(bench.act(name, params));
@@ -218,15 +225,17 @@ fn an_action_of_each_power_is_done_by_its_actor_and_taken_back() {
     act("freeze_cgroup", json!({ "cgroup": cgroup.path() }));
     act("reduce_swappiness", json!({ "value": 1 }));
     assert_eq!(sysctl("vm/swappiness"), "1");
+    act("confine_process", json!({ "pid": confined.pid(), "memory_mb": 256 }));
+    assert_ne!(places(), places_before);
     assert!(bench.act("list_descriptors", json!({ "pid": pid })).output.contains("pipe"));
-    assert_eq!(done.len(), 6);
+    assert_eq!(done.len(), 7);
 
     for outcome in done.iter().rev() {
         assert_eq!(bench.undo(outcome).unwrap().status, OutcomeStatus::Done, "{outcome:?}");
     }
     assert!(target.nice().iter().all(|nice| *nice == 0));
     target.comes_to_run();
-    assert_eq!((adj(), sysctl("vm/swappiness")), (adj_before, swappiness));
+    assert_eq!((adj(), sysctl("vm/swappiness"), places()), (adj_before, swappiness, places_before));
     assert_eq!(limits(), limits_before);
 }
 

@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 67] = [
+pub(crate) const LINES: [&str; 70] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -110,10 +110,13 @@ pub(crate) const LINES: [&str; 67] = [
     "truncate_file /var/log/app.log",
     "fsfreeze -u /srv",
     "fsfreeze -u /srv/data-1",
+    "cgclassify -r cpu.max=50000 -g /kernelsight/p@-1234 @",
+    "cgclassify -r memory.limit_in_bytes=268435456 -g /kernelsight/p@-99999999 @",
+    "cgclassify -r cpu.cfs_quota_us=150000 -r memory.high=1073741824 -g /kernelsight/p@-1 @",
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 40] = [
+const ACTIONS: [&str; 42] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
     r#"{"action_type":"list_top_io","params":{"count":7}}"#,
@@ -154,6 +157,8 @@ const ACTIONS: [&str; 40] = [
     r#"{"action_type":"kill_process","params":{"pid":@,"wait_s":10}}"#,
     r#"{"action_type":"truncate_file","params":{"path":"/var/log/app.log"}}"#,
     r#"{"action_type":"thaw_filesystem","params":{"path":"/"}}"#,
+    r#"{"action_type":"confine_process","params":{"pid":@,"cpu_percent":50}}"#,
+    r#"{"action_type":"confine_process","params":{"pid":@,"cpu_percent":50,"memory_mb":512}}"#,
 ];
 
 /// What is put into a line.

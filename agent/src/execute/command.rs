@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     action::{Power, Target},
     cgroup_file::CgroupFile,
+    own_cgroup::Tree,
+    own_command,
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
     value::{CgroupPath, CpuList, FilePath, PID_MAX},
 };
+use crate::observe::ProcessId;
 
 /// Threads that one command can name.
 pub const THREADS_MAX: usize = 64;
@@ -43,6 +46,10 @@ pub enum Command {
     Sysctl { key: SysctlKey, values: Numbers },
     /// `cgset -r memory.high=1048576 /x`; a comma stands where the kernel wants a space.
     Cgset { file: CgroupFile, value: String, path: CgroupPath },
+    /// `cgclassify -r cpu.max=50000 -g /kernelsight/p4242-1234 4242`: a process is put into a cgroup made for it, limited so.
+    Confine { limits: Vec<(CgroupFile, String)>, process: ProcessId },
+    /// `cgdelete -g memory:/kernelsight/p4242-1234 --to /x`: who lives there goes back, and the cgroup goes.
+    Release { tree: Tree, process: ProcessId, to: Option<String> },
     /// `sync`.
     Sync,
     /// `truncate_file /var/log/app.log`: to nothing.
@@ -177,6 +184,8 @@ impl Command {
             Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
             Self::Sysctl { key, values } => key.check(values, way),
             Self::Cgset { file, value, .. } => file.check(value, way),
+            Self::Confine { limits, .. } => own_command::check_confine(limits),
+            Self::Release { process, .. } => within("pid", process.pid.into(), (1, PID_MAX), "1 to 4194304"),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
             Self::Chrt { .. }
             | Self::Taskset { .. }
@@ -205,8 +214,10 @@ impl Command {
             | Self::End { pid, .. }
             | Self::Cpulimit { pid, .. }
             | Self::Lsfd { pid } => Some(*pid),
+            Self::Confine { process, .. } => Some(process.pid),
             Self::Sysctl { .. }
             | Self::Cgset { .. }
+            | Self::Release { .. }
             | Self::Sync
             | Self::Truncate { .. }
             | Self::Thaw { .. }
@@ -222,6 +233,7 @@ impl Command {
         match (self.pid(), self.cgroup(), self) {
             (Some(pid), ..) => Target::Process(pid),
             (None, Some(path), _) => Target::Cgroup(path.clone()),
+            (None, None, Self::Release { process, .. }) => Target::Cgroup(CgroupPath::own(*process)),
             (None, None, Self::Truncate { path }) => Target::File(path.clone()),
             (None, None, _) => Target::Node,
         }
@@ -246,6 +258,7 @@ impl Command {
             Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => Power::Kill,
             Self::Sysctl { .. } => Power::SysctlFile,
             Self::Cgset { .. } => Power::CgroupFile,
+            Self::Confine { .. } | Self::Release { .. } => Power::OwnCgroup,
             Self::Sync => Power::Nothing,
             Self::Truncate { .. } => Power::ListedFile,
             Self::Thaw { .. } => Power::Thaw,
@@ -285,7 +298,11 @@ impl Command {
             Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => "pidfd_send_signal(2)",
             Self::Sync => "sync(2)",
             Self::Thaw { .. } => "ioctl(FITHAW)",
-            Self::Choom { .. } | Self::Sysctl { .. } | Self::Cgset { .. } => "write(2)",
+            Self::Choom { .. }
+            | Self::Sysctl { .. }
+            | Self::Cgset { .. }
+            | Self::Confine { .. }
+            | Self::Release { .. } => "write(2)",
             Self::Truncate { .. } => "ftruncate(2)",
             Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. } => {
                 "nothing"
@@ -346,6 +363,8 @@ fn read(arguments: &[&str]) -> Option<Command> {
             let (file, value) = setting.split_once('=')?;
             Command::Cgset { file: CgroupFile::from_name(file)?, value: value.to_owned(), path: path.parse().ok()? }
         }
+        (["cgclassify", rest @ ..], true) => own_command::read_confine(rest)?,
+        (["cgdelete", rest @ ..], true) => own_command::read_release(rest)?,
         (["sync"], true) => Command::Sync,
         (["truncate_file", path], true) => Command::Truncate { path: path.parse().ok()? },
         (["fsfreeze", "-u", path], true) => Command::Thaw { path: path.parse().ok()? },
@@ -398,6 +417,8 @@ impl fmt::Display for Command {
             Self::Cpulimit { pid, percent } => write!(f, "cpulimit -p {pid} -l {percent}"),
             Self::Sysctl { key, values } => write!(f, "sysctl -w {}={values}", key.name()),
             Self::Cgset { file, value, path } => write!(f, "cgset -r {}={value} {path}", file.name()),
+            Self::Confine { limits, process } => own_command::write_confine(f, limits, *process),
+            Self::Release { tree, process, to } => own_command::write_release(f, *tree, *process, to.as_deref()),
             Self::Sync => f.write_str("sync"),
             Self::Truncate { path } => write!(f, "truncate_file {path}"),
             Self::Thaw { path } => write!(f, "fsfreeze -u {path}"),
