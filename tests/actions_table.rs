@@ -67,6 +67,7 @@ fn tests() -> Vec<(String, String)> {
         "execute_files",
         "execute_sysctl",
         "execute_cgroup",
+        "execute_own_cgroup",
         "execute_cgroup_v2",
         "unit_live",
     ] {

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::Daemon,
+    execute_parent::{cgroups, own_cgroups_alone},
     execute_support::{Bench, Cgroup, Target, executor, is_root, policy, swappiness_alone, sysctl, until},
     store_rows::NOW_MS,
 };
@@ -212,6 +213,12 @@ fn an_action_of_each_power_is_done_by_its_actor_and_taken_back() {
     assert!(lowered.success());
     let (adj_before, swappiness, limits_before) = (adj(), sysctl("vm/swappiness"), limits());
     let cgroup = ["freezer.state", "cgroup.freeze"].iter().find_map(|file| Cgroup::with(&target, file)).unwrap();
+    let confined = Target::idle();
+    let _where =
+        ["memory.limit_in_bytes", "memory.high"].iter().find_map(|file| Cgroup::with(&confined, file)).unwrap();
+    let places = || cgroups(confined.pid());
+    let _alone = own_cgroups_alone();
+    let places_before = places();
 
     let mut done: Vec<Outcome> = Vec::new();
     let mut act = |name: &str, params: Value| done.push(bench.act(name, params));
@@ -226,15 +233,17 @@ fn an_action_of_each_power_is_done_by_its_actor_and_taken_back() {
     act("freeze_cgroup", json!({ "cgroup": cgroup.path() }));
     act("reduce_swappiness", json!({ "value": 1 }));
     assert_eq!(sysctl("vm/swappiness"), "1");
+    act("confine_process", json!({ "pid": confined.pid(), "memory_mb": 256 }));
+    assert_ne!(places(), places_before);
     assert!(bench.act("list_descriptors", json!({ "pid": pid })).output.contains("pipe"));
-    assert_eq!(done.len(), 6);
+    assert_eq!(done.len(), 7);
 
     for outcome in done.iter().rev() {
         assert_eq!(bench.undo(outcome).unwrap().status, OutcomeStatus::Done, "{outcome:?}");
     }
     assert!(target.nice().iter().all(|nice| *nice == 0));
     target.comes_to_run();
-    assert_eq!((adj(), sysctl("vm/swappiness")), (adj_before, swappiness));
+    assert_eq!((adj(), sysctl("vm/swappiness"), places()), (adj_before, swappiness, places_before));
     assert_eq!(limits(), limits_before);
 }
 
@@ -454,7 +463,7 @@ fn a_daemon_watches_while_an_actor_of_the_one_before_is_at_work_and_acts_when_it
     let target = Target::idle();
     let order = || daemon.order("pause_process", json!({ "pid": target.pid() }));
     let refused = order().unwrap_err();
-    assert!(refused.contains("that ends when it is gone"), "{refused}");
+    assert!(refused.contains("actors of an earlier daemon may still be at work"), "{refused}");
     drop(at_work);
     until(|| status()["holds"] == json!([]));
     order().unwrap();

@@ -25,11 +25,12 @@ use serde_json::json;
 
 use crate::{
     actors::Sockets,
-    execute_support::{Target, executor, is_root, policy, request},
+    execute_parent::{cgroups, own_cgroups_alone},
+    execute_support::{Cgroup, Target, executor, is_root, policy, request, until},
 };
 
-/// The test that is started again as the agent to be killed, and what it is told: pid, directory, point, and where the
-/// actors are, if there are some.
+/// The test that is started again as the agent to be killed, and what it is told: pid, directory, point, what to do, and
+/// where the actors are, if there are some.
 const CRASH: &str = "KERNELSIGHT_TEST_CRASH_POINT";
 /// Points of a whole life: before and after each of nine calls.
 const POINTS: usize = 18;
@@ -103,12 +104,16 @@ fn live(told: &str) {
     let (store, _) = Store::open(dir, Limits::default()).unwrap();
     let begun = !store.latest(1).unwrap().is_empty();
     let journal = Deadly { store, left: AtomicUsize::new(point.parse().unwrap()) };
-    let executor = guarded(dir, told.get(3).map(Path::new));
+    let executor = guarded(dir, told.get(4).map(Path::new));
     if begun {
         executor.settle(&journal, now_ms()).unwrap();
         return;
     }
-    let asked = request("pause_process", json!({ "pid": pid.parse::<u32>().unwrap() }));
+    let pid: u32 = pid.parse().unwrap();
+    let asked = match told[3] {
+        "confine_process" => request("confine_process", json!({ "pid": pid, "cpu_percent": 50, "memory_mb": 256 })),
+        name => request(name, json!({ "pid": pid })),
+    };
     let permit = policy().judge(&asked, Judging::new("rules", Autonomy::Agent, now_ms())).unwrap();
     let outcome = executor.run(permit, &journal, &Errand::ordered(), now_ms()).unwrap();
     let id = outcome.action_id.unwrap();
@@ -121,11 +126,14 @@ fn live(told: &str) {
 struct Victim<'a> {
     target: &'a Target,
     actors: Option<&'a Path>,
+    action: &'static str,
+    /// Where the target was, where it is put somewhere.
+    homes: Option<&'a [Cgroup; 2]>,
 }
 
 impl Victim<'_> {
     fn start(self, dir: &Path, point: usize) -> Child {
-        let told = format!("{} {} {point}", self.target.pid(), dir.display());
+        let told = format!("{} {} {point} {}", self.target.pid(), dir.display(), self.action);
         let told = self.actors.map_or(told.clone(), |actors| format!("{told} {}", actors.display()));
         let mut agent = Command::new(std::env::current_exe().unwrap());
         agent.args(["crash::killed_at_any_point_the_next_start_knows_what_stands", "--exact", "--nocapture"]);
@@ -141,17 +149,14 @@ impl Victim<'_> {
 
     /// What a start finds and does; then the journal and the process tell the same.
     fn settles(self, dir: &Path, point: &str) {
-        let target = self.target;
         let (store, opening) = Store::open(dir, Limits::default()).unwrap();
         assert_eq!(opening.set_aside, None, "{point}");
         let said = guarded(dir, self.actors).settle(&store, now_ms()).unwrap();
         let rows = store.latest(10).unwrap();
         assert!(rows.len() <= 1, "{point}: {rows:?}");
         let stands = rows.iter().any(|row| row.state == JournalState::Kept);
-        if stands {
-            target.comes_to_stand();
-        } else {
-            target.comes_to_run();
+        self.is_as_told(stands, point);
+        if !stands {
             let over = [JournalState::Undone, JournalState::Void];
             assert!(rows.iter().all(|row| over.contains(&row.state)), "{point}: {rows:?}");
             assert!(store.unsettled().unwrap().is_empty(), "{point}");
@@ -161,7 +166,34 @@ impl Victim<'_> {
         store.close().unwrap();
         let audit = chain::verify(dir, None).unwrap();
         assert!(audit.sound, "{point}: {:?}", audit.faults);
-        target.signal(nix::sys::signal::Signal::SIGCONT);
+        self.begins_anew(stands);
+    }
+
+    /// Whether the kernel says the same as the journal.
+    fn is_as_told(self, stands: bool, point: &str) {
+        match self.homes {
+            None if stands => self.target.comes_to_stand(),
+            None => self.target.comes_to_run(),
+            Some(homes) => {
+                let own = format!("/kernelsight/p{}-{}", self.target.pid(), self.target.start_ticks());
+                let cgroups = cgroups(self.target.pid());
+                for home in homes {
+                    let expected = if stands { own.clone() } else { home.path().as_str().unwrap().to_owned() };
+                    assert!(cgroups.lines().any(|line| line.ends_with(&format!(":{expected}"))), "{point}: {cgroups}");
+                    assert_eq!(Path::new(&home.file("../kernelsight")).exists(), stands, "{point}");
+                }
+            }
+        }
+    }
+
+    fn begins_anew(self, stands: bool) {
+        let Some(homes) = self.homes else { return self.target.signal(nix::sys::signal::Signal::SIGCONT) };
+        for home in homes.iter().filter(|_| stands) {
+            home.takes(self.target.pid());
+            let own = format!("../kernelsight/p{}-{}", self.target.pid(), self.target.start_ticks());
+            until(|| std::fs::remove_dir(home.file(&own)).is_ok());
+            std::fs::remove_dir(home.file("../kernelsight")).unwrap();
+        }
     }
 
     fn is_killed_everywhere(self) {
@@ -201,7 +233,8 @@ fn killed_at_any_point_the_next_start_knows_what_stands() {
         return;
     }
     assert!(!boot_id().unwrap().is_empty());
-    Victim { target: &Target::idle(), actors: None }.is_killed_everywhere();
+    let target = Target::idle();
+    Victim { target: &target, actors: None, action: "pause_process", homes: None }.is_killed_everywhere();
 }
 
 #[test]
@@ -210,5 +243,22 @@ fn killed_at_any_point_while_actors_act_the_next_start_knows_what_stands() {
         return;
     }
     let sockets = Sockets::open();
-    Victim { target: &Target::idle(), actors: Some(sockets.path()) }.is_killed_everywhere();
+    let target = Target::idle();
+    let actors = Some(sockets.path());
+    Victim { target: &target, actors, action: "pause_process", homes: None }.is_killed_everywhere();
+}
+
+#[test]
+fn killed_at_any_point_of_a_move_the_next_start_knows_where_the_process_is() {
+    if !is_root() {
+        return;
+    }
+    let _alone = own_cgroups_alone();
+    let (sockets, target) = (Sockets::open(), Target::idle());
+    let homes = ["memory.limit_in_bytes", "cpu.cfs_quota_us"].map(|file| Cgroup::with(&target, file));
+    let [Some(memory), Some(cpu)] = homes else { return };
+    let homes = [memory, cpu];
+    for actors in [None, Some(sockets.path())] {
+        Victim { target: &target, actors, action: "confine_process", homes: Some(&homes) }.is_killed_everywhere();
+    }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::Daemon,
+    execute_parent::own_cgroups_alone,
     execute_support::{Bench, Cgroup, Target, executor, is_root, request},
 };
 
@@ -42,6 +43,13 @@ fn what_a_dry_run_says_is_what_then_is_done() {
     if let Some(cgroup) = &cgroup {
         let params = json!({ "cgroup": cgroup.path(), "percent": 30 });
         actions.push(("limit_cgroup_cpu", params, cgroup.file("cpu.cfs_quota_us")));
+    }
+    let _alone = own_cgroups_alone();
+    let memory = Cgroup::with(&target, "memory.limit_in_bytes");
+    if memory.is_some() {
+        let own = format!("/sys/fs/cgroup/memory/kernelsight/p{pid}-{}", target.start_ticks());
+        let through = format!("{own}/memory.limit_in_bytes, {own}/cgroup.procs");
+        actions.push(("confine_process", json!({ "pid": pid, "memory_mb": 256 }), through));
     }
     for (name, params, through) in actions {
         let run = bench.dry_run(name, params.clone());

@@ -5,11 +5,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use kernelsight::execute::JournalState;
+use kernelsight::execute::{Journal as _, JournalState};
 use serde_json::{Value, json};
 
 use crate::{
-    execute_support::{Bench, Cgroup, Target, is_root, until},
+    execute_parent::{Parent, cgroups, own_cgroups_alone},
+    execute_support::{Bench, Cgroup, Target, is_root, start_ticks, until},
     store_rows::NOW_MS,
 };
 
@@ -166,6 +167,96 @@ fn the_cgroup_that_reads_is_told_and_not_those_above_it() {
     };
     let (busy, above) = (kib_of(&cgroup.path()), kib_of(&json!("/")));
     assert!(busy.is_some_and(|kib| kib >= 64 && above.unwrap_or(0) < kib), "{told}");
+}
+
+#[test]
+fn a_process_is_confined_below_the_root_and_nothing_is_enabled_for_others() {
+    if !is_root() {
+        return;
+    }
+    let _alone = own_cgroups_alone();
+    let (bench, other, mut shell) = (Bench::new(), Target::idle(), Parent::start());
+    let Some(shared) = Cgroup::with(&other, "memory.high") else { return };
+    let pid = shell.pid();
+    shared.takes(pid);
+    let (before, own) = (cgroups(pid), format!("/kernelsight/p{pid}-{}", start_ticks(pid)));
+    let is_at = |pid: u32, path: &str| cgroups(pid).lines().any(|line| line == format!("0::{path}"));
+    let of_own = |file: &str| shared.read(&format!("..{own}/{file}"));
+    let of_root = || {
+        ["cgroup.subtree_control", "cgroup.type"]
+            .map(|file| fs::read_to_string(shared.file(&format!("../{file}"))).ok())
+    };
+    let of_shared = || ["memory.high", "memory.max", "cpu.max", "cpu.weight"].map(|file| shared.read(file));
+    let (root_before, shared_before) = (of_root(), of_shared());
+    let params = json!({ "pid": pid, "cpu_percent": 50, "memory_mb": 256 });
+    let outcome = bench.act("confine_process", params.clone());
+    assert_eq!(outcome.command, format!("cgclassify -r cpu.max=50000 -r memory.high=268435456 -g {own} {pid}"));
+    let written = ["memory.high", "memory.max", "cpu.max"].map(of_own);
+    assert_eq!(written, ["268435456", "max", "50000 100000"].map(str::to_owned));
+    assert!(is_at(pid, &own) && !is_at(other.pid(), &own));
+    let child = shell.begin();
+    assert!(is_at(child, &own));
+    assert_eq!((of_root(), of_shared()), (root_before.clone(), shared_before.clone()));
+    assert!(denied(&bench, "confine_process", params).contains(" already; "));
+    bench.undo(&outcome).unwrap();
+    assert_eq!((cgroups(pid), cgroups(child)), (before.clone(), before.clone()));
+    assert!(fs::metadata(shared.file("../kernelsight")).is_err());
+
+    // Cut off after each step, and settled by the next start.
+    let intent = bench.row(&outcome).intent;
+    let make = |path: &str| fs::create_dir(shared.file(&format!("..{path}"))).unwrap();
+    for steps in 0..=4 {
+        let id = bench.store.intend(&intent).unwrap();
+        if steps > 0 {
+            make("/kernelsight");
+            shared.write("../kernelsight/cgroup.subtree_control", "+cpu +memory");
+        }
+        if steps > 1 {
+            make(&own);
+        }
+        if steps > 2 {
+            shared.write(&format!("..{own}/memory.high"), "268435456");
+        }
+        if steps > 3 {
+            shared.write(&format!("..{own}/cgroup.procs"), &pid.to_string());
+        }
+        bench.executor.settle(&bench.store, NOW_MS).unwrap();
+        let expected = if steps < 2 { JournalState::Void } else { JournalState::Undone };
+        assert_eq!(bench.store.get(id).unwrap().unwrap().state, expected, "after {steps} steps");
+        assert_eq!(cgroups(pid), before, "after {steps} steps");
+        assert!(fs::metadata(shared.file("../kernelsight")).is_err(), "after {steps} steps");
+    }
+    assert_eq!((of_root(), of_shared()), (root_before, shared_before));
+}
+
+#[test]
+fn a_controller_that_only_the_root_could_enable_is_not_enabled() {
+    if !is_root() {
+        return;
+    }
+    let _alone = own_cgroups_alone();
+    let (bench, target) = (Bench::new(), Target::idle());
+    let Some(shared) = Cgroup::with(&target, "memory.high") else { return };
+    let is_directory = |entry: &fs::DirEntry| entry.file_type().unwrap().is_dir();
+    let all = fs::read_dir(shared.file("..")).unwrap().map(Result::unwrap).filter(is_directory).count();
+    if all > 1 {
+        eprintln!("others live here, who would feel it");
+        return;
+    }
+    let confine = |what: &str| json!({ "pid": target.pid(), what: 100 });
+    shared.write("../cgroup.subtree_control", "-cpu");
+    let said = denied(&bench, "confine_process", confine("cpu_percent"));
+    let of_memory = bench.judge("confine_process", confine("memory_mb")).is_ok();
+    shared.write("../cgroup.subtree_control", "+cpu");
+    assert!(said.starts_with("cpu is not in cgroup.subtree_control of the root, and put there it would "), "{said}");
+    assert!(of_memory && bench.judge("confine_process", confine("cpu_percent")).is_ok());
+    // What limits the whole group is not left behind.
+    shared.write("pids.max", "50");
+    let said = denied(&bench, "confine_process", confine("cpu_percent"));
+    assert!(
+        said.starts_with("pids.max of ") && said.contains(" is 50, which the process would leave behind"),
+        "{said}"
+    );
 }
 
 /// Holds 48 MiB in the cgroup until it is dropped.

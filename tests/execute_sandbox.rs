@@ -45,7 +45,7 @@ fn an_executor_that_needs_no_power_is_nobody_and_has_none() {
     if !is_root() {
         return;
     }
-    for power in [Power::CgroupFile, Power::ProcessFile, Power::ReadCgroup] {
+    for power in [Power::CgroupFile, Power::OwnCgroup, Power::ProcessFile, Power::ReadCgroup] {
         expect_test::expect![[r#"
             Uid: 65534 65534 65534 65534
             Gid: 65534 65534 65534 65534

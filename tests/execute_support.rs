@@ -125,8 +125,12 @@ impl Bench {
     }
 }
 
-/// Whether the catalogue's `vm.swappiness`, or `io.max (v2), blkio.throttle.* (v1)`, tells of this file or call.
+/// Whether the catalogue's `vm.swappiness`, or `io.max (v2), blkio.throttle.* (v1)`, tells of these files or this call.
 fn writes(told: &str, through: &str) -> bool {
+    through.split(", ").all(|through| writes_one(told, through))
+}
+
+fn writes_one(told: &str, through: &str) -> bool {
     let file = match through.strip_prefix("/proc/sys/") {
         Some(key) => key.replace('/', "."),
         None => through.rsplit('/').next().unwrap().to_owned(),
@@ -176,6 +180,15 @@ impl Target {
     /// Whether it leaked all that it may.
     pub(crate) fn is_full(&self) -> bool {
         self.rss_bytes() >= FULL_BYTES
+    }
+
+    pub(crate) fn is_above(&self, bytes: u64) -> bool {
+        self.rss_bytes() > bytes
+    }
+
+    /// The signal that ends it, waited for.
+    pub(crate) fn is_ended_by(&mut self) -> Option<i32> {
+        std::os::unix::process::ExitStatusExt::signal(&self.child.wait().unwrap())
     }
 
     fn rss_bytes(&self) -> u64 {
@@ -245,7 +258,7 @@ impl Target {
     }
 
     pub(crate) fn start_ticks(&self) -> u64 {
-        stat(self.pid(), self.pid())[19].parse().unwrap()
+        start_ticks(self.pid())
     }
 
     /// User and system time, 1/100 s.
@@ -352,6 +365,11 @@ impl Cgroup {
         None
     }
 
+    /// Puts another process into it.
+    pub(crate) fn takes(&self, pid: u32) {
+        self.write("cgroup.procs", &pid.to_string());
+    }
+
     /// One below it, with a process in it.
     pub(crate) fn below(&self, target: &Target) -> Self {
         self.below_as(&format!("below-{}", target.pid()), target)
@@ -420,6 +438,11 @@ pub(crate) fn until(holds: impl Fn() -> bool) {
 pub(crate) fn swappiness_alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Field 22 of a process's stat.
+pub(crate) fn start_ticks(pid: u32) -> u64 {
+    stat(pid, pid)[19].parse().unwrap()
 }
 
 pub(crate) fn sysctl(path: &str) -> String {

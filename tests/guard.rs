@@ -48,17 +48,18 @@ fn while_something_holds_nothing_is_done_and_all_can_be_taken_back() {
     let outcome = house.pause(&target, &Errand::ordered()).unwrap();
     target.comes_to_stand();
     let other = Target::idle();
-    for kind in [
-        HoldKind::Paused,
-        HoldKind::Storm,
-        HoldKind::CrashLoop,
-        HoldKind::Watchtower,
-        HoldKind::Unconfined,
-        HoldKind::Unsettled,
+    let resumed = "`kernelsight resume` ends that";
+    for (kind, ends) in [
+        (HoldKind::Paused, resumed),
+        (HoldKind::Storm, resumed),
+        (HoldKind::CrashLoop, resumed),
+        (HoldKind::Watchtower, "that ends when an answer comes"),
+        (HoldKind::Unconfined, "only another start ends that"),
+        (HoldKind::Unsettled, "that ends when it is gone"),
     ] {
         house.guard.hold(hold(kind));
         let refused = house.pause(&other, &Errand::ordered()).unwrap_err().to_string();
-        assert!(refused.contains(" by ann: a test; `kernelsight resume` ends that"), "{refused}");
+        assert!(refused.contains(&format!(" by ann: a test; {ends}")), "{refused}");
         assert_eq!(house.guard.release(&[kind]).len(), 1);
     }
     other.comes_to_run();

@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 71] = [
+pub(crate) const LINES: [&str; 74] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -114,10 +114,13 @@ pub(crate) const LINES: [&str; 71] = [
     "set_property MemoryHigh=1073741824 /x.service",
     "set_property CPUQuotaPerSecUSec=500000 /x.slice/y.scope",
     "set_property TasksMax=50 /x.service",
+    "cgclassify -r cpu.max=50000 -g /kernelsight/p@-1234 @",
+    "cgclassify -r memory.limit_in_bytes=268435456 -g /kernelsight/p@-99999999 @",
+    "cgclassify -r cpu.cfs_quota_us=150000 -r memory.high=1073741824 -g /kernelsight/p@-1 @",
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 41] = [
+const ACTIONS: [&str; 43] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
     r#"{"action_type":"list_top_io","params":{"count":7}}"#,
@@ -159,6 +162,8 @@ const ACTIONS: [&str; 41] = [
     r#"{"action_type":"truncate_file","params":{"path":"/var/log/app.log"}}"#,
     r#"{"action_type":"thaw_filesystem","params":{"path":"/"}}"#,
     r#"{"action_type":"restart_unit","params":{"unit":"app.service"}}"#,
+    r#"{"action_type":"confine_process","params":{"pid":@,"cpu_percent":50}}"#,
+    r#"{"action_type":"confine_process","params":{"pid":@,"cpu_percent":50,"memory_mb":512}}"#,
 ];
 
 /// What is put into a line.

@@ -62,6 +62,7 @@ pub(crate) fn line_is_canonical(line: &str) -> bool {
         }
         ["fsfreeze", "-u", path] => *path == "/" || file_path(path),
         ["cgset", "-r", setting, path] => cgroup_path(path) && setting.split_once('=').is_some_and(cgroup_setting),
+        ["cgclassify", settings @ .., "-g", path, pid] => confined(settings) && own_path(path, pid),
         ["sysctl", "-w", setting] => setting.split_once('=').is_some_and(sysctl),
         ["top", "-o", "rss" | "cpu" | "io", "-n", count] => within(count, 1, 50),
         ["cat", path] => path.strip_prefix("/proc/").is_some_and(|file| FILES.contains(&file)),
@@ -140,6 +141,29 @@ fn cgroup_setting((file, value): (&str, &str)) -> bool {
         "cgroup.freeze" => value == "1" || value == "0",
         _ => false,
     }
+}
+
+/// A limit of CPU time, one of memory, or both in this order.
+fn confined(settings: &[&str]) -> bool {
+    let is = |setting: &str, names: [&str; 2]| {
+        setting.split_once('=').is_some_and(|(name, value)| names.contains(&name) && cgroup_setting((name, value)))
+    };
+    let cpu = |setting| is(setting, ["cpu.cfs_quota_us", "cpu.max"]);
+    let memory = |setting| is(setting, ["memory.limit_in_bytes", "memory.high"]);
+    match settings {
+        ["-r", one] => cpu(one) || memory(one),
+        ["-r", one, "-r", other] => cpu(one) && memory(other),
+        _ => false,
+    }
+}
+
+/// `/kernelsight/p4242-1234` of the process 4242.
+fn own_path(path: &str, pid: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/kernelsight/p") else { return false };
+    let Some((owner, start)) = rest.split_once('-') else { return false };
+    // Longer than other numbers: ticks since boot.
+    let ticks = start.len() <= 19 && !start.starts_with('0') && start.bytes().all(|byte| byte.is_ascii_digit());
+    owner == pid && within(pid, 1, PID_MAX) && !start.is_empty() && ticks
 }
 
 fn sysctl((key, value): (&str, &str)) -> bool {
@@ -240,6 +264,13 @@ pub(crate) fn action_is_canonical(name: &str, params: &Map<String, Value>) -> bo
         "kill_process" => only(&["pid", "wait_s"]) && pid() && int("wait_s", 1, 20, false),
         "restart_unit" => only(&["unit"]) && params.get("unit").and_then(Value::as_str) == Some(LISTED_UNIT),
         "truncate_file" => only(&["path"]) && params.get("path").and_then(Value::as_str) == Some(LISTED_FILE),
+        "confine_process" => {
+            only(&["pid", "cpu_percent", "memory_mb"])
+                && pid()
+                && int("cpu_percent", 1, 102_400, false)
+                && int("memory_mb", 16, 1 << 30, false)
+                && params.len() > 1
+        }
         "freeze_cgroup" | "thaw_cgroup" | "list_cgroup_limits" => only(&["cgroup"]) && cgroup(),
         "list_descriptors" | "demote_realtime" => only(&["pid"]) && pid(),
         "list_sockets" | "list_mounts" | "compact_memory" => only(&[]),

@@ -27,6 +27,8 @@ mod execute_cgroup;
 mod execute_cgroup_v2;
 mod execute_door;
 mod execute_files;
+mod execute_own_cgroup;
+mod execute_parent;
 mod execute_process;
 mod execute_sandbox;
 mod execute_support;

@@ -52,12 +52,12 @@ fn who_watches_can_touch_nothing_and_each_actor_has_the_power_that_it_is_named_f
     for power in actors() {
         let unit = read(&format!("kernelsight-act-{}@.service", power.unit()));
         let mut needed: Vec<String> = power.capability().into_iter().map(|cap| cap.to_string()).collect();
-        // To become whose process it is; to open what an operator lists, whoever's it is.
+        // To become whose process it is; to open what an operator lists, whoever's it is; to make a cgroup at the root.
         needed.extend(match power {
             Power::ProcessFile | Power::TargetsUser | Power::ReadDescriptors => {
                 vec!["CAP_SETUID".to_owned(), "CAP_SETGID".to_owned()]
             }
-            Power::ListedFile => vec!["CAP_DAC_OVERRIDE".to_owned()],
+            Power::ListedFile | Power::OwnCgroup => vec!["CAP_DAC_OVERRIDE".to_owned()],
             _ => Vec::new(),
         });
         needed.sort_unstable();
@@ -67,7 +67,8 @@ fn who_watches_can_touch_nothing_and_each_actor_has_the_power_that_it_is_named_f
             assert_eq!(given, needed, "{power:?}: {set}");
         }
         let user = says(&unit, "User");
-        let is_root = matches!(power, Power::CgroupFile | Power::SysctlFile | Power::ServiceManager);
+        let root = [Power::CgroupFile, Power::OwnCgroup, Power::SysctlFile, Power::ServiceManager];
+        let is_root = root.contains(&power);
         assert_eq!(user, [if is_root { "root" } else { "kernelsight-act" }], "{power:?}");
         assert_eq!(is_root, says(&unit, "SecureBits") == ["noroot", "noroot-locked"], "{power:?}");
         assert_eq!(says(&unit, "ExecStart"), ["/usr/bin/kernelsight", "actor", power.unit()]);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::order,
+    execute_parent::cgroups,
     execute_support::{Target, sysctl},
 };
 
@@ -130,7 +131,7 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     let cgroup = "/system.slice/target.service";
     let file = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup{cgroup}/{name}")).unwrap().trim_end().to_owned();
     let before = (file("pids.max"), file("memory.high"));
-    let [nicer, stopped, more] = [Target::idle(), Target::idle(), Target::idle()];
+    let [nicer, stopped, more, alone] = [Target::idle(), Target::idle(), Target::idle(), Target::idle()];
     let mut sooner = Command::new("sleep").arg("300").uid(12_345).gid(12_345).spawn().unwrap();
     let adj = || fs::read_to_string(format!("/proc/{}/oom_score_adj", sooner.id())).unwrap();
 
@@ -150,6 +151,17 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     assert_eq!(sysctl("vm/swappiness"), "1");
     act("increase_rmem_max", json!({ "value": 4_194_304 }));
     act("flush_buffers", json!({}));
+    // Of a unit's process the unit is limited; of one that somebody put beside all units, it alone.
+    let byhand = Path::new("/sys/fs/cgroup/byhand");
+    let confine = || json!({ "pid": alone.pid(), "memory_mb": 256 });
+    let refused = order(Path::new(SOCKET), "confine_process", confine()).unwrap_err();
+    assert!(refused.contains(".service's, whose manager would lose track of the process"), "{refused}");
+    fs::create_dir(byhand).unwrap();
+    fs::write(byhand.join("cgroup.procs"), alone.pid().to_string()).unwrap();
+    act("confine_process", confine());
+    let own = format!("/kernelsight/p{}-{}", alone.pid(), alone.start_ticks());
+    assert_eq!(cgroups(alone.pid()), format!("0::{own}\n"));
+    assert_eq!(fs::read_to_string(format!("/sys/fs/cgroup{own}/memory.high")).unwrap(), "268435456\n");
     act("truncate_file", json!({ "path": "/srv/listed/huge.log" }));
     assert_eq!(fs::metadata("/srv/listed/huge.log").unwrap().len(), 0);
     for (name, params) in [
@@ -168,6 +180,10 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     assert_eq!((file("pids.max"), file("memory.high")), before, "{said}");
     assert_eq!(sysctl("vm/swappiness"), swappiness, "{said}");
     assert_eq!(adj(), "0\n", "{said}");
+    assert_eq!(
+        (cgroups(alone.pid()).as_str(), Path::new("/sys/fs/cgroup/kernelsight").exists()),
+        ("0::/byhand\n", false)
+    );
     assert!(run("kernelsight audit verify").starts_with("The journal is as it was written"));
     sooner.kill().unwrap();
     sooner.wait().unwrap();

@@ -114,6 +114,20 @@ impl CgroupFile {
         }
     }
 
+    /// The controller that it is a file of.
+    pub(super) fn controller(self) -> &'static str {
+        self.name().split('.').next().unwrap_or_default()
+    }
+
+    /// What is written where nothing is to be limited; none where that is not what it is for.
+    pub(super) const fn no_limit(self) -> Option<&'static str> {
+        match self {
+            Self::MemoryLimit | Self::CpuQuota => Some("-1"),
+            Self::MemoryHigh | Self::MemoryMax | Self::CpuMax | Self::PidsMax => Some("max"),
+            _ => None,
+        }
+    }
+
     /// Whether it can be written only.
     pub(super) const fn is_blind(self) -> bool {
         matches!(self, Self::MemoryReclaim)

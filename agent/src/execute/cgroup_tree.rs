@@ -1,7 +1,7 @@
 //! The trees of control groups: where each is mounted, who lives in a cgroup and below it, and what its files say.
 
 use std::{
-    ffi::OsStr,
+    ffi::{CString, OsStr},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
@@ -14,7 +14,7 @@ use nix::{
 
 use super::{
     cgroup_file::{CgroupFile, Hierarchy},
-    open::{Mount, failed, io_errno, mounts, open_beneath, read_in},
+    open::{Mount, failed, mounts, open_beneath, read_in},
     setting::SettingError,
     value::CgroupPath,
 };
@@ -86,16 +86,7 @@ fn gather(
         return Err(SettingError::TooLarge { path: path.to_string() });
     }
     let failed = |error| failed(format!("cgroup {path}"), error);
-    let mut children = Vec::new();
-    let again = directory.try_clone().map_err(|error| failed(io_errno(&error)))?;
-    for entry in Dir::from_fd(again).map_err(failed)?.iter() {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_bytes();
-        if entry.file_type() == Some(nix::dir::Type::Directory) && name != b"." && name != b".." {
-            children.push(entry.file_name().to_owned());
-        }
-    }
-    for child in children {
+    for child in children(&directory).map_err(failed)? {
         match openat(
             &directory,
             child.as_c_str(),
@@ -114,17 +105,37 @@ fn gather(
     Ok(())
 }
 
+/// Names of the cgroups right below one.
+pub(super) fn children(directory: &OwnedFd) -> nix::Result<Vec<CString>> {
+    // Another place in the directory than whoever else reads it has.
+    let again = openat(directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut children = Vec::new();
+    for entry in Dir::from_fd(again)?.iter() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if entry.file_type() == Some(nix::dir::Type::Directory) && name != b"." && name != b".." {
+            children.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(children)
+}
+
 /// The cgroup's directory in the hierarchy that has `file`.
 pub(super) fn open_cgroup(path: &CgroupPath, file: CgroupFile) -> Result<OwnedFd, SettingError> {
-    let what = || match file.hierarchy() {
+    open_in(file.hierarchy(), path.as_str())
+}
+
+/// The directory of a cgroup, or by `/` of the root, in one hierarchy.
+pub(super) fn open_in(hierarchy: Hierarchy, path: &str) -> Result<OwnedFd, SettingError> {
+    let what = || match hierarchy {
         Hierarchy::V1(controller) => format!("cgroup {path} in the v1 hierarchy of {controller}"),
         Hierarchy::Unified => format!("cgroup {path} in the unified hierarchy"),
         Hierarchy::Either(controller) => format!("cgroup {path} in the hierarchy of {controller}"),
     };
-    let mount = mount_with(file.hierarchy()).ok_or_else(|| SettingError::Gone { what: what() })?;
+    let mount = mount_with(hierarchy).ok_or_else(|| SettingError::Gone { what: what() })?;
     let root =
         open(&mount, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|error| failed(what(), error))?;
-    open_beneath(&root, path.relative(), OFlag::O_DIRECTORY).map_err(|error| failed(what(), error))
+    open_beneath(&root, path, OFlag::O_DIRECTORY).map_err(|error| failed(what(), error))
 }
 
 pub(super) fn mount_with(hierarchy: Hierarchy) -> Option<PathBuf> {
@@ -144,6 +155,6 @@ fn mount_of(v1_controller: Option<&str>) -> Option<PathBuf> {
     mounts()?.into_iter().find(this).map(|mount| PathBuf::from(mount.place))
 }
 
-pub(super) fn inode(directory: &OwnedFd, path: &CgroupPath) -> Result<u64, SettingError> {
+pub(super) fn inode(directory: &OwnedFd, path: &str) -> Result<u64, SettingError> {
     fstat(directory).map(|stat| stat.st_ino).map_err(|error| failed(format!("cgroup {path}"), error))
 }

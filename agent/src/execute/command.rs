@@ -9,10 +9,13 @@ use super::{
     action::{Power, Target},
     cgroup_file::CgroupFile,
     manager::{Invocation, Limit, Property},
+    own_cgroup::Tree,
+    own_command,
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
     value::{CgroupPath, CpuList, FilePath, PID_MAX, UnitName},
 };
+use crate::observe::ProcessId;
 
 /// Threads that one command can name.
 pub const THREADS_MAX: usize = 64;
@@ -48,6 +51,10 @@ pub enum Command {
     SetProperty { property: Property, limit: Limit, path: CgroupPath },
     /// `reset_property MemoryHigh=infinity /system.slice/x.service`: as before, and what remembered ours is taken away.
     ResetProperty { property: Property, limit: Limit, path: CgroupPath },
+    /// `cgclassify -r cpu.max=50000 -g /kernelsight/p4242-1234 4242`: a process is put into a cgroup made for it, limited so.
+    Confine { limits: Vec<(CgroupFile, String)>, process: ProcessId },
+    /// `cgdelete -g memory:/kernelsight/p4242-1234 --to /x`: who lives there goes back, and the cgroup goes.
+    Release { tree: Tree, process: ProcessId, to: Option<String> },
     /// `sync`.
     Sync,
     /// `truncate_file /var/log/app.log`: to nothing.
@@ -188,6 +195,8 @@ impl Command {
             Self::Cgset { file, value, .. } => file.check(value, way),
             Self::SetProperty { property, limit, .. } => property.check(*limit, Way::Forward),
             Self::ResetProperty { property, limit, .. } => property.check(*limit, way),
+            Self::Confine { limits, .. } => own_command::check_confine(limits),
+            Self::Release { process, .. } => within("pid", process.pid.into(), (1, PID_MAX), "1 to 4194304"),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
             Self::Chrt { .. }
             | Self::Taskset { .. }
@@ -217,10 +226,12 @@ impl Command {
             | Self::End { pid, .. }
             | Self::Cpulimit { pid, .. }
             | Self::Lsfd { pid } => Some(*pid),
+            Self::Confine { process, .. } => Some(process.pid),
             Self::Sysctl { .. }
             | Self::Cgset { .. }
             | Self::SetProperty { .. }
             | Self::ResetProperty { .. }
+            | Self::Release { .. }
             | Self::Sync
             | Self::Truncate { .. }
             | Self::Thaw { .. }
@@ -237,6 +248,7 @@ impl Command {
         match (self.pid(), self.cgroup(), self) {
             (Some(pid), ..) => Target::Process(pid),
             (None, Some(path), _) => Target::Cgroup(path.clone()),
+            (None, None, Self::Release { process, .. }) => Target::Cgroup(CgroupPath::own(*process)),
             (None, None, Self::Truncate { path }) => Target::File(path.clone()),
             (None, None, Self::Restart { unit, .. }) => Target::Unit(unit.clone()),
             (None, None, _) => Target::Node,
@@ -265,6 +277,7 @@ impl Command {
             Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => Power::Kill,
             Self::Sysctl { .. } => Power::SysctlFile,
             Self::Cgset { .. } => Power::CgroupFile,
+            Self::Confine { .. } | Self::Release { .. } => Power::OwnCgroup,
             Self::Sync => Power::Nothing,
             Self::Truncate { .. } => Power::ListedFile,
             Self::Thaw { .. } => Power::Thaw,
@@ -308,7 +321,11 @@ impl Command {
             Self::Thaw { .. } => "ioctl(FITHAW)",
             Self::Restart { .. } => "RestartUnit of systemd",
             Self::SetProperty { .. } | Self::ResetProperty { .. } => "SetUnitProperties of systemd",
-            Self::Choom { .. } | Self::Sysctl { .. } | Self::Cgset { .. } => "write(2)",
+            Self::Choom { .. }
+            | Self::Sysctl { .. }
+            | Self::Cgset { .. }
+            | Self::Confine { .. }
+            | Self::Release { .. } => "write(2)",
             Self::Truncate { .. } => "ftruncate(2)",
             Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. } => {
                 "nothing"
@@ -377,6 +394,8 @@ fn read(arguments: &[&str]) -> Option<Command> {
                 _ => Command::ResetProperty { property, limit, path },
             }
         }
+        (["cgclassify", rest @ ..], true) => own_command::read_confine(rest)?,
+        (["cgdelete", rest @ ..], true) => own_command::read_release(rest)?,
         (["sync"], true) => Command::Sync,
         (["truncate_file", path], true) => Command::Truncate { path: path.parse().ok()? },
         (["fsfreeze", "-u", path], true) => Command::Thaw { path: path.parse().ok()? },
@@ -436,6 +455,8 @@ impl fmt::Display for Command {
             Self::ResetProperty { property, limit, path } => {
                 write!(f, "reset_property {}={limit} {path}", property.name())
             }
+            Self::Confine { limits, process } => own_command::write_confine(f, limits, *process),
+            Self::Release { tree, process, to } => own_command::write_release(f, *tree, *process, to.as_deref()),
             Self::Sync => f.write_str("sync"),
             Self::Truncate { path } => write!(f, "truncate_file {path}"),
             Self::Thaw { path } => write!(f, "fsfreeze -u {path}"),

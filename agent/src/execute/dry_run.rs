@@ -148,8 +148,12 @@ impl Planned {
     }
 }
 
-/// The file that the plan writes, or the call that it makes.
+/// The files that the plan writes, or the call that it makes.
 fn through(plan: &Plan) -> String {
+    if let super::Undo::OwnCgroup { process, homes } = &plan.undo {
+        let written = homes.iter().flat_map(|home| home.written(*process));
+        return written.map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    }
     match plan.file.as_ref().and_then(super::Setting::path) {
         Some(path) => path.display().to_string(),
         None => plan.command.call().to_owned(),

@@ -1,12 +1,14 @@
 //! How the daemon comes by an executor: it makes one itself, or it asks the actor of that power.
 
-use std::{os::fd::OwnedFd, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use super::{
     ExecuteError,
     action::Power,
     actor::{self, Actors},
     command::{Command, Way},
+    handed::Handed,
+    own_cgroup::Home,
     process::Process,
     sandbox::{self, Confined, Finished, Launcher, Passed, Probe, SandboxError, Station},
     undo::Setting,
@@ -22,6 +24,8 @@ pub(super) struct Task<'a> {
     pub(super) process: Option<&'a Process>,
     /// The one file that it may write.
     pub(super) file: Option<&'a Setting>,
+    /// The cgroup that processes go back to.
+    pub(super) home: Option<&'a Home>,
 }
 
 #[derive(Debug)]
@@ -34,7 +38,7 @@ pub(super) struct Hands {
 /// An executor that waits for the word. Dropped, it does nothing.
 #[derive(Debug)]
 pub(super) enum Ready<'a> {
-    Own { launcher: &'a Launcher, task: Task<'a>, file: Option<OwnedFd> },
+    Own { launcher: &'a Launcher, task: Task<'a>, handed: Handed },
     Actor(actor::Ready),
 }
 
@@ -62,7 +66,8 @@ impl Hands {
             _ => {
                 self.own.can(power, task.process)?;
                 let file = task.file.map(Setting::open_to_write).transpose()?;
-                Ok(Ready::Own { launcher: &self.own, task, file })
+                let handed = Handed::for_command(task.command, task.process, file, task.home)?;
+                Ok(Ready::Own { launcher: &self.own, task, handed })
             }
         }
     }
@@ -90,10 +95,7 @@ impl Ready<'_> {
     /// Gives the word, and waits for the end.
     pub(super) fn run(self) -> Result<Finished, SandboxError> {
         match self {
-            Self::Own { launcher, task, file } => {
-                let passed = Passed { process: task.process, file };
-                launcher.run(&task.command.arguments(), task.command.power(), passed)
-            }
+            Self::Own { launcher, task, handed } => handed.carry_out(launcher, task.command, task.process),
             Self::Actor(ready) => ready.run(),
         }
     }
@@ -101,8 +103,8 @@ impl Ready<'_> {
     /// Gives the word to an executor that stands; `Err` in the answer is what it said instead of starting.
     pub(super) fn stand(self) -> Result<Result<Standing, Finished>, SandboxError> {
         Ok(match self {
-            Self::Own { launcher, task, file } => {
-                let passed = Passed { process: task.process, file };
+            Self::Own { launcher, task, handed } => {
+                let passed = Passed { process: task.process, files: handed.files() };
                 launcher.stand(&task.command.arguments(), task.command.power(), passed)?.map(Standing::Own)
             }
             Self::Actor(ready) => ready.stand()?.map(Standing::Actor),

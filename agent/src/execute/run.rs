@@ -14,8 +14,10 @@ use super::{
     claims::Claims,
     command::{Command, Way},
     guard::{Barred, Guard},
+    handed::NotHanded,
     hands::{Hands, Ready, Standing, Task},
     limits::{Asked, Now},
+    own_cgroup::{Home, places},
     policy::{Considered, Granted, Permit, Policy},
     process::Process,
     sandbox::{Confined, Finished, Probe, SandboxError},
@@ -23,7 +25,7 @@ use super::{
     settle::Owed,
     undo::{Setting, Undo},
 };
-use crate::clock::uptime_ms;
+use crate::{clock::uptime_ms, text::Text};
 
 /// An executor that takes longer is ended.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,6 +80,8 @@ pub enum ExecuteError {
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
     Setting(#[from] SettingError),
+    #[error(transparent)]
+    NotHanded(#[from] NotHanded),
     #[error(transparent)]
     Undo(#[from] super::undo::UndoError),
 }
@@ -257,10 +261,21 @@ impl Executor {
         process: Option<&Process>,
         setting: Option<&Setting>,
     ) -> Result<String, super::undo::UndoError> {
+        self.go_back(command, process, setting, None)
+    }
+
+    /// The same, for processes that go back to a cgroup.
+    pub(super) fn go_back(
+        &self,
+        command: &Command,
+        process: Option<&Process>,
+        setting: Option<&Setting>,
+        home: Option<&Home>,
+    ) -> Result<String, super::undo::UndoError> {
         let line = command.to_string();
         let refused = |reason: String| super::undo::UndoError::Refused { line: line.clone(), reason };
         let rule = self.policy.judge_back(command).map_err(|reason| refused(reason.to_string()))?;
-        let task = Task { command, way: Way::Back, rule: &rule, process, file: setting };
+        let task = Task { command, way: Way::Back, rule: &rule, process, file: setting, home };
         let finished = self.hands.ready(task).and_then(|ready| Ok(ready.run()?));
         let finished = finished.map_err(|error| refused(error.to_string()))?;
         if finished.success {
@@ -324,7 +339,7 @@ impl Executor {
 fn task(what: &Considered) -> Task<'_> {
     let Considered { found, plan, rule, .. } = what;
     let process = found.process().ok();
-    Task { command: &plan.command, way: Way::Forward, rule, process, file: plan.file.as_ref() }
+    Task { command: &plan.command, way: Way::Forward, rule, process, file: plan.file.as_ref(), home: None }
 }
 
 /// `/proc/sys/kernel/random/boot_id`.
@@ -342,6 +357,15 @@ fn still_as_judged(granted: &Granted) -> Result<(), ExecuteError> {
         && process.has_ended()
     {
         return Err(changed("it has ended".to_owned()));
+    }
+    if let (Undo::OwnCgroup { homes, .. }, Found::Process(process)) = (&granted.what.plan.undo, &granted.what.found) {
+        for home in homes {
+            let places = places(process, home.tree).map_err(|error| changed(error.to_string()))?;
+            if let Some(place) = places.into_iter().find(|place| *place != home.path) {
+                let (tree, place) = (home.tree.name(), Text::from(place.as_str()));
+                return Err(changed(format!("its cgroup of {tree} was {} and is {place}", home.path)));
+            }
+        }
     }
     if let Some((setting, before)) = granted.what.plan.undo.stands() {
         let now = setting.read()?;

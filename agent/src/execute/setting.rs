@@ -112,7 +112,7 @@ impl Setting {
             Err(SettingError::Gone { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let inode = inode(&directory, path)?;
+        let inode = inode(&directory, path.as_str())?;
         let setting = Self::Cgroup { path: path.to_string(), file: file.name().to_owned(), inode, line: None };
         // What only takes writes need not be open to who looks.
         let looked = if file.is_blind() { setting.open(OFlag::O_PATH).map(drop) } else { setting.read().map(drop) };
@@ -252,7 +252,7 @@ impl Setting {
                 let path: CgroupPath = path.parse().map_err(|_| unknown())?;
                 let kind = CgroupFile::from_name(file).ok_or_else(unknown)?;
                 let directory = open_cgroup(&path, kind)?;
-                if inode(&directory, &path)? != *expected {
+                if inode(&directory, path.as_str())? != *expected {
                     return Err(SettingError::Another { what: format!("cgroup {path}") });
                 }
                 (directory, file.clone(), [CGROUP_V1, CGROUP_V2])

@@ -9,9 +9,11 @@ use super::{
     Executor, Intent, JournalState,
     command::{Command, Signal, THREADS_MAX},
     manager::{Invocation, Property},
+    own_cgroup::{Home, named},
     process::{Process, ProcessError, Thread},
     sandbox::sys,
     setting::SettingError,
+    value::CgroupPath,
 };
 use crate::observe::ProcessId;
 
@@ -40,6 +42,8 @@ pub enum Undo {
     /// Of two files the kernel heeds the one that was written last, and lets the other read 0: `other` held `before`, the
     /// action writes `wrote` to `setting`. Written back to `other`, it is `setting` that reads 0 again.
     Twin { setting: Setting, wrote: String, other: Setting, before: String },
+    /// The process is put into a cgroup made for it: it and whoever was born there go back to its homes, one a hierarchy.
+    OwnCgroup { process: ProcessId, homes: Vec<Home> },
 }
 
 impl Undo {
@@ -51,6 +55,13 @@ impl Undo {
             }
             _ => None,
         }
+    }
+
+    /// The commands that take it back and that no line of the deed itself shows to be allowed.
+    pub(super) fn ways_back(&self) -> Vec<Command> {
+        let Self::OwnCgroup { process, homes } = self else { return Vec::new() };
+        let back = |home: &Home| Command::Release { tree: home.tree, process: *process, to: Some(home.path.clone()) };
+        homes.iter().map(back).collect()
     }
 }
 
@@ -77,6 +88,7 @@ impl fmt::Display for Undo {
             Self::Twin { setting, wrote, other, before } => {
                 write!(f, "{} {wrote} -> {} {before}", setting.name(), other.name())
             }
+            Self::OwnCgroup { process, homes } => write!(f, "{} -> {}", CgroupPath::own(*process), named(homes)),
         }
     }
 }
@@ -187,6 +199,7 @@ impl Executor {
             Undo::Nothing { why } => Ok(TakenBack::void(&format!("it is not taken back: {why}"))),
             Undo::Setting { setting, wrote, before } => self.restore(setting, wrote, before),
             Undo::Twin { setting, wrote, other, before } => self.restore_twin(setting, wrote, other, before),
+            Undo::OwnCgroup { process, homes } => self.release(*process, homes),
             Undo::Continue { process } => self.signal_back(*process, Signal::Continue),
             Undo::Stop { process } => self.signal_back(*process, Signal::Stop),
             Undo::Throttle { process } => {
@@ -362,7 +375,7 @@ struct Sorted {
 }
 
 /// The very process, alive; none when it ended or its number went to another.
-fn find(id: ProcessId) -> Result<Option<Process>, UndoError> {
+pub(super) fn find(id: ProcessId) -> Result<Option<Process>, UndoError> {
     match Process::find(id.pid) {
         Ok(process) if process.id == id && process.state != 'Z' => Ok(Some(process)),
         Ok(_) | Err(ProcessError::Gone { .. } | ProcessError::ThreadNotProcess { .. }) => Ok(None),

@@ -5,12 +5,16 @@ use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::observe::ProcessId;
+
 /// Largest pid that Linux gives (`PID_MAX_LIMIT`).
 pub const PID_MAX: i64 = 4_194_304;
 /// CPUs that a mask can name here; the kernel's own bound is 8192.
 const CPUS_MAX: u16 = 1024;
 /// Longest path of a cgroup that is taken as a parameter.
 const CGROUP_PATH_MAX: usize = 255;
+/// Below it, at the root of a hierarchy, are the cgroups that the agent makes.
+pub(super) const OWN: &str = "kernelsight";
 /// Longest path of a file that is taken as a parameter.
 const FILE_PATH_MAX: usize = 255;
 /// Longest name of a unit, bytes (systemd allows 255).
@@ -176,6 +180,20 @@ impl JsonSchema for CpuList {
 pub struct CgroupPath(String);
 
 impl CgroupPath {
+    /// The agent's own cgroup for one process. By pid and start time it is that one's for ever.
+    #[must_use]
+    pub fn own(process: ProcessId) -> Self {
+        Self(format!("/{OWN}/p{}-{}", process.pid, process.start_ticks))
+    }
+
+    /// The process that such a cgroup is for.
+    #[must_use]
+    pub fn owner(&self) -> Option<ProcessId> {
+        let (pid, start_ticks) = self.0.strip_prefix('/')?.strip_prefix(OWN)?.strip_prefix("/p")?.split_once('-')?;
+        let process = ProcessId { pid: pid.parse().ok()?, start_ticks: start_ticks.parse().ok()? };
+        (Self::own(process) == *self).then_some(process)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

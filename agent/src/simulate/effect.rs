@@ -126,8 +126,16 @@ fn left(
         "freeze_cgroup" | "pause_process" => say(0.0, "what stands still takes nothing"),
         "terminate_process" | "kill_process" => say(0.0, "what is ended takes and holds nothing"),
         "restart_unit" => say(0.0, "what runs anew has taken nothing yet"),
-        "limit_cgroup_cpu" | "lower_process_priority" if yardstick.counts_own_wait() => {
+        "confine_process" if suspect.of == Contested::MemoryGrowth.name() && number("memory_mb").is_some() => {
+            say(0.0, "it cannot grow past the limit")
+        }
+        "confine_process" if held => say(1.0, "what it holds stays charged to the cgroup that it leaves"),
+        "confine_process" if number("cpu_percent").is_none() => say(1.0, "memory is all that is limited"),
+        "limit_cgroup_cpu" | "confine_process" | "lower_process_priority" if yardstick.counts_own_wait() => {
             say(1.0, "the measure counts the wait of its target too")
+        }
+        "confine_process" => {
+            quota(suspect.number("cpu_percent").unwrap_or(100.0), number("cpu_percent").unwrap_or(100.0))
         }
         // Throttling stops and continues the process, and what is stopped waits for nothing.
         "limit_cgroup_cpu" | "throttle_cpu" => {
@@ -224,6 +232,9 @@ fn cost(action: &ActionRequest) -> &'static str {
         "throttle_cpu" | "limit_cgroup_cpu" => "it runs slower even when the CPU is free",
         "limit_cgroup_memory" => {
             "its cache is reclaimed; if it asks for more anonymous memory, the kernel ends one of its processes"
+        }
+        "confine_process" => {
+            "it runs slower even when the CPU is free; past its memory it is slowed (v2) or ended (v1) by the kernel"
         }
         "freeze_cgroup" | "pause_process" => "it stands still and answers nobody until it is let go on",
         "demote_realtime" => "it waits for its turn like all others",

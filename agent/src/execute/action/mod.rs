@@ -26,6 +26,7 @@ mod check_tcp_stats;
 mod clear_page_cache;
 mod common;
 mod compact_memory;
+mod confine_process;
 mod demote_realtime;
 mod flush_buffers;
 mod freeze_cgroup;
@@ -77,7 +78,7 @@ mod truncate_file;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 51] = [
+pub static ACTIONS: [ActionType; 52] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<list_top_io::ListTopIo>(),
@@ -116,6 +117,7 @@ pub static ACTIONS: [ActionType; 51] = [
     ActionType::of::<thaw_cgroup::ThawCgroup>(),
     ActionType::of::<thaw_filesystem::ThawFilesystem>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
+    ActionType::of::<confine_process::ConfineProcess>(),
     ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
     ActionType::of::<limit_cgroup_memory::LimitCgroupMemory>(),
     ActionType::of::<limit_cgroup_pids::LimitCgroupPids>(),

@@ -24,6 +24,9 @@ pub enum Power {
     ReadDescriptors,
     /// One open descriptor of a cgroup's file.
     CgroupFile,
+    /// Open descriptors of a cgroup that is made for one process, and of the cgroup that it goes back to. Whoever makes
+    /// the executor makes and removes the directory; the executor only writes and reads.
+    OwnCgroup,
     /// One open descriptor of a file that an operator lists.
     ListedFile,
     /// `CAP_SYS_ADMIN` and one open descriptor of a mounted filesystem: the kernel lets nobody else thaw it.
@@ -40,7 +43,7 @@ pub enum Power {
 }
 
 impl Power {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Nothing,
         Self::SysNice,
         Self::Kill,
@@ -48,6 +51,7 @@ impl Power {
         Self::TargetsUser,
         Self::ReadDescriptors,
         Self::CgroupFile,
+        Self::OwnCgroup,
         Self::ListedFile,
         Self::Thaw,
         Self::ServiceManager,
@@ -74,6 +78,7 @@ impl Power {
             | Self::ProcessFile
             | Self::TargetsUser
             | Self::CgroupFile
+            | Self::OwnCgroup
             | Self::ListedFile
             | Self::ServiceManager
             | Self::SysctlFile
@@ -93,6 +98,7 @@ impl Power {
             Self::TargetsUser => "targets-user",
             Self::ReadDescriptors => "read-descriptors",
             Self::CgroupFile => "cgroup-file",
+            Self::OwnCgroup => "own-cgroup",
             Self::ListedFile => "listed-file",
             Self::Thaw => "thaw",
             Self::ServiceManager => "service-manager",
@@ -114,6 +120,7 @@ impl fmt::Display for Power {
             Self::TargetsUser => "the target's user and group",
             Self::ReadDescriptors => "CAP_SYS_PTRACE and the target's user and group",
             Self::CgroupFile => "one open file of the cgroup",
+            Self::OwnCgroup => "the open files of a cgroup that is made for the process",
             Self::ListedFile => "one open file that an operator lists",
             Self::Thaw => "CAP_SYS_ADMIN and one open mount",
             Self::ServiceManager => "one connection to systemd's manager",

@@ -1,6 +1,8 @@
 //! Why a step is not taken, though it may be.
 
-use crate::execute::{command::THREADS_MAX, manager::ManagerError, process::ProcessError, setting::SettingError};
+use crate::execute::{
+    command::THREADS_MAX, manager::ManagerError, own_cgroup::NotOwn, process::ProcessError, setting::SettingError,
+};
 
 /// Why a step is not taken, though it may be.
 #[derive(Debug, thiserror::Error)]
@@ -53,4 +55,6 @@ pub enum Refusal {
     Process(#[from] ProcessError),
     #[error(transparent)]
     Setting(#[from] SettingError),
+    #[error(transparent)]
+    NotOwn(#[from] NotOwn),
 }

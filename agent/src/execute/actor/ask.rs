@@ -135,6 +135,7 @@ impl Actors {
             rule: task.rule.to_owned(),
             process: task.process.map(|process| process.id),
             file: task.file.cloned(),
+            home: task.home.cloned().map(Box::new),
             timeout_ms: self.timeout.as_millis().try_into().unwrap_or(u64::MAX),
         };
         let said = self.ask(task.command.power(), &ask)?;

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    execute::{command::Way, sandbox::Finished, undo::Setting},
+    execute::{command::Way, own_cgroup::Home, sandbox::Finished, undo::Setting},
     observe::ProcessId,
 };
 
@@ -32,6 +32,9 @@ pub(super) enum Ask {
         process: Option<ProcessId>,
         /// The one file that the executor may write, as the daemon found it.
         file: Option<Setting>,
+        /// The cgroup that processes go back to, as the daemon found it.
+        #[serde(default)]
+        home: Option<Box<Home>>,
         /// An executor that takes longer is ended.
         timeout_ms: u64,
     },

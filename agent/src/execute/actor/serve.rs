@@ -26,6 +26,7 @@ use crate::{
         Policy,
         action::{Found, Power},
         command::Command,
+        handed::Handed,
         process::Process,
         run::TIMEOUT,
         sandbox::{Launcher, Passed, Station, sys},
@@ -143,7 +144,7 @@ struct Prepared {
 struct Act {
     command: Command,
     process: Option<Process>,
-    file: Option<OwnedFd>,
+    handed: Handed,
 }
 
 /// All that an actor asks of itself before it says that it is ready.
@@ -155,7 +156,7 @@ fn get_ready(power: Power, daemon: u32, ask: Ask) -> Result<Prepared, String> {
     };
     let executable = Path::new("/proc/self/exe");
     let launcher = Launcher::new(executable, timeout, Station::Actor).map_err(|error| reason(&error))?;
-    let Ask::Act { command, way, rule, process, file, .. } = ask else {
+    let Ask::Act { command, way, rule, process, file, home, .. } = ask else {
         launcher.attest(power).map_err(|error| reason(&error))?;
         return Ok(Prepared { launcher, power, act: None });
     };
@@ -188,7 +189,9 @@ fn get_ready(power: Power, daemon: u32, ask: Ask) -> Result<Prepared, String> {
         Some(setting) => return Err(format!("`{command}` does not write {}", setting.name())),
         None => None,
     };
-    Ok(Prepared { launcher, power, act: Some(Act { command, process, file }) })
+    let handed = Handed::for_command(&command, process.as_ref(), file, home.as_deref());
+    let handed = handed.map_err(|error| reason(&error))?;
+    Ok(Prepared { launcher, power, act: Some(Act { command, process, handed }) })
 }
 
 /// Whether this is the one file that the command writes.
@@ -223,15 +226,14 @@ impl Prepared {
             std::process::exit(0);
         });
         let act = self.act.ok_or("nothing was asked for")?;
-        let passed = Passed { process: act.process.as_ref(), file: act.file };
-        let run = self.launcher.run(&act.command.arguments(), self.power, passed);
+        let run = act.handed.carry_out(&self.launcher, &act.command, act.process.as_ref());
         Ok(Answer::Finished { finished: run.map_err(|error| error.to_string())? })
     }
 
     /// Until the daemon shuts its side, or the executor ends by itself.
     fn stand(self, connection: &mut UnixStream) -> Result<Answer, String> {
         let act = self.act.ok_or("nothing was asked for")?;
-        let passed = Passed { process: act.process.as_ref(), file: act.file };
+        let passed = Passed { process: act.process.as_ref(), files: act.handed.files() };
         let stood = self.launcher.stand(&act.command.arguments(), self.power, passed);
         let standing = match stood.map_err(|error| error.to_string())? {
             Ok(standing) => standing,

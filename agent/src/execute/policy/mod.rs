@@ -257,6 +257,10 @@ impl Policy {
         if judged != plan.command {
             return Err(Denied::Command { line, reason: NotAllowed::Unlisted });
         }
+        // What could not be taken back is not done.
+        for back in plan.undo.ways_back() {
+            self.judge_back(&back).map_err(|reason| Denied::Command { line: back.to_string(), reason })?;
+        }
         let rule = rule.to_owned();
         Ok(Considered { request: request.clone(), action, line, rule, plan, found })
     }
@@ -286,6 +290,11 @@ impl Policy {
         }
         let found = match (command.target(), way) {
             (Target::Cgroup(path), Way::Back) => {
+                if let Command::Release { to: Some(to), .. } = command
+                    && let Ok(to) = to.parse()
+                {
+                    self.protected.check_path(&to).map_err(|is| Denied::Target(is.into()))?;
+                }
                 self.protected.check_path(&path).map_err(|is| Denied::Target(is.into()))?;
                 Found::Cgroup(path)
             }

@@ -22,7 +22,7 @@ use nix::{
 
 use super::{
     confine::{Role, confine},
-    duty, holdings, inform,
+    duty, holdings, inform, members,
     order::{ORDER_MAX, Order},
     probe, sys,
     top_io::top_io,
@@ -30,9 +30,8 @@ use super::{
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::{Check, Command, Signal, TopBy, Way},
-    manager::{Limit, Manager, Property},
+    manager::{Manager, ManagerError},
     process::{Stat, has_ended},
-    value::CgroupPath,
 };
 
 /// Looks at a process that was signalled, and the time between two.
@@ -82,25 +81,20 @@ fn obey() -> Result<String, String> {
     io::stdin().lock().take(ORDER_MAX).read_line(&mut line).map_err(|error| format!("no order came: {error}"))?;
     let order: Order =
         serde_json::from_str(&line).map_err(|_| "the executor is the agent's own; nobody else calls it".to_owned())?;
+    let taken = |fd| sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"));
     let mut held = match &order.process {
-        Some(process) => {
-            let taken = |fd| sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"));
-            Some(Held {
-                pid: process.pid,
-                start_ticks: process.start_ticks,
-                pidfd: taken(process.pidfd)?,
-                stat: File::from(taken(process.stat)?),
-                task: taken(process.task)?,
-                descriptors: process.descriptors.map(taken).transpose()?,
-            })
-        }
+        Some(process) => Some(Held {
+            pid: process.pid,
+            start_ticks: process.start_ticks,
+            pidfd: taken(process.pidfd)?,
+            stat: File::from(taken(process.stat)?),
+            task: taken(process.task)?,
+            descriptors: process.descriptors.map(taken).transpose()?,
+        }),
         None => None,
     };
-    let file = match order.file {
-        Some(fd) => Some(sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"))?),
-        None => None,
-    };
-    let role = role(&command, held.as_ref(), order.file)?;
+    let files: Vec<OwnedFd> = order.files.iter().copied().map(taken).collect::<Result<_, _>>()?;
+    let role = role(&command, held.as_ref(), order.files.first().copied())?;
     if let Some(probe) = &order.probe {
         return probe::from_inside(probe, role, &order);
     }
@@ -108,9 +102,9 @@ fn obey() -> Result<String, String> {
     if let Some(pid) = command.pid() {
         let held = held.as_mut().filter(|held| held.pid == pid).ok_or("the target was not passed")?;
         held.check()?;
-        act_on_process(&command, held, file)
+        act_on_process(&command, held, files)
     } else {
-        act_on_node(&command, file)
+        act_on_node(&command, files)
     }
 }
 
@@ -125,7 +119,11 @@ fn role(command: &Command, held: Option<&Held>, file: Option<RawFd>) -> Result<R
         Command::Kill { signal, .. } => Role::Signal { pidfd: pidfd()?, signal: number(*signal) },
         Command::End { .. } => Role::End { pidfd: pidfd()? },
         Command::Cpulimit { .. } => Role::Throttle { pidfd: pidfd()? },
-        Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
+        Command::Choom { .. }
+        | Command::Sysctl { .. }
+        | Command::Cgset { .. }
+        | Command::Confine { .. }
+        | Command::Release { .. } => Role::Write,
         Command::Restart { .. } | Command::SetProperty { .. } => Role::Write,
         Command::ResetProperty { .. } => Role::Reset,
         Command::Sync => Role::Sync,
@@ -146,7 +144,7 @@ const fn number(signal: Signal) -> libc::c_int {
     }
 }
 
-fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> Result<String, String> {
+fn act_on_process(command: &Command, held: &mut Held, files: Vec<OwnedFd>) -> Result<String, String> {
     let touched = match command {
         Command::Renice { nice, threads, .. } => on_threads(held, threads, |tid| sys::set_nice(tid, *nice))?,
         Command::Ionice { class, level, threads, .. } => {
@@ -168,7 +166,8 @@ fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> 
             held.check()?;
             return Ok(told);
         }
-        Command::Choom { adj, .. } => return write_setting(file, &adj.to_string(), "oom_score_adj"),
+        Command::Choom { adj, .. } => return write_setting(only(files)?, &adj.to_string(), "oom_score_adj"),
+        Command::Confine { limits, .. } => return members::confine(held, limits, files),
         Command::Prlimit { soft, hard, .. } => {
             let failed = |error: io::Error| format!("the limit of open files of process {}: {error}", held.pid);
             let (_, hard_now) = sys::open_files(held.pid).map_err(failed)?;
@@ -194,30 +193,32 @@ fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> 
     Ok(format!("{touched} threads of process {}", held.pid))
 }
 
-fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, String> {
+fn act_on_node(command: &Command, files: Vec<OwnedFd>) -> Result<String, String> {
+    let said = |error: ManagerError| error.to_string();
     match command {
-        Command::Sysctl { key, values } => write_setting(file, &values.to_file(), key.name()),
-        Command::Cgset { file: name, value, .. } => write_setting(file, &name.to_kernel(value), name.name()),
+        Command::Sysctl { key, values } => write_setting(only(files)?, &values.to_file(), key.name()),
+        Command::Cgset { file: name, value, .. } => write_setting(only(files)?, &name.to_kernel(value), name.name()),
+        Command::Release { to, .. } => members::release(command, to.as_deref(), files),
         Command::Sync => {
             nix::unistd::sync();
             Ok("dirty pages are on disk".to_owned())
         }
         Command::Truncate { path } => {
-            let file = file.ok_or("no descriptor was passed")?;
-            nix::unistd::ftruncate(&file, 0).map_err(|error| format!("{path}: {error}"))?;
+            nix::unistd::ftruncate(only(files)?, 0).map_err(|error| format!("{path}: {error}"))?;
             Ok(format!("{path} is empty"))
         }
-        Command::Thaw { path } => match sys::thaw(file.ok_or("no descriptor was passed")?.as_fd()) {
+        Command::Thaw { path } => match sys::thaw(only(files)?.as_fd()) {
             Ok(()) => Ok(format!("{path} takes writes again")),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(format!("{path} is not frozen")),
             Err(error) => Err(format!("{path}: {error}")),
         },
-        Command::Restart { unit, run } => {
-            let connection = file.ok_or("no descriptor was passed")?;
-            Manager::passed(connection).restart(unit, *run).map_err(|error| error.to_string())
+        Command::Restart { unit, run } => Manager::passed(only(files)?).restart(unit, *run).map_err(said),
+        Command::SetProperty { property, limit, path } => {
+            Manager::passed(only(files)?).set(path, *property, *limit, Way::Forward).map_err(said)
         }
-        Command::SetProperty { property, limit, path } => set_property(file, path, *property, *limit, Way::Forward),
-        Command::ResetProperty { property, limit, path } => set_property(file, path, *property, *limit, Way::Back),
+        Command::ResetProperty { property, limit, path } => {
+            Manager::passed(only(files)?).set(path, *property, *limit, Way::Back).map_err(said)
+        }
         Command::Top { by, count } => match by {
             TopBy::Rss => inform::top_memory(*count),
             TopBy::Cpu => inform::top_cpu(*count),
@@ -231,22 +232,15 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, Strin
     }
 }
 
-fn set_property(
-    connection: Option<OwnedFd>,
-    path: &CgroupPath,
-    property: Property,
-    limit: Limit,
-    way: Way,
-) -> Result<String, String> {
-    let connection = connection.ok_or("no descriptor was passed")?;
-    Manager::passed(connection).set(path, property, limit, way).map_err(|error| error.to_string())
+/// The one file of a command that has one.
+fn only(files: Vec<OwnedFd>) -> Result<OwnedFd, String> {
+    files.into_iter().next().ok_or_else(|| "no descriptor was passed".to_owned())
 }
 
 /// Writes the one value to the one descriptor, in one write.
-fn write_setting(file: Option<OwnedFd>, value: &str, name: &str) -> Result<String, String> {
+pub(super) fn write_setting(file: OwnedFd, value: &str, name: &str) -> Result<String, String> {
     const KERNEL: [FsType; 3] =
         [FsType(libc::PROC_SUPER_MAGIC), FsType(libc::CGROUP_SUPER_MAGIC), FsType(libc::CGROUP2_SUPER_MAGIC)];
-    let file = file.ok_or("no descriptor was passed")?;
     let kind = fstatfs(&file).map_err(|error| format!("{name}: {error}"))?.filesystem_type();
     if !KERNEL.contains(&kind) {
         return Err(format!("{name} is not a file of the kernel"));

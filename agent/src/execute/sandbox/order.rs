@@ -16,8 +16,8 @@ pub(super) const THROTTLING: &str = "throttling";
 pub(super) struct Order {
     pub(super) granted: Granted,
     pub(super) process: Option<OrderedProcess>,
-    /// The one file that may be written.
-    pub(super) file: Option<RawFd>,
+    /// The files that may be written, or read, in the order that the command has them.
+    pub(super) files: Vec<RawFd>,
     /// Try this from inside, and nothing else.
     pub(super) probe: Option<OrderedProbe>,
 }

@@ -103,7 +103,7 @@ pub(super) fn from_inside(probe: &OrderedProbe, role: Role, order: &Order) -> Re
             let attack = attack::find(name).ok_or("no such attack")?;
             let ground = Ground {
                 stranger: *stranger,
-                file: order.file,
+                files: order.files.clone(),
                 pidfd: order.process.as_ref().map(|process| process.pidfd),
                 task: order.process.as_ref().map(|process| process.task),
                 stat: order.process.as_ref().map(|process| process.stat),

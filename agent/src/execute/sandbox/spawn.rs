@@ -64,6 +64,8 @@ pub enum SandboxError {
     ActorRefused { power: Power, reason: String },
     #[error("an executor of {} cannot do its work here: {said}", power.unit())]
     Unfit { power: Power, said: String },
+    #[error("what the executor is to be handed cannot be made: {reason}")]
+    NotHanded { reason: String },
     #[error("{} cannot be locked, so actors of an earlier daemon may still be at work: {source}", path.display())]
     NoLock { path: PathBuf, source: io::Error },
 }
@@ -82,7 +84,8 @@ pub(in crate::execute) struct Launcher {
 #[derive(Debug, Default)]
 pub(in crate::execute) struct Passed<'a> {
     pub(in crate::execute) process: Option<&'a Process>,
-    pub(in crate::execute) file: Option<OwnedFd>,
+    /// In the order that the command has them.
+    pub(in crate::execute) files: Vec<OwnedFd>,
 }
 
 /// How an executor ended.
@@ -175,7 +178,7 @@ impl Launcher {
         let talk = |source| SandboxError::Talk { source };
         let this = Process::find(std::process::id()).map_err(|error| talk(io::Error::other(error)))?;
         let (arguments, _) = Probe::Status.command();
-        let passed = Passed { process: Some(&this), file: None };
+        let passed = Passed { process: Some(&this), files: Vec::new() };
         let mut running = self.spawn(&arguments, power, passed, Some(Probe::Status.into()), true)?;
         running.order = None;
         let finished = running.finish(self.timeout)?;
@@ -187,8 +190,8 @@ impl Launcher {
         let talk = |source| SandboxError::Talk { source };
         let (arguments, target) = probe.command();
         let process = target.map(Process::find).transpose().map_err(|error| talk(io::Error::other(error)))?;
-        let file = probe.file().map_err(talk)?;
-        let passed = Passed { process: process.as_ref(), file };
+        let files = probe.file().map_err(talk)?.into_iter().collect();
+        let passed = Passed { process: process.as_ref(), files };
         let mut running = self.spawn(&arguments, power, passed, Some(probe.into()), true)?;
         running.order = None;
         let finished = running.finish(self.timeout)?;
@@ -229,10 +232,10 @@ impl Launcher {
                 task: task.as_raw_fd(),
                 descriptors: descriptors.as_ref().map(AsRawFd::as_raw_fd),
             }),
-            file: passed.file.as_ref().map(AsRawFd::as_raw_fd),
+            files: passed.files.iter().map(AsRawFd::as_raw_fd).collect(),
             probe,
         };
-        let mut kept: Vec<RawFd> = order.file.into_iter().collect();
+        let mut kept = order.files.clone();
         kept.extend(order.process.iter().flat_map(|process| [process.pidfd, process.stat, process.task]));
         kept.extend(order.process.iter().filter_map(|process| process.descriptors));
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| talk(error.into()))?;

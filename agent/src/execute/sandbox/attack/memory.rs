@@ -13,7 +13,7 @@ const HOG: (usize, usize) = (64 << 20, 32);
 pub(super) const ATTACKS: &[Row] = &[
     ("map_code", |_| map(PAGE, READ_WRITE | libc::PROT_EXEC, ANONYMOUS, -1).map(drop)),
     ("map_its_file_as_code", |ground| {
-        let file = ground.file.unwrap_or(-1);
+        let file = ground.files.first().copied().unwrap_or(-1);
         map(PAGE, libc::PROT_READ | libc::PROT_EXEC, libc::MAP_SHARED, file).map(drop)
     }),
     ("make_code", |_| {

@@ -21,8 +21,8 @@ type Row = (&'static str, Attack);
 pub(super) struct Ground {
     /// A process that is not the target.
     pub(super) stranger: u32,
-    /// The one file that may be written.
-    pub(super) file: Option<RawFd>,
+    /// The files that may be written.
+    pub(super) files: Vec<RawFd>,
     pub(super) pidfd: Option<RawFd>,
     pub(super) task: Option<RawFd>,
     pub(super) stat: Option<RawFd>,
@@ -55,11 +55,12 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 impl Ground {
     /// A descriptor that was not passed under this number.
     fn is_strange(&self, fd: RawFd) -> bool {
-        fd > 2 && ![self.file, self.pidfd, self.task, self.stat, self.descriptors].contains(&Some(fd))
+        let passed = [self.pidfd, self.task, self.stat, self.descriptors].contains(&Some(fd));
+        fd > 2 && !passed && !self.files.contains(&fd)
     }
 
     fn file(&self) -> usize {
-        self.file.unwrap_or(-1) as usize
+        self.files.first().copied().unwrap_or(-1) as usize
     }
 }
 
