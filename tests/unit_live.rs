@@ -17,6 +17,13 @@ use crate::{
     execute_support::{Target, sysctl},
 };
 
+/// What the operator of the guest lists.
+const LISTED: &str = r#"
+[truncate]
+path = ["/srv/listed/huge.log"]
+[restart]
+unit = ["app.service", "missing.service"]
+"#;
 const SOCKET: &str = "/run/kernelsight/kernelsight.sock";
 
 /// Whether this is the guest that was made for it.
@@ -46,21 +53,16 @@ fn ask(verb: &str) -> Value {
     serde_json::from_str(&run(&format!("kernelsight {verb} --json"))).unwrap()
 }
 
-/// The unit, started with all that its package would have made.
+/// The unit, started once with all that its package would have made and what an operator lists, and let act.
 fn start() {
-    run("systemd-sysusers /etc/systemd/system/kernelsight.sysusers.conf");
-    run("systemctl start kernelsight");
-    comes_up();
-}
-
-/// The same with what an operator lists, and lets act.
-fn start_with(listed: &str) {
-    fs::create_dir_all("/etc/kernelsight/policies").unwrap();
-    fs::write("/etc/kernelsight/kernelsight.toml", "policies = \"/etc/kernelsight/policies\"\n").unwrap();
-    fs::write("/etc/kernelsight/policies/listed.toml", listed).unwrap();
-    run("systemd-sysusers /etc/systemd/system/kernelsight.sysusers.conf");
-    run("systemctl daemon-reload");
-    run("systemctl restart kernelsight");
+    let listed = Path::new("/etc/kernelsight/policies/listed.toml");
+    if !listed.exists() {
+        fs::create_dir_all(listed.parent().unwrap()).unwrap();
+        fs::write("/etc/kernelsight/kernelsight.toml", "policies = \"/etc/kernelsight/policies\"\n").unwrap();
+        fs::write(listed, LISTED).unwrap();
+        run("systemd-sysusers /etc/systemd/system/kernelsight.sysusers.conf");
+        run("systemctl start kernelsight");
+    }
     comes_up();
     run("kernelsight autonomy agent");
 }
@@ -126,7 +128,8 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     let drop_in = Path::new("/etc/systemd/system/kernelsight-act-listed-file@.service.d");
     fs::create_dir_all(drop_in).unwrap();
     fs::write(drop_in.join("listed.conf"), "[Service]\nReadWritePaths=/srv/listed/huge.log\n").unwrap();
-    start_with("[truncate]\npath = [\"/srv/listed/huge.log\"]\n");
+    run("systemctl daemon-reload");
+    start();
     run("systemd-run --unit=target --quiet sleep 300");
     let cgroup = "/system.slice/target.service";
     let file = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup{cgroup}/{name}")).unwrap().trim_end().to_owned();
@@ -198,7 +201,8 @@ fn a_listed_service_is_restarted_and_with_it_nothing_that_is_not_listed() {
         let unit = format!("[Unit]\n{needs}[Service]\nExecStart=sleep infinity\n");
         fs::write(format!("/etc/systemd/system/{name}.service"), unit).unwrap();
     }
-    start_with("[restart]\nunit = [\"app.service\", \"missing.service\"]\n");
+    run("systemctl daemon-reload");
+    start();
     run("systemctl start app bystander");
     let runs = |unit: &str| run(&format!("systemctl show --property=MainPID --property=InvocationID {unit}"));
     let before = (runs("app"), runs("bystander"));
@@ -231,7 +235,7 @@ fn a_limit_of_a_unit_is_set_by_systemd_and_leaves_nothing_behind() {
     if !is_the_guest() {
         return;
     }
-    start_with("");
+    start();
     let limited = [
         ("high", "MemoryHigh=64M", "limit_cgroup_memory", json!({ "bytes": 32 << 20 }), "memory.high", "33554432"),
         ("quota", "CPUQuota=50%", "limit_cgroup_cpu", json!({ "percent": 20 }), "cpu.max", "20000 100000"),
@@ -291,7 +295,6 @@ fn a_frozen_filesystem_is_thawed() {
         return;
     }
     start();
-    run("kernelsight autonomy agent");
     run("truncate --size 64M /root/image");
     run("mkfs.ext4 -q /root/image");
     fs::create_dir_all("/srv/frozen").unwrap();
