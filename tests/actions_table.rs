@@ -58,8 +58,15 @@ fn undo(entry: &CatalogueEntry) -> String {
 fn tests() -> Vec<(String, String)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
     let mut found = Vec::new();
-    for file in ["execute", "execute_process", "execute_files", "execute_sysctl", "execute_cgroup", "execute_cgroup_v2"]
-    {
+    for file in [
+        "execute",
+        "execute_process",
+        "execute_files",
+        "execute_sysctl",
+        "execute_cgroup",
+        "execute_cgroup_v2",
+        "execute_qdisc",
+    ] {
         let text = fs::read_to_string(dir.join(file).with_extension("rs")).unwrap();
         for test in text.split("#[test]\n").skip(1) {
             let name = test.split_once("fn ").and_then(|(_, rest)| rest.split_once('(')).unwrap().0;

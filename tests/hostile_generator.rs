@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 67] = [
+pub(crate) const LINES: [&str; 69] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -110,10 +110,12 @@ pub(crate) const LINES: [&str; 67] = [
     "truncate_file /var/log/app.log",
     "fsfreeze -u /srv",
     "fsfreeze -u /srv/data-1",
+    "qdisc del dev eth0 root handle 8001: tbf",
+    "qdisc del dev eth0.100 root handle 1: pfifo_head_drop",
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 40] = [
+const ACTIONS: [&str; 41] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
     r#"{"action_type":"list_top_io","params":{"count":7}}"#,
@@ -154,6 +156,7 @@ const ACTIONS: [&str; 40] = [
     r#"{"action_type":"kill_process","params":{"pid":@,"wait_s":10}}"#,
     r#"{"action_type":"truncate_file","params":{"path":"/var/log/app.log"}}"#,
     r#"{"action_type":"thaw_filesystem","params":{"path":"/"}}"#,
+    r#"{"action_type":"reset_qdisc","params":{"interface":"eth0"}}"#,
 ];
 
 /// What is put into a line.

@@ -47,6 +47,15 @@ pub(crate) fn line_is_canonical(line: &str) -> bool {
         // Of what has to be listed, only what is.
         ["truncate_file", path] => *path == LISTED_FILE,
         ["fsfreeze", "-u", path] => *path == "/" || file_path(path),
+        ["qdisc", "del", "dev", interface, "root", "handle", handle, kind] => {
+            let handle = handle.strip_suffix(':').unwrap_or_default();
+            let digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+            interface_name(interface)
+                && (1..=4).contains(&handle.len())
+                && !handle.starts_with('0')
+                && handle.chars().all(digit)
+                && ["bfifo", "fq", "netem", "pfifo", "pfifo_head_drop", "tbf"].contains(kind)
+        }
         ["cgset", "-r", setting, path] => cgroup_path(path) && setting.split_once('=').is_some_and(cgroup_setting),
         ["sysctl", "-w", setting] => setting.split_once('=').is_some_and(sysctl),
         ["top", "-o", "rss" | "cpu" | "io", "-n", count] => within(count, 1, 50),
@@ -164,6 +173,11 @@ fn file_path(path: &str) -> bool {
     path.len() <= 255 && path.starts_with('/') && path[1..].split('/').all(part)
 }
 
+fn interface_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=15).contains(&name.len()) && !name.starts_with('-') && !name.starts_with('.') && name.chars().all(plain)
+}
+
 fn cgroup_path(path: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
@@ -222,6 +236,9 @@ pub(crate) fn action_is_canonical(name: &str, params: &Map<String, Value>) -> bo
         "thaw_filesystem" => {
             only(&["path"])
                 && params.get("path").and_then(Value::as_str).is_some_and(|path| path == "/" || file_path(path))
+        }
+        "reset_qdisc" => {
+            only(&["interface"]) && params.get("interface").and_then(Value::as_str).is_some_and(interface_name)
         }
         "kill_process" => only(&["pid", "wait_s"]) && pid() && int("wait_s", 1, 20, false),
         "truncate_file" => only(&["path"]) && params.get("path").and_then(Value::as_str) == Some(LISTED_FILE),

@@ -27,6 +27,7 @@ mod execute_cgroup_v2;
 mod execute_door;
 mod execute_files;
 mod execute_process;
+mod execute_qdisc;
 mod execute_sandbox;
 mod execute_support;
 mod execute_sysctl;

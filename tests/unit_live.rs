@@ -144,6 +144,11 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     act("flush_buffers", json!({}));
     act("truncate_file", json!({ "path": "/srv/listed/huge.log" }));
     assert_eq!(fs::metadata("/srv/listed/huge.log").unwrap().len(), 0);
+    run("ip link add ks0 type dummy");
+    run("tc qdisc add dev ks0 root pfifo limit 5");
+    let discipline = run("tc qdisc show dev ks0");
+    act("reset_qdisc", json!({ "interface": "ks0" }));
+    assert!(!run("tc qdisc show dev ks0").contains("limit 5"));
     for (name, params) in [
         ("list_top_memory", json!({ "count": 3 })),
         ("list_descriptors", json!({ "pid": nicer.pid() })),
@@ -160,6 +165,8 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     assert_eq!((file("pids.max"), file("memory.high")), before, "{said}");
     assert_eq!(sysctl("vm/swappiness"), swappiness, "{said}");
     assert_eq!(adj(), "0\n", "{said}");
+    assert_eq!(run("tc qdisc show dev ks0"), discipline, "{said}");
+    run("ip link del ks0");
     assert!(run("kernelsight audit verify").starts_with("The journal is as it was written"));
     sooner.kill().unwrap();
     sooner.wait().unwrap();

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     action::{Power, Target},
     cgroup_file::CgroupFile,
+    qdisc::{Qdisc, QdiscKind, hex, read_major, unhex},
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
-    value::{CgroupPath, CpuList, FilePath, PID_MAX},
+    value::{CgroupPath, CpuList, FilePath, Interface, PID_MAX},
 };
 
 /// Threads that one command can name.
@@ -49,6 +50,10 @@ pub enum Command {
     Truncate { path: FilePath },
     /// `fsfreeze -u /srv`: a frozen filesystem takes writes again.
     Thaw { path: FilePath },
+    /// `qdisc del dev eth0 root handle 8001: tbf`: what `tc` calls so, and only if handle and kind are still these.
+    DeleteQdisc { interface: Interface, major: u16, kind: QdiscKind },
+    /// `qdisc add dev eth0 root handle 8001: tbf options 2800…`: in the place of the default, as the kernel dumped it.
+    AddQdisc { interface: Interface, qdisc: Qdisc },
     /// `top -o rss -n 10`: the largest processes, or cgroups.
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
@@ -184,6 +189,8 @@ impl Command {
             | Self::Sync
             | Self::Truncate { .. }
             | Self::Thaw { .. }
+            | Self::DeleteQdisc { .. }
+            | Self::AddQdisc { .. }
             | Self::Cat { .. }
             | Self::Lsfd { .. }
             | Self::Cgget { .. }
@@ -210,6 +217,8 @@ impl Command {
             | Self::Sync
             | Self::Truncate { .. }
             | Self::Thaw { .. }
+            | Self::DeleteQdisc { .. }
+            | Self::AddQdisc { .. }
             | Self::Top { .. }
             | Self::Cat { .. }
             | Self::Cgget { .. }
@@ -223,6 +232,9 @@ impl Command {
             (Some(pid), ..) => Target::Process(pid),
             (None, Some(path), _) => Target::Cgroup(path.clone()),
             (None, None, Self::Truncate { path }) => Target::File(path.clone()),
+            (None, None, Self::DeleteQdisc { interface, .. } | Self::AddQdisc { interface, .. }) => {
+                Target::Interface(interface.clone())
+            }
             (None, None, _) => Target::Node,
         }
     }
@@ -249,6 +261,7 @@ impl Command {
             Self::Sync => Power::Nothing,
             Self::Truncate { .. } => Power::ListedFile,
             Self::Thaw { .. } => Power::Thaw,
+            Self::DeleteQdisc { .. } | Self::AddQdisc { .. } => Power::NetAdmin,
             Self::Lsfd { .. } => Power::ReadDescriptors,
             Self::Cgget { .. } | Self::Top { by: TopBy::Io, .. } => Power::ReadCgroup,
             Self::Top { .. } | Self::Cat { .. } | Self::Check { .. } => Power::ReadProc,
@@ -285,6 +298,8 @@ impl Command {
             Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => "pidfd_send_signal(2)",
             Self::Sync => "sync(2)",
             Self::Thaw { .. } => "ioctl(FITHAW)",
+            Self::DeleteQdisc { .. } => "rtnetlink(RTM_DELQDISC)",
+            Self::AddQdisc { .. } => "rtnetlink(RTM_NEWQDISC)",
             Self::Choom { .. } | Self::Sysctl { .. } | Self::Cgset { .. } => "write(2)",
             Self::Truncate { .. } => "ftruncate(2)",
             Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. } => {
@@ -349,6 +364,15 @@ fn read(arguments: &[&str]) -> Option<Command> {
         (["sync"], true) => Command::Sync,
         (["truncate_file", path], true) => Command::Truncate { path: path.parse().ok()? },
         (["fsfreeze", "-u", path], true) => Command::Thaw { path: path.parse().ok()? },
+        (["qdisc", "del", "dev", interface, "root", "handle", handle, kind], true) => Command::DeleteQdisc {
+            interface: interface.parse().ok()?,
+            major: read_major(handle)?,
+            kind: QdiscKind::from_name(kind)?,
+        },
+        (["qdisc", "add", "dev", interface, "root", "handle", handle, kind, "options", options], true) => {
+            let (major, kind, options) = (read_major(handle)?, QdiscKind::from_name(kind)?, unhex(options)?);
+            Command::AddQdisc { interface: interface.parse().ok()?, qdisc: Qdisc { major, kind, options } }
+        }
         (["top", "-o", by, "-n", count], true) => Command::Top {
             by: match *by {
                 "rss" => TopBy::Rss,
@@ -401,6 +425,13 @@ impl fmt::Display for Command {
             Self::Sync => f.write_str("sync"),
             Self::Truncate { path } => write!(f, "truncate_file {path}"),
             Self::Thaw { path } => write!(f, "fsfreeze -u {path}"),
+            Self::DeleteQdisc { interface, major, kind } => {
+                write!(f, "qdisc del dev {interface} root handle {major:x}: {}", kind.name())
+            }
+            Self::AddQdisc { interface, qdisc: Qdisc { major, kind, options } } => {
+                let options = hex(options);
+                write!(f, "qdisc add dev {interface} root handle {major:x}: {} options {options}", kind.name())
+            }
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
             Self::Top { by: TopBy::Io, count } => write!(f, "top -o io -n {count}"),

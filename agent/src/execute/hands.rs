@@ -91,7 +91,7 @@ impl Ready<'_> {
     pub(super) fn run(self) -> Result<Finished, SandboxError> {
         match self {
             Self::Own { launcher, task, file } => {
-                let passed = Passed { process: task.process, file };
+                let passed = Passed { process: task.process, file, index: task.file.and_then(Setting::index) };
                 launcher.run(&task.command.arguments(), task.command.power(), passed)
             }
             Self::Actor(ready) => ready.run(),
@@ -102,7 +102,7 @@ impl Ready<'_> {
     pub(super) fn stand(self) -> Result<Result<Standing, Finished>, SandboxError> {
         Ok(match self {
             Self::Own { launcher, task, file } => {
-                let passed = Passed { process: task.process, file };
+                let passed = Passed { process: task.process, file, index: task.file.and_then(Setting::index) };
                 launcher.stand(&task.command.arguments(), task.command.power(), passed)?.map(Standing::Own)
             }
             Self::Actor(ready) => ready.stand()?.map(Standing::Actor),

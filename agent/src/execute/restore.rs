@@ -67,6 +67,10 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
             values: Numbers::from_file(before).ok_or_else(|| unreadable("number", before))?,
         },
         Setting::File { path, .. } | Setting::Mount { path, .. } => return Err(unreadable("setting", path)),
+        Setting::Qdisc { interface, .. } => Command::AddQdisc {
+            interface: interface.parse().map_err(|_| unreadable("network interface", interface))?,
+            qdisc: before.parse().map_err(|_| unreadable("queueing discipline", before))?,
+        },
         Setting::Process { process, what: ProcessSetting::OomScoreAdj } => {
             Command::Choom { adj: before.parse().map_err(|_| unreadable("number", before))?, pid: process.pid }
         }

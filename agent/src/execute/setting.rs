@@ -11,6 +11,7 @@ use nix::{
     fcntl::{OFlag, open},
     libc,
     sys::{
+        socket::SockProtocol,
         stat::{Mode, fstat},
         statfs::{FsType, fstatfs},
     },
@@ -19,11 +20,13 @@ use nix::{
 use super::{
     cgroup_file::CgroupFile,
     cgroup_tree::{MEMBERS_MAX, inode, mount_with, open_cgroup},
+    netlink::{self, Link},
     open::{failed, io_errno, mounts, open_beneath, open_plain},
     process::{Process, ProcessError},
+    qdisc::{Qdisc, hex},
     sysctl::SysctlKey,
     undo::{ProcessSetting, Setting},
-    value::{CgroupPath, FilePath},
+    value::{CgroupPath, FilePath, Interface},
 };
 
 const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
@@ -32,6 +35,9 @@ const CGROUP_V2: FsType = FsType(libc::CGROUP2_SUPER_MAGIC);
 /// Filesystems that can be frozen, and those that answer by themselves as well.
 const FREEZABLE: [&str; 7] = ["btrfs", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "xfs"];
 const ANSWERS: [&str; 8] = ["devtmpfs", "erofs", "overlay", "proc", "ramfs", "rootfs", "squashfs", "tmpfs"];
+
+/// What stands in the journal for the discipline that an interface has when nobody set one.
+pub(super) const DEFAULT_QDISC: &str = "the kernel's default";
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
@@ -102,6 +108,17 @@ impl Setting {
         Ok(Self::Mount { path: path.to_string(), device })
     }
 
+    /// The root queueing discipline of an interface, with the one that somebody set there, or why that one could not be
+    /// put back.
+    pub(super) fn qdisc(interface: &Interface) -> Result<(Self, Option<Result<Qdisc, String>>), SettingError> {
+        let failed = |error| failed(format!("interface {interface}"), error);
+        let socket = netlink::open(SockProtocol::NetlinkRoute).map_err(failed)?;
+        let link = netlink::link_named(&socket, interface.as_str()).map_err(failed)?;
+        let root = netlink::qdisc::root(&socket, link.index).map_err(failed)?;
+        let setting = Self::Qdisc { interface: interface.to_string(), index: link.index };
+        Ok((setting, root.map(|root| Qdisc::of(&root, link.mtu))))
+    }
+
     /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
     pub fn cgroup(path: &CgroupPath, file: CgroupFile) -> Result<Option<Self>, SettingError> {
         let directory = match open_cgroup(path, file) {
@@ -135,6 +152,7 @@ impl Setting {
         match self {
             Self::Sysctl { key } => key.clone(),
             Self::File { path, .. } | Self::Mount { path, .. } => path.clone(),
+            Self::Qdisc { interface, .. } => format!("root discipline of {interface}"),
             Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
             Self::Cgroup { path, file, line: Some(line), .. } => format!("{file} {line} of {path}"),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
@@ -147,7 +165,7 @@ impl Setting {
         match self {
             Self::Sysctl { key } => Some(Path::new("/proc/sys").join(key.replace('.', "/"))),
             // What is done to one is a call, and not a write.
-            Self::File { .. } | Self::Mount { .. } => None,
+            Self::File { .. } | Self::Mount { .. } | Self::Qdisc { .. } => None,
             Self::Process { process, what } => {
                 what.is_a_file().then(|| Path::new("/proc").join(process.pid.to_string()).join(what.name()))
             }
@@ -162,6 +180,9 @@ impl Setting {
     pub fn read(&self) -> Result<String, SettingError> {
         if let Self::Process { what, .. } = self {
             return self.read_process(*what);
+        }
+        if let Self::Qdisc { index, .. } = self {
+            return self.read_qdisc(*index);
         }
         let file = self.open(OFlag::O_RDONLY)?;
         let mut text = String::new();
@@ -211,6 +232,42 @@ impl Setting {
         }
     }
 
+    /// `8001: tbf 2800…`, or that it is the default.
+    fn read_qdisc(&self, index: u32) -> Result<String, SettingError> {
+        let root = netlink::qdisc::root(&self.open(OFlag::O_RDONLY)?, index).map_err(|error| self.failed(error))?;
+        Ok(root.map_or_else(
+            || DEFAULT_QDISC.to_owned(),
+            |root| {
+                let besides = root.besides.map_or_else(String::new, |besides| format!(" and {besides}"));
+                // Names of disciplines are the authors' of modules.
+                let kind = root.kind.escape_default();
+                format!("{:x}: {kind} {}{besides}", root.major, hex(&root.options))
+            },
+        ))
+    }
+
+    /// The number of the interface that it is of.
+    #[must_use]
+    pub(super) const fn index(&self) -> Option<u32> {
+        match self {
+            Self::Qdisc { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// A socket to the kernel, if the interface is the one that was found before.
+    fn open_netlink(&self, protocol: SockProtocol, interface: &str, index: u32) -> Result<OwnedFd, SettingError> {
+        let what = format!("interface {interface}");
+        let failed = |error| failed(what.clone(), error);
+        let Link { index: now, .. } = netlink::open(SockProtocol::NetlinkRoute)
+            .and_then(|socket| netlink::link_named(&socket, interface))
+            .map_err(failed)?;
+        if now != index {
+            return Err(SettingError::Another { what });
+        }
+        netlink::open(protocol).map_err(failed)
+    }
+
     fn open(&self, access: OFlag) -> Result<OwnedFd, SettingError> {
         if let Some(process) = self.find_process()? {
             let file = process.open("oom_score_adj", access == OFlag::O_WRONLY);
@@ -229,6 +286,9 @@ impl Setting {
             }
             Self::Mount { path, device } => {
                 return self.open_same(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, |is| is.st_dev == *device);
+            }
+            Self::Qdisc { interface, index } => {
+                return self.open_netlink(SockProtocol::NetlinkRoute, interface, *index);
             }
             Self::Cgroup { path, file, inode: expected, .. } => {
                 let unknown = || SettingError::Unknown { name: self.name() };

@@ -99,6 +99,8 @@ pub enum Setting {
     File { path: String, device: u64, inode: u64 },
     /// What is mounted at a place.
     Mount { path: String, device: u64 },
+    /// The root queueing discipline of an interface. The number tells an interface from a later one of the same name.
+    Qdisc { interface: String, index: u32 },
     /// Of one process.
     Process { process: ProcessId, what: ProcessSetting },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.

@@ -240,6 +240,9 @@ fn cost(action: &ActionRequest) -> &'static str {
         "increase_tcp_mem" | "increase_conntrack_max" => "more memory that only the kernel can give back",
         "terminate_process" | "kill_process" => "it ends, and what it had not saved is lost",
         "truncate_file" => "what was in the file is lost",
+        "reset_qdisc" => {
+            "whatever somebody set there for a reason (a rate, a delay, a queue) is gone until it is put back"
+        }
         "reduce_swappiness" => "the page cache is reclaimed sooner than anonymous memory, on the whole node",
         "clear_page_cache" => "files are read from disk again",
         _ => "none is known",

@@ -10,7 +10,7 @@ use super::{
     command::{Command, Listing},
     process::Process,
     undo::{Setting, Undo},
-    value::{CgroupPath, FilePath},
+    value::{CgroupPath, FilePath, Interface},
 };
 use common::{
     ENDED_FOR_GOOD, cpu_quota, end, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated,
@@ -64,6 +64,7 @@ mod reclaim_cgroup;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
 mod refusal;
+mod reset_qdisc;
 mod resume_process;
 mod reuse_time_wait;
 mod room;
@@ -76,7 +77,7 @@ mod truncate_file;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 50] = [
+pub static ACTIONS: [ActionType; 51] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<list_top_io::ListTopIo>(),
@@ -114,6 +115,7 @@ pub static ACTIONS: [ActionType; 50] = [
     ActionType::of::<resume_process::ResumeProcess>(),
     ActionType::of::<thaw_cgroup::ThawCgroup>(),
     ActionType::of::<thaw_filesystem::ThawFilesystem>(),
+    ActionType::of::<reset_qdisc::ResetQdisc>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
     ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
     ActionType::of::<limit_cgroup_memory::LimitCgroupMemory>(),
@@ -266,6 +268,7 @@ pub(super) enum Target {
     Process(u32),
     Cgroup(CgroupPath),
     File(FilePath),
+    Interface(Interface),
     Node,
 }
 
@@ -275,6 +278,7 @@ pub(super) enum Found {
     Process(Process),
     Cgroup(CgroupPath),
     File(FilePath),
+    Interface(Interface),
     Node,
 }
 
@@ -282,21 +286,28 @@ impl Found {
     pub(super) fn process(&self) -> Result<&Process, Refusal> {
         match self {
             Self::Process(process) => Ok(process),
-            Self::Cgroup(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "process" }),
+            _ => Err(Refusal::NoTarget { what: "process" }),
         }
     }
 
     pub(super) fn cgroup(&self) -> Result<&CgroupPath, Refusal> {
         match self {
             Self::Cgroup(path) => Ok(path),
-            Self::Process(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "cgroup" }),
+            _ => Err(Refusal::NoTarget { what: "cgroup" }),
         }
     }
 
     pub(super) fn file(&self) -> Result<&FilePath, Refusal> {
         match self {
             Self::File(path) => Ok(path),
-            Self::Process(_) | Self::Cgroup(_) | Self::Node => Err(Refusal::NoTarget { what: "file" }),
+            _ => Err(Refusal::NoTarget { what: "file" }),
+        }
+    }
+
+    pub(super) fn interface(&self) -> Result<&Interface, Refusal> {
+        match self {
+            Self::Interface(name) => Ok(name),
+            _ => Err(Refusal::NoTarget { what: "network interface" }),
         }
     }
 }
@@ -308,6 +319,7 @@ impl Found {
             Self::Process(process) => format!("process:{}", process.id),
             Self::Cgroup(path) => format!("cgroup:{path}"),
             Self::File(path) => format!("file:{path}"),
+            Self::Interface(name) => format!("interface:{name}"),
             Self::Node => format!("node:{action}"),
         }
     }
@@ -319,6 +331,7 @@ impl fmt::Display for Found {
             Self::Process(process) => write!(f, "{} (pid {})", process.comm, process.id.pid),
             Self::Cgroup(path) => write!(f, "cgroup {path}"),
             Self::File(path) => write!(f, "file {path}"),
+            Self::Interface(name) => write!(f, "interface {name}"),
             Self::Node => f.write_str("node"),
         }
     }

@@ -28,6 +28,8 @@ pub enum Power {
     ListedFile,
     /// `CAP_SYS_ADMIN` and one open descriptor of a mounted filesystem: the kernel lets nobody else thaw it.
     Thaw,
+    /// `CAP_NET_ADMIN` and one open netlink socket, through which the kernel takes changes of interfaces.
+    NetAdmin,
     /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
     /// user 0 without any capability.
     SysctlFile,
@@ -38,7 +40,7 @@ pub enum Power {
 }
 
 impl Power {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Nothing,
         Self::SysNice,
         Self::Kill,
@@ -48,6 +50,7 @@ impl Power {
         Self::CgroupFile,
         Self::ListedFile,
         Self::Thaw,
+        Self::NetAdmin,
         Self::SysctlFile,
         Self::ReadProc,
         Self::ReadCgroup,
@@ -66,6 +69,7 @@ impl Power {
             Self::SysNice => Some(Cap::SYS_NICE),
             Self::Kill => Some(Cap::KILL),
             Self::Thaw => Some(Cap::SYS_ADMIN),
+            Self::NetAdmin => Some(Cap::NET_ADMIN),
             Self::ReadDescriptors => Some(Cap::SYS_PTRACE),
             Self::Nothing
             | Self::ProcessFile
@@ -91,6 +95,7 @@ impl Power {
             Self::CgroupFile => "cgroup-file",
             Self::ListedFile => "listed-file",
             Self::Thaw => "thaw",
+            Self::NetAdmin => "net-admin",
             Self::SysctlFile => "sysctl-file",
             Self::ReadProc => "read-proc",
             Self::ReadCgroup => "read-cgroup",
@@ -111,6 +116,7 @@ impl fmt::Display for Power {
             Self::CgroupFile => "one open file of the cgroup",
             Self::ListedFile => "one open file that an operator lists",
             Self::Thaw => "CAP_SYS_ADMIN and one open mount",
+            Self::NetAdmin => "CAP_NET_ADMIN and one open netlink socket",
             Self::SysctlFile => "one open sysctl, as user 0 without a capability",
             Self::ReadProc => "/proc to read",
             Self::ReadCgroup => "control groups and /proc to read",

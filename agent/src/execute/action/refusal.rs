@@ -41,6 +41,8 @@ pub enum Refusal {
     Unreadable { what: String, text: String },
     #[error("the node has no room for {asked}: {room}")]
     NoRoom { asked: String, room: String },
+    #[error("{what} could not be put back exactly, so it stays: {why}")]
+    NotPutBack { what: String, why: String },
     #[error("the action needs a {what}")]
     NoTarget { what: &'static str },
     #[error(transparent)]

@@ -144,6 +144,7 @@ struct Act {
     command: Command,
     process: Option<Process>,
     file: Option<OwnedFd>,
+    index: Option<u32>,
 }
 
 /// All that an actor asks of itself before it says that it is ready.
@@ -176,6 +177,7 @@ fn get_ready(power: Power, daemon: u32, ask: Ask) -> Result<Prepared, String> {
         (_, None) => None,
     };
     launcher.can(power, process.as_ref()).map_err(|error| reason(&error))?;
+    let index = file.as_ref().and_then(Setting::index);
     let file = match file {
         Some(setting) if is_of(&setting, &command, process.as_ref().map(|process| process.id)) => {
             // A file of a process is its owner's.
@@ -188,7 +190,7 @@ fn get_ready(power: Power, daemon: u32, ask: Ask) -> Result<Prepared, String> {
         Some(setting) => return Err(format!("`{command}` does not write {}", setting.name())),
         None => None,
     };
-    Ok(Prepared { launcher, power, act: Some(Act { command, process, file }) })
+    Ok(Prepared { launcher, power, act: Some(Act { command, process, file, index }) })
 }
 
 /// Whether this is the one file that the command writes.
@@ -203,6 +205,10 @@ fn is_of(setting: &Setting, command: &Command, process: Option<ProcessId>) -> bo
         }
         (Setting::File { path, .. }, Command::Truncate { path: named })
         | (Setting::Mount { path, .. }, Command::Thaw { path: named }) => path == named.as_str(),
+        (
+            Setting::Qdisc { interface, .. },
+            Command::DeleteQdisc { interface: named, .. } | Command::AddQdisc { interface: named, .. },
+        ) => interface == named.as_str(),
         _ => false,
     }
 }
@@ -217,7 +223,7 @@ impl Prepared {
             std::process::exit(0);
         });
         let act = self.act.ok_or("nothing was asked for")?;
-        let passed = Passed { process: act.process.as_ref(), file: act.file };
+        let passed = Passed { process: act.process.as_ref(), file: act.file, index: act.index };
         let run = self.launcher.run(&act.command.arguments(), self.power, passed);
         Ok(Answer::Finished { finished: run.map_err(|error| error.to_string())? })
     }
@@ -225,7 +231,7 @@ impl Prepared {
     /// Until the daemon shuts its side, or the executor ends by itself.
     fn stand(self, connection: &mut UnixStream) -> Result<Answer, String> {
         let act = self.act.ok_or("nothing was asked for")?;
-        let passed = Passed { process: act.process.as_ref(), file: act.file };
+        let passed = Passed { process: act.process.as_ref(), file: act.file, index: act.index };
         let stood = self.launcher.stand(&act.command.arguments(), self.power, passed);
         let standing = match stood.map_err(|error| error.to_string())? {
             Ok(standing) => standing,

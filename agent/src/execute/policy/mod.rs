@@ -298,6 +298,7 @@ impl Policy {
         match target {
             Target::Node => Ok(Found::Node),
             Target::File(path) => Ok(Found::File(path.clone())),
+            Target::Interface(name) => Ok(Found::Interface(name.clone())),
             Target::Cgroup(path) => {
                 self.protected.check_cgroup(path).map_err(Denied::Target)?;
                 Ok(Found::Cgroup(path.clone()))

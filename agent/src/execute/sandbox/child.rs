@@ -22,7 +22,7 @@ use nix::{
 
 use super::{
     confine::{Role, confine},
-    duty, holdings, inform,
+    duty, holdings, inform, links,
     order::{ORDER_MAX, Order},
     probe, sys,
     top_io::top_io,
@@ -30,7 +30,9 @@ use super::{
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::{Check, Command, Signal, TopBy, Way},
+    netlink,
     process::{Stat, has_ended},
+    qdisc::Qdisc,
 };
 
 /// Looks at a process that was signalled, and the time between two.
@@ -108,7 +110,7 @@ fn obey() -> Result<String, String> {
         held.check()?;
         act_on_process(&command, held, file)
     } else {
-        act_on_node(&command, file)
+        act_on_node(&command, file, order.index)
     }
 }
 
@@ -123,7 +125,12 @@ fn role(command: &Command, held: Option<&Held>, file: Option<RawFd>) -> Result<R
         Command::Kill { signal, .. } => Role::Signal { pidfd: pidfd()?, signal: number(*signal) },
         Command::End { .. } => Role::End { pidfd: pidfd()? },
         Command::Cpulimit { .. } => Role::Throttle { pidfd: pidfd()? },
-        Command::Choom { .. } | Command::Sysctl { .. } | Command::Cgset { .. } => Role::Write,
+        Command::Choom { .. }
+        | Command::Sysctl { .. }
+        | Command::Cgset { .. }
+        // What goes to a netlink socket is written.
+        | Command::DeleteQdisc { .. }
+        | Command::AddQdisc { .. } => Role::Write,
         Command::Sync => Role::Sync,
         Command::Truncate { .. } => Role::Truncate { file: file.ok_or("no descriptor was passed")? },
         Command::Thaw { .. } => Role::Thaw { mount: file.ok_or("no descriptor was passed")? },
@@ -190,7 +197,7 @@ fn act_on_process(command: &Command, held: &mut Held, file: Option<OwnedFd>) -> 
     Ok(format!("{touched} threads of process {}", held.pid))
 }
 
-fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, String> {
+fn act_on_node(command: &Command, file: Option<OwnedFd>, index: Option<u32>) -> Result<String, String> {
     match command {
         Command::Sysctl { key, values } => write_setting(file, &values.to_file(), key.name()),
         Command::Cgset { file: name, value, .. } => write_setting(file, &name.to_kernel(value), name.name()),
@@ -208,6 +215,18 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>) -> Result<String, Strin
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(format!("{path} is not frozen")),
             Err(error) => Err(format!("{path}: {error}")),
         },
+        Command::DeleteQdisc { interface, major, kind } => {
+            links::change(file, index, interface, |socket, index| {
+                netlink::qdisc::delete(socket, index, *major, kind.name())
+            })?;
+            Ok(format!("{interface} has the kernel's default discipline"))
+        }
+        Command::AddQdisc { interface, qdisc: Qdisc { major, kind, options } } => {
+            links::change(file, index, interface, |socket, index| {
+                netlink::qdisc::add(socket, index, *major, kind.name(), options)
+            })?;
+            Ok(format!("{interface} has its {} {major:x}: again", kind.name()))
+        }
         Command::Top { by, count } => match by {
             TopBy::Rss => inform::top_memory(*count),
             TopBy::Cpu => inform::top_cpu(*count),

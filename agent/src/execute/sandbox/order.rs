@@ -18,6 +18,8 @@ pub(super) struct Order {
     pub(super) process: Option<OrderedProcess>,
     /// The one file that may be written.
     pub(super) file: Option<RawFd>,
+    /// The number of the network interface that is acted on, where it is one.
+    pub(super) index: Option<u32>,
     /// Try this from inside, and nothing else.
     pub(super) probe: Option<OrderedProbe>,
 }

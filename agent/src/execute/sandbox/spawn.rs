@@ -83,6 +83,8 @@ pub(in crate::execute) struct Launcher {
 pub(in crate::execute) struct Passed<'a> {
     pub(in crate::execute) process: Option<&'a Process>,
     pub(in crate::execute) file: Option<OwnedFd>,
+    /// Of a network interface.
+    pub(in crate::execute) index: Option<u32>,
 }
 
 /// How an executor ended.
@@ -175,7 +177,7 @@ impl Launcher {
         let talk = |source| SandboxError::Talk { source };
         let this = Process::find(std::process::id()).map_err(|error| talk(io::Error::other(error)))?;
         let (arguments, _) = Probe::Status.command();
-        let passed = Passed { process: Some(&this), file: None };
+        let passed = Passed { process: Some(&this), ..Passed::default() };
         let mut running = self.spawn(&arguments, power, passed, Some(Probe::Status.into()), true)?;
         running.order = None;
         let finished = running.finish(self.timeout)?;
@@ -188,7 +190,7 @@ impl Launcher {
         let (arguments, target) = probe.command();
         let process = target.map(Process::find).transpose().map_err(|error| talk(io::Error::other(error)))?;
         let file = probe.file().map_err(talk)?;
-        let passed = Passed { process: process.as_ref(), file };
+        let passed = Passed { process: process.as_ref(), file, index: None };
         let mut running = self.spawn(&arguments, power, passed, Some(probe.into()), true)?;
         running.order = None;
         let finished = running.finish(self.timeout)?;
@@ -230,6 +232,7 @@ impl Launcher {
                 descriptors: descriptors.as_ref().map(AsRawFd::as_raw_fd),
             }),
             file: passed.file.as_ref().map(AsRawFd::as_raw_fd),
+            index: passed.index,
             probe,
         };
         let mut kept: Vec<RawFd> = order.file.into_iter().collect();

@@ -1,0 +1,33 @@
+//! Network interfaces, through the one netlink socket that was passed.
+
+use std::os::fd::OwnedFd;
+
+use crate::execute::{netlink, value::Interface};
+
+/// One change of the interface that was judged: its name and its number must still be together.
+pub(super) fn change(
+    socket: Option<OwnedFd>,
+    index: Option<u32>,
+    interface: &Interface,
+    change: impl FnOnce(&OwnedFd, u32) -> nix::Result<()>,
+) -> Result<(), String> {
+    let socket = socket.ok_or("no descriptor was passed")?;
+    let index = index.ok_or("no interface was passed")?;
+    let failed = |error: nix::Error| format!("{interface}: {}", explain(error));
+    let link = netlink::link_numbered(&socket, index).map_err(failed)?;
+    if link.name != interface.as_str() {
+        return Err(format!("interface {interface} is not the one that was judged"));
+    }
+    change(&socket, index).map_err(failed)
+}
+
+/// What these errors mean here; the kernel's own words for all others.
+fn explain(error: nix::Error) -> String {
+    match error {
+        nix::Error::EEXIST => "somebody set another root discipline meanwhile".to_owned(),
+        nix::Error::EINVAL | nix::Error::ENOENT => {
+            format!("the kernel takes no such change, or its root discipline is another by now ({})", error.desc())
+        }
+        other => other.desc().to_owned(),
+    }
+}
