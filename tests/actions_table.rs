@@ -66,6 +66,7 @@ fn tests() -> Vec<(String, String)> {
         "execute_cgroup",
         "execute_cgroup_v2",
         "execute_qdisc",
+        "execute_link",
     ] {
         let text = fs::read_to_string(dir.join(file).with_extension("rs")).unwrap();
         for test in text.split("#[test]\n").skip(1) {

@@ -30,6 +30,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::{Value, json};
 
 use crate::{
+    execute_link::link,
     execute_qdisc::{in_a_network_of_its_own, ip, shown, tc},
     execute_support::{Bench, Cgroup, Target, executor, is_root, policy, swappiness_alone, sysctl, until},
     store_rows::NOW_MS,
@@ -263,6 +264,13 @@ fn an_interface_is_changed_by_its_actor_and_no_other_one() {
         assert_eq!(shown("v1"), before.1);
         bench.undo(&outcome).unwrap();
         assert_eq!(shown("v0"), before.0);
+
+        ip("tuntap add dev t0 mode tap").unwrap();
+        let speed = link("t0");
+        let outcome = bench.act("set_link_speed", json!({ "interface": "t0", "mbit": 100 }));
+        assert_eq!(link("t0").speed, 100);
+        bench.undo(&outcome).unwrap();
+        assert_eq!(link("t0"), speed);
 
         let number = |name: &str| -> u32 {
             let said = Command::new("ip").args(["-oneline", "link", "show", name]).output().unwrap().stdout;

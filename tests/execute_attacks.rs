@@ -14,7 +14,7 @@ use crate::execute_support::{Target, executor, is_root, policy};
 const FEWEST: usize = 60;
 
 /// The roles of executors: a name, what the executor is given, and a command of it. `@` is a target's pid.
-const ROLES: [(&str, Power, &str); 18] = [
+const ROLES: [(&str, Power, &str); 19] = [
     ("nice", Power::SysNice, "renice -n 10 -p @"),
     ("io priority", Power::SysNice, "ionice -c 2 -n 7 -p @"),
     ("affinity", Power::SysNice, "taskset -a -c 0 -p @"),
@@ -33,6 +33,7 @@ const ROLES: [(&str, Power, &str); 18] = [
     ("truncate", Power::ListedFile, "truncate_file /x"),
     ("thaw", Power::Thaw, "fsfreeze -u /x"),
     ("qdisc", Power::NetAdmin, "qdisc del dev x root handle 1: tbf"),
+    ("link speed", Power::NetAdmin, "ethtool -s x speed 1000"),
 ];
 
 /// How it ended, in a word: an error's name, SIGSYS where the filter ended it, another signal by its number.

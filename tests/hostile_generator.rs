@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 69] = [
+pub(crate) const LINES: [&str; 71] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -111,11 +111,13 @@ pub(crate) const LINES: [&str; 69] = [
     "fsfreeze -u /srv",
     "fsfreeze -u /srv/data-1",
     "qdisc del dev eth0 root handle 8001: tbf",
+    "ethtool -s eth0 speed 1000",
+    "ethtool -s enp0s31f6 speed 800000",
     "qdisc del dev eth0.100 root handle 1: pfifo_head_drop",
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 41] = [
+const ACTIONS: [&str; 42] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
     r#"{"action_type":"list_top_io","params":{"count":7}}"#,
@@ -157,6 +159,7 @@ const ACTIONS: [&str; 41] = [
     r#"{"action_type":"truncate_file","params":{"path":"/var/log/app.log"}}"#,
     r#"{"action_type":"thaw_filesystem","params":{"path":"/"}}"#,
     r#"{"action_type":"reset_qdisc","params":{"interface":"eth0"}}"#,
+    r#"{"action_type":"set_link_speed","params":{"interface":"eth0","mbit":1000}}"#,
 ];
 
 /// What is put into a line.

@@ -56,6 +56,9 @@ pub(crate) fn line_is_canonical(line: &str) -> bool {
                 && handle.chars().all(digit)
                 && ["bfifo", "fq", "netem", "pfifo", "pfifo_head_drop", "tbf"].contains(kind)
         }
+        ["ethtool", "-s", interface, "speed", mbit] => {
+            interface_name(interface) && *interface != "lo" && within(mbit, 10, 800_000)
+        }
         ["cgset", "-r", setting, path] => cgroup_path(path) && setting.split_once('=').is_some_and(cgroup_setting),
         ["sysctl", "-w", setting] => setting.split_once('=').is_some_and(sysctl),
         ["top", "-o", "rss" | "cpu" | "io", "-n", count] => within(count, 1, 50),
@@ -239,6 +242,14 @@ pub(crate) fn action_is_canonical(name: &str, params: &Map<String, Value>) -> bo
         }
         "reset_qdisc" => {
             only(&["interface"]) && params.get("interface").and_then(Value::as_str).is_some_and(interface_name)
+        }
+        "set_link_speed" => {
+            only(&["interface", "mbit"])
+                && params
+                    .get("interface")
+                    .and_then(Value::as_str)
+                    .is_some_and(|name| interface_name(name) && name != "lo")
+                && int("mbit", 10, 800_000, true)
         }
         "kill_process" => only(&["pid", "wait_s"]) && pid() && int("wait_s", 1, 20, false),
         "truncate_file" => only(&["path"]) && params.get("path").and_then(Value::as_str) == Some(LISTED_FILE),

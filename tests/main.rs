@@ -26,6 +26,7 @@ mod execute_cgroup;
 mod execute_cgroup_v2;
 mod execute_door;
 mod execute_files;
+mod execute_link;
 mod execute_process;
 mod execute_qdisc;
 mod execute_sandbox;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     action::{Power, Target},
     cgroup_file::CgroupFile,
+    link_speed::LinkSpeed,
     qdisc::{Qdisc, QdiscKind, hex, read_major, unhex},
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
@@ -54,6 +55,10 @@ pub enum Command {
     DeleteQdisc { interface: Interface, major: u16, kind: QdiscKind },
     /// `qdisc add dev eth0 root handle 8001: tbf options 2800…`: in the place of the default, as the kernel dumped it.
     AddQdisc { interface: Interface, qdisc: Qdisc },
+    /// `ethtool -s eth0 speed 1000`: that speed, or no other one offered; never of `lo`.
+    SetSpeed { interface: Interface, mbit: u32 },
+    /// `ethtool -s eth0 autoneg on advertise 2f`: as it was told before.
+    SetLink { interface: Interface, speed: LinkSpeed },
     /// `top -o rss -n 10`: the largest processes, or cgroups.
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
@@ -182,6 +187,7 @@ impl Command {
             Self::Cpulimit { percent, .. } => within("limit", (*percent).into(), (1, 99), "1 to 99 percent"),
             Self::Sysctl { key, values } => key.check(values, way),
             Self::Cgset { file, value, .. } => file.check(value, way),
+            Self::SetSpeed { mbit, .. } => within("speed", (*mbit).into(), (10, 800_000), "10 to 800000 Mbit/s"),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
             Self::Chrt { .. }
             | Self::Taskset { .. }
@@ -191,6 +197,7 @@ impl Command {
             | Self::Thaw { .. }
             | Self::DeleteQdisc { .. }
             | Self::AddQdisc { .. }
+            | Self::SetLink { .. }
             | Self::Cat { .. }
             | Self::Lsfd { .. }
             | Self::Cgget { .. }
@@ -219,6 +226,8 @@ impl Command {
             | Self::Thaw { .. }
             | Self::DeleteQdisc { .. }
             | Self::AddQdisc { .. }
+            | Self::SetSpeed { .. }
+            | Self::SetLink { .. }
             | Self::Top { .. }
             | Self::Cat { .. }
             | Self::Cgget { .. }
@@ -232,10 +241,19 @@ impl Command {
             (Some(pid), ..) => Target::Process(pid),
             (None, Some(path), _) => Target::Cgroup(path.clone()),
             (None, None, Self::Truncate { path }) => Target::File(path.clone()),
-            (None, None, Self::DeleteQdisc { interface, .. } | Self::AddQdisc { interface, .. }) => {
-                Target::Interface(interface.clone())
-            }
-            (None, None, _) => Target::Node,
+            (None, None, _) => self.interface().map_or(Target::Node, |interface| Target::Interface(interface.clone())),
+        }
+    }
+
+    /// The network interface that it acts on.
+    #[must_use]
+    pub fn interface(&self) -> Option<&Interface> {
+        match self {
+            Self::DeleteQdisc { interface, .. }
+            | Self::AddQdisc { interface, .. }
+            | Self::SetSpeed { interface, .. }
+            | Self::SetLink { interface, .. } => Some(interface),
+            _ => None,
         }
     }
 
@@ -261,7 +279,9 @@ impl Command {
             Self::Sync => Power::Nothing,
             Self::Truncate { .. } => Power::ListedFile,
             Self::Thaw { .. } => Power::Thaw,
-            Self::DeleteQdisc { .. } | Self::AddQdisc { .. } => Power::NetAdmin,
+            Self::DeleteQdisc { .. } | Self::AddQdisc { .. } | Self::SetSpeed { .. } | Self::SetLink { .. } => {
+                Power::NetAdmin
+            }
             Self::Lsfd { .. } => Power::ReadDescriptors,
             Self::Cgget { .. } | Self::Top { by: TopBy::Io, .. } => Power::ReadCgroup,
             Self::Top { .. } | Self::Cat { .. } | Self::Check { .. } => Power::ReadProc,
@@ -300,6 +320,7 @@ impl Command {
             Self::Thaw { .. } => "ioctl(FITHAW)",
             Self::DeleteQdisc { .. } => "rtnetlink(RTM_DELQDISC)",
             Self::AddQdisc { .. } => "rtnetlink(RTM_NEWQDISC)",
+            Self::SetSpeed { .. } | Self::SetLink { .. } => "ethtool(ETHTOOL_MSG_LINKMODES_SET)",
             Self::Choom { .. } | Self::Sysctl { .. } | Self::Cgset { .. } => "write(2)",
             Self::Truncate { .. } => "ftruncate(2)",
             Self::Top { .. } | Self::Cat { .. } | Self::Lsfd { .. } | Self::Cgget { .. } | Self::Check { .. } => {
@@ -373,6 +394,14 @@ fn read(arguments: &[&str]) -> Option<Command> {
             let (major, kind, options) = (read_major(handle)?, QdiscKind::from_name(kind)?, unhex(options)?);
             Command::AddQdisc { interface: interface.parse().ok()?, qdisc: Qdisc { major, kind, options } }
         }
+        // Whoever loses that one loses himself.
+        (["ethtool", "-s", "lo", ..], _) => return None,
+        (["ethtool", "-s", interface, "speed", mbit], true) => {
+            Command::SetSpeed { interface: interface.parse().ok()?, mbit: unsigned(mbit)? }
+        }
+        (["ethtool", "-s", interface, speed @ ..], true) => {
+            Command::SetLink { interface: interface.parse().ok()?, speed: speed.join(" ").parse().ok()? }
+        }
         (["top", "-o", by, "-n", count], true) => Command::Top {
             by: match *by {
                 "rss" => TopBy::Rss,
@@ -432,6 +461,8 @@ impl fmt::Display for Command {
                 let options = hex(options);
                 write!(f, "qdisc add dev {interface} root handle {major:x}: {} options {options}", kind.name())
             }
+            Self::SetSpeed { interface, mbit } => write!(f, "ethtool -s {interface} speed {mbit}"),
+            Self::SetLink { interface, speed } => write!(f, "ethtool -s {interface} {speed}"),
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
             Self::Top { by: TopBy::Io, count } => write!(f, "top -o io -n {count}"),

@@ -12,6 +12,7 @@ pub mod guard;
 mod hands;
 pub mod journal;
 pub mod limits;
+pub mod link_speed;
 mod netlink;
 mod open;
 pub mod policy;

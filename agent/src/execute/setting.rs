@@ -20,7 +20,11 @@ use nix::{
 use super::{
     cgroup_file::CgroupFile,
     cgroup_tree::{MEMBERS_MAX, inode, mount_with, open_cgroup},
-    netlink::{self, Link},
+    link_speed::LinkSpeed,
+    netlink::{
+        self, Link,
+        ethtool::{Modes, Which},
+    },
     open::{failed, io_errno, mounts, open_beneath, open_plain},
     process::{Process, ProcessError},
     qdisc::{Qdisc, hex},
@@ -36,6 +40,8 @@ const CGROUP_V2: FsType = FsType(libc::CGROUP2_SUPER_MAGIC);
 const FREEZABLE: [&str; 7] = ["btrfs", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "xfs"];
 const ANSWERS: [&str; 8] = ["devtmpfs", "erofs", "overlay", "proc", "ramfs", "rootfs", "squashfs", "tmpfs"];
 
+/// The speed of a link that is told one, and that says none.
+pub(super) const LINK_IS_DOWN: &str = "not known";
 /// What stands in the journal for the discipline that an interface has when nobody set one.
 pub(super) const DEFAULT_QDISC: &str = "the kernel's default";
 
@@ -57,6 +63,10 @@ pub enum SettingError {
     NotTheKernels { what: String },
     #[error("{what} cannot be read or opened: {source}")]
     Unreadable { what: String, source: io::Error },
+    #[error("the driver of {what} does not say how fast it is")]
+    NoSpeed { what: String },
+    #[error("this kernel has no ethtool over netlink, which came with 5.6")]
+    NoEthtool,
     #[error("cgroup {path} holds more than {MEMBERS_MAX} processes or is nested too deep")]
     TooLarge { path: String },
     #[error("`{name}` is no setting of this agent")]
@@ -119,6 +129,16 @@ impl Setting {
         Ok((setting, root.map(|root| Qdisc::of(&root, link.mtu))))
     }
 
+    /// How fast an interface is told to be, with all that its driver says of that.
+    pub(super) fn link(interface: &Interface) -> Result<(Self, Modes), SettingError> {
+        let failed = |error| failed(format!("interface {interface}"), error);
+        let socket = netlink::open(SockProtocol::NetlinkRoute).map_err(failed)?;
+        let index = netlink::link_named(&socket, interface.as_str()).map_err(failed)?.index;
+        let setting = Self::Link { interface: interface.to_string(), index };
+        let modes = setting.read_modes(interface.as_str(), index)?;
+        Ok((setting, modes))
+    }
+
     /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
     pub fn cgroup(path: &CgroupPath, file: CgroupFile) -> Result<Option<Self>, SettingError> {
         let directory = match open_cgroup(path, file) {
@@ -153,6 +173,7 @@ impl Setting {
             Self::Sysctl { key } => key.clone(),
             Self::File { path, .. } | Self::Mount { path, .. } => path.clone(),
             Self::Qdisc { interface, .. } => format!("root discipline of {interface}"),
+            Self::Link { interface, .. } => format!("link of {interface}"),
             Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
             Self::Cgroup { path, file, line: Some(line), .. } => format!("{file} {line} of {path}"),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
@@ -165,7 +186,7 @@ impl Setting {
         match self {
             Self::Sysctl { key } => Some(Path::new("/proc/sys").join(key.replace('.', "/"))),
             // What is done to one is a call, and not a write.
-            Self::File { .. } | Self::Mount { .. } | Self::Qdisc { .. } => None,
+            Self::File { .. } | Self::Mount { .. } | Self::Qdisc { .. } | Self::Link { .. } => None,
             Self::Process { process, what } => {
                 what.is_a_file().then(|| Path::new("/proc").join(process.pid.to_string()).join(what.name()))
             }
@@ -183,6 +204,11 @@ impl Setting {
         }
         if let Self::Qdisc { index, .. } = self {
             return self.read_qdisc(*index);
+        }
+        if let Self::Link { interface, index } = self {
+            let modes = self.read_modes(interface, *index)?;
+            let untold = if modes.autoneg { "negotiated by modes that cannot be told" } else { LINK_IS_DOWN };
+            return Ok(LinkSpeed::of(&modes).map_or_else(|_| untold.to_owned(), |speed| speed.to_string()));
         }
         let file = self.open(OFlag::O_RDONLY)?;
         let mut text = String::new();
@@ -246,11 +272,21 @@ impl Setting {
         ))
     }
 
+    fn read_modes(&self, interface: &str, index: u32) -> Result<Modes, SettingError> {
+        let what = format!("interface {interface}");
+        let modes = netlink::ethtool::get(&self.open(OFlag::O_RDONLY)?, Which { index, name: interface });
+        modes.map_err(|error| match error {
+            nix::Error::EOPNOTSUPP => SettingError::NoSpeed { what },
+            nix::Error::ENOENT => SettingError::NoEthtool,
+            other => failed(what, other),
+        })
+    }
+
     /// The number of the interface that it is of.
     #[must_use]
     pub(super) const fn index(&self) -> Option<u32> {
         match self {
-            Self::Qdisc { index, .. } => Some(*index),
+            Self::Qdisc { index, .. } | Self::Link { index, .. } => Some(*index),
             _ => None,
         }
     }
@@ -289,6 +325,9 @@ impl Setting {
             }
             Self::Qdisc { interface, index } => {
                 return self.open_netlink(SockProtocol::NetlinkRoute, interface, *index);
+            }
+            Self::Link { interface, index } => {
+                return self.open_netlink(SockProtocol::NetlinkGeneric, interface, *index);
             }
             Self::Cgroup { path, file, inode: expected, .. } => {
                 let unknown = || SettingError::Unknown { name: self.name() };

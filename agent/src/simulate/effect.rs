@@ -240,6 +240,7 @@ fn cost(action: &ActionRequest) -> &'static str {
         "increase_tcp_mem" | "increase_conntrack_max" => "more memory that only the kernel can give back",
         "terminate_process" | "kill_process" => "it ends, and what it had not saved is lost",
         "truncate_file" => "what was in the file is lost",
+        "set_link_speed" => "the link goes down for a moment, and carries no more than that afterwards",
         "reset_qdisc" => {
             "whatever somebody set there for a reason (a rate, a delay, a queue) is gone until it is put back"
         }

@@ -69,6 +69,7 @@ mod resume_process;
 mod reuse_time_wait;
 mod room;
 mod set_cpu_affinity;
+mod set_link_speed;
 mod terminate_process;
 mod thaw_cgroup;
 mod thaw_filesystem;
@@ -77,7 +78,7 @@ mod truncate_file;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 51] = [
+pub static ACTIONS: [ActionType; 52] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<list_top_io::ListTopIo>(),
@@ -116,6 +117,7 @@ pub static ACTIONS: [ActionType; 51] = [
     ActionType::of::<thaw_cgroup::ThawCgroup>(),
     ActionType::of::<thaw_filesystem::ThawFilesystem>(),
     ActionType::of::<reset_qdisc::ResetQdisc>(),
+    ActionType::of::<set_link_speed::SetLinkSpeed>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
     ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
     ActionType::of::<limit_cgroup_memory::LimitCgroupMemory>(),

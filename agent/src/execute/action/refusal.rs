@@ -43,6 +43,8 @@ pub enum Refusal {
     NoRoom { asked: String, room: String },
     #[error("{what} could not be put back exactly, so it stays: {why}")]
     NotPutBack { what: String, why: String },
+    #[error("{what} does not support {asked} Mbit/s, but {supported}")]
+    NoSuchSpeed { what: String, asked: u32, supported: String },
     #[error("the action needs a {what}")]
     NoTarget { what: &'static str },
     #[error(transparent)]

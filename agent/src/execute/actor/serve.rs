@@ -208,6 +208,10 @@ fn is_of(setting: &Setting, command: &Command, process: Option<ProcessId>) -> bo
         (
             Setting::Qdisc { interface, .. },
             Command::DeleteQdisc { interface: named, .. } | Command::AddQdisc { interface: named, .. },
+        )
+        | (
+            Setting::Link { interface, .. },
+            Command::SetSpeed { interface: named, .. } | Command::SetLink { interface: named, .. },
         ) => interface == named.as_str(),
         _ => false,
     }

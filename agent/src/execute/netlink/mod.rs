@@ -1,6 +1,7 @@
 //! Netlink (netlink(7)): what the kernel says of network interfaces, and telling it to change one. Who looks opens a
 //! socket of its own; who acts is passed one. All goes by `write` and `read`, which every executor may call anyway.
 
+pub(super) mod ethtool;
 pub(super) mod qdisc;
 
 use std::os::fd::{AsFd, OwnedFd};

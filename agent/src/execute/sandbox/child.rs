@@ -30,7 +30,7 @@ use super::{
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::{Check, Command, Signal, TopBy, Way},
-    netlink,
+    netlink::{self, ethtool::Change},
     process::{Stat, has_ended},
     qdisc::Qdisc,
 };
@@ -130,7 +130,9 @@ fn role(command: &Command, held: Option<&Held>, file: Option<RawFd>) -> Result<R
         | Command::Cgset { .. }
         // What goes to a netlink socket is written.
         | Command::DeleteQdisc { .. }
-        | Command::AddQdisc { .. } => Role::Write,
+        | Command::AddQdisc { .. }
+        | Command::SetSpeed { .. }
+        | Command::SetLink { .. } => Role::Write,
         Command::Sync => Role::Sync,
         Command::Truncate { .. } => Role::Truncate { file: file.ok_or("no descriptor was passed")? },
         Command::Thaw { .. } => Role::Thaw { mount: file.ok_or("no descriptor was passed")? },
@@ -226,6 +228,15 @@ fn act_on_node(command: &Command, file: Option<OwnedFd>, index: Option<u32>) -> 
                 netlink::qdisc::add(socket, index, *major, kind.name(), options)
             })?;
             Ok(format!("{interface} has its {} {major:x}: again", kind.name()))
+        }
+        Command::SetSpeed { interface, mbit } => {
+            let change = Change { speed: Some(*mbit), ..Change::default() };
+            links::tell(file, index, interface, change)?;
+            Ok(format!("{interface} is told {mbit} Mbit/s"))
+        }
+        Command::SetLink { interface, speed } => {
+            links::tell(file, index, interface, speed.change())?;
+            Ok(format!("{interface} is told {speed}"))
         }
         Command::Top { by, count } => match by {
             TopBy::Rss => inform::top_memory(*count),

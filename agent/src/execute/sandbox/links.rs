@@ -2,7 +2,13 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::execute::{netlink, value::Interface};
+use crate::execute::{
+    netlink::{
+        self,
+        ethtool::{Change, Which},
+    },
+    value::Interface,
+};
 
 /// One change of the interface that was judged: its name and its number must still be together.
 pub(super) fn change(
@@ -19,6 +25,23 @@ pub(super) fn change(
         return Err(format!("interface {interface} is not the one that was judged"));
     }
     change(&socket, index).map_err(failed)
+}
+
+/// Tells a link something. The kernel itself compares name and number.
+pub(super) fn tell(
+    socket: Option<OwnedFd>,
+    index: Option<u32>,
+    interface: &Interface,
+    change: Change,
+) -> Result<(), String> {
+    let socket = socket.ok_or("no descriptor was passed")?;
+    let which = Which { index: index.ok_or("no interface was passed")?, name: interface.as_str() };
+    netlink::ethtool::set(&socket, which, change).map_err(|error| match error {
+        nix::Error::ENODEV => format!("interface {interface} is not the one that was judged"),
+        nix::Error::EOPNOTSUPP => format!("{interface}: its driver lets nobody set its speed"),
+        nix::Error::EINVAL => format!("{interface}: its driver does not take that"),
+        other => format!("{interface}: {}", other.desc()),
+    })
 }
 
 /// What these errors mean here; the kernel's own words for all others.
