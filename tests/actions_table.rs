@@ -70,6 +70,8 @@ fn tests() -> Vec<(String, String)> {
         "execute_own_cgroup",
         "execute_cgroup_v2",
         "unit_live",
+        "execute_qdisc",
+        "execute_link",
     ] {
         let text = fs::read_to_string(dir.join(file).with_extension("rs")).unwrap();
         for test in text.split("#[test]\n").skip(1) {

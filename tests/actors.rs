@@ -31,7 +31,9 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::Daemon,
+    execute_link::link,
     execute_parent::{cgroups, own_cgroups_alone},
+    execute_qdisc::{in_a_network_of_its_own, ip, shown, tc},
     execute_support::{Bench, Cgroup, Target, executor, is_root, policy, swappiness_alone, sysctl, until},
     store_rows::NOW_MS,
 };
@@ -173,6 +175,8 @@ fn ask(line: &str, way: &str, target: Option<&Target>, file: Value) -> Value {
         ("kill", ..) => "back_signal",
         ("cgset", _, "forward") => "cgroup_freeze",
         ("cgset", ..) => "back_freeze_again",
+        ("qdisc", _, "forward") => "qdisc_del",
+        ("qdisc", ..) => "back_qdisc",
         ("sysctl", _, _) if line.contains("drop_caches") => "drop_caches",
         ("sysctl", ..) => "swappiness",
         (word, ..) => word,
@@ -262,6 +266,52 @@ fn the_oom_score_of_another_users_process_is_set_as_that_user() {
     assert_eq!(fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap(), "0\n");
     sleeper.kill().unwrap();
     sleeper.wait().unwrap();
+}
+
+#[test]
+fn an_interface_is_changed_by_its_actor_and_no_other_one() {
+    in_a_network_of_its_own(|| {
+        let sockets = Sockets::open();
+        let bench = sockets.bench();
+        tc("qdisc add dev v0 root handle 7: pfifo limit 3").unwrap();
+        tc("qdisc add dev v1 root handle 7: pfifo limit 3").unwrap();
+        let before = (shown("v0"), shown("v1"));
+        let outcome = bench.act("reset_qdisc", json!({ "interface": "v0" }));
+        assert!(!shown("v0").contains("pfifo"));
+        assert_eq!(shown("v1"), before.1);
+        bench.undo(&outcome).unwrap();
+        assert_eq!(shown("v0"), before.0);
+
+        ip("tuntap add dev t0 mode tap").unwrap();
+        let speed = link("t0");
+        let outcome = bench.act("set_link_speed", json!({ "interface": "t0", "mbit": 100 }));
+        assert_eq!(link("t0").speed, 100);
+        bench.undo(&outcome).unwrap();
+        assert_eq!(link("t0"), speed);
+
+        let number = |name: &str| -> u32 {
+            let said = Command::new("ip").args(["-oneline", "link", "show", name]).output().unwrap().stdout;
+            String::from_utf8(said).unwrap().split(':').next().unwrap().parse().unwrap()
+        };
+        let refusal = |line: &str, way: &str, interface: &str, index: u32| {
+            let setting = json!({ "setting": "qdisc", "interface": interface, "index": index });
+            sockets.speak(Power::NetAdmin).refusal(&ask(line, way, None, setting))
+        };
+        let (del, add) =
+            ("qdisc del dev v0 root handle 7: pfifo", "qdisc add dev v0 root handle 7: pfifo options 03000000");
+        for (line, way) in [(del, "forward"), (add, "back")] {
+            let reason = refusal(line, way, "v1", number("v1"));
+            assert!(reason.ends_with("does not write root discipline of v1"), "{reason}");
+            let reason = refusal(line, way, "v0", number("v1"));
+            assert_eq!(reason, "interface v0 is not the one that was found before");
+        }
+        // Each way has its own lines.
+        for (line, way) in [(del, "back"), (add, "forward")] {
+            assert!(refusal(line, way, "v0", number("v0")).contains("Not in allowlist"), "{line}");
+        }
+        ip("link del v0").unwrap();
+        assert_eq!(refusal(del, "forward", "v0", 7), "there is no interface v0");
+    });
 }
 
 #[test]

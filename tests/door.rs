@@ -162,7 +162,7 @@ fn parameters_are_read_strictly_and_the_error_says_what_would_be_right() {
             json!({ "action_type": "flush_buffers", "params": {}, "justification": "x", "confidence": 1.5 }),
         ),
         expect![
-            "execute_remediation: `confidence` is 1.5: it must be from 0 to 1; it takes action_type (one of 52 names), params (object), justification (string), confidence (number 0 to 1)"
+            "execute_remediation: `confidence` is 1.5: it must be from 0 to 1; it takes action_type (one of 54 names), params (object), justification (string), confidence (number 0 to 1)"
         ],
     );
     check(

@@ -14,7 +14,7 @@ use crate::execute_support::{Target, executor, is_root, policy};
 const FEWEST: usize = 60;
 
 /// The roles of executors: a name, what the executor is given, and a command of it. `@` is a target's pid.
-const ROLES: [(&str, Power, &str); 21] = [
+const ROLES: [(&str, Power, &str); 23] = [
     ("nice", Power::SysNice, "renice -n 10 -p @"),
     ("io priority", Power::SysNice, "ionice -c 2 -n 7 -p @"),
     ("affinity", Power::SysNice, "taskset -a -c 0 -p @"),
@@ -36,6 +36,8 @@ const ROLES: [(&str, Power, &str); 21] = [
     ("restart", Power::ServiceManager, "restart_unit x.service 00112233445566778899aabbccddeeff"),
     ("own cgroup", Power::OwnCgroup, "cgclassify -r cpu.max=50000 -g /kernelsight/p@-1 @"),
     ("back from it", Power::OwnCgroup, "cgdelete -g cpu:/kernelsight/p@-1 --to /x"),
+    ("qdisc", Power::NetAdmin, "qdisc del dev x root handle 1: tbf"),
+    ("link speed", Power::NetAdmin, "ethtool -s x speed 1000"),
 ];
 
 /// How it ended, in a word: an error's name, SIGSYS where the filter ended it, another signal by its number.

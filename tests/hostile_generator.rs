@@ -42,7 +42,7 @@ impl Dice<'_> {
 }
 
 /// Forms that the gate allows. `@` is a number that nobody is: a line is judged, and nothing is run.
-pub(crate) const LINES: [&str; 74] = [
+pub(crate) const LINES: [&str; 78] = [
     "renice -n 10 -p @",
     "renice -n 1 -t 4243,4244 -p @",
     "renice +19 -p @",
@@ -117,10 +117,14 @@ pub(crate) const LINES: [&str; 74] = [
     "cgclassify -r cpu.max=50000 -g /kernelsight/p@-1234 @",
     "cgclassify -r memory.limit_in_bytes=268435456 -g /kernelsight/p@-99999999 @",
     "cgclassify -r cpu.cfs_quota_us=150000 -r memory.high=1073741824 -g /kernelsight/p@-1 @",
+    "qdisc del dev eth0 root handle 8001: tbf",
+    "ethtool -s eth0 speed 1000",
+    "ethtool -s enp0s31f6 speed 800000",
+    "qdisc del dev eth0.100 root handle 1: pfifo_head_drop",
 ];
 
 /// Actions that the gate reads. `@` is a live process, `/x` no cgroup.
-const ACTIONS: [&str; 43] = [
+const ACTIONS: [&str; 45] = [
     r#"{"action_type":"list_top_memory","params":{"count":10}}"#,
     r#"{"action_type":"list_top_cpu","params":{}}"#,
     r#"{"action_type":"list_top_io","params":{"count":7}}"#,
@@ -164,6 +168,8 @@ const ACTIONS: [&str; 43] = [
     r#"{"action_type":"restart_unit","params":{"unit":"app.service"}}"#,
     r#"{"action_type":"confine_process","params":{"pid":@,"cpu_percent":50}}"#,
     r#"{"action_type":"confine_process","params":{"pid":@,"cpu_percent":50,"memory_mb":512}}"#,
+    r#"{"action_type":"reset_qdisc","params":{"interface":"eth0"}}"#,
+    r#"{"action_type":"set_link_speed","params":{"interface":"eth0","mbit":1000}}"#,
 ];
 
 /// What is put into a line.

@@ -61,6 +61,18 @@ pub(crate) fn line_is_canonical(line: &str) -> bool {
             cgroup_path(path) && known.is_some_and(|((least, most), value)| within(value, least, most))
         }
         ["fsfreeze", "-u", path] => *path == "/" || file_path(path),
+        ["qdisc", "del", "dev", interface, "root", "handle", handle, kind] => {
+            let handle = handle.strip_suffix(':').unwrap_or_default();
+            let digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+            interface_name(interface)
+                && (1..=4).contains(&handle.len())
+                && !handle.starts_with('0')
+                && handle.chars().all(digit)
+                && ["bfifo", "fq", "netem", "pfifo", "pfifo_head_drop", "tbf"].contains(kind)
+        }
+        ["ethtool", "-s", interface, "speed", mbit] => {
+            interface_name(interface) && *interface != "lo" && within(mbit, 10, 800_000)
+        }
         ["cgset", "-r", setting, path] => cgroup_path(path) && setting.split_once('=').is_some_and(cgroup_setting),
         ["cgclassify", settings @ .., "-g", path, pid] => confined(settings) && own_path(path, pid),
         ["sysctl", "-w", setting] => setting.split_once('=').is_some_and(sysctl),
@@ -202,6 +214,11 @@ fn file_path(path: &str) -> bool {
     path.len() <= 255 && path.starts_with('/') && path[1..].split('/').all(part)
 }
 
+fn interface_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=15).contains(&name.len()) && !name.starts_with('-') && !name.starts_with('.') && name.chars().all(plain)
+}
+
 fn cgroup_path(path: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
@@ -260,6 +277,17 @@ pub(crate) fn action_is_canonical(name: &str, params: &Map<String, Value>) -> bo
         "thaw_filesystem" => {
             only(&["path"])
                 && params.get("path").and_then(Value::as_str).is_some_and(|path| path == "/" || file_path(path))
+        }
+        "reset_qdisc" => {
+            only(&["interface"]) && params.get("interface").and_then(Value::as_str).is_some_and(interface_name)
+        }
+        "set_link_speed" => {
+            only(&["interface", "mbit"])
+                && params
+                    .get("interface")
+                    .and_then(Value::as_str)
+                    .is_some_and(|name| interface_name(name) && name != "lo")
+                && int("mbit", 10, 800_000, true)
         }
         "kill_process" => only(&["pid", "wait_s"]) && pid() && int("wait_s", 1, 20, false),
         "restart_unit" => only(&["unit"]) && params.get("unit").and_then(Value::as_str) == Some(LISTED_UNIT),

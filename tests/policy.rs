@@ -94,6 +94,8 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         resume_process(pid 1..4194304) Low Kill, settles 5 s
         thaw_cgroup(cgroup) Medium CgroupFile, settles 5 s
         thaw_filesystem(path) Medium Thaw, settles 5 s, not undone
+        reset_qdisc(interface) High NetAdmin, settles 10 s, lease 3600 s
+        set_link_speed(interface, mbit 10..800000) High NetAdmin, settles 20 s, lease 3600 s
         throttle_cpu(pid 1..4194304, limit 1..99) Medium Kill, settles 10 s, lease 1800 s
         confine_process(pid 1..4194304, cpu_percent 1..102400, memory_mb 16..1073741824) Medium OwnCgroup, settles 10 s, lease 3600 s
         limit_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s

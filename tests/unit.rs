@@ -72,6 +72,17 @@ fn who_watches_can_touch_nothing_and_each_actor_has_the_power_that_it_is_named_f
         assert_eq!(user, [if is_root { "root" } else { "kernelsight-act" }], "{power:?}");
         assert_eq!(is_root, says(&unit, "SecureBits") == ["noroot", "noroot-locked"], "{power:?}");
         assert_eq!(says(&unit, "ExecStart"), ["/usr/bin/kernelsight", "actor", power.unit()]);
+        // Who changes interfaces does so where they are, and speaks to nobody but the kernel.
+        let (families, apart) = match power {
+            Power::NetAdmin => ("AF_NETLINK", vec![]),
+            // Systemd's own socket.
+            Power::ServiceManager => ("AF_UNIX", vec!["yes"]),
+            // Its sysctls are the node's.
+            Power::SysctlFile => ("none", vec![]),
+            _ => ("none", vec!["yes"]),
+        };
+        assert_eq!(says(&unit, "RestrictAddressFamilies"), [families], "{power:?}");
+        assert_eq!(says(&unit, "PrivateNetwork"), apart, "{power:?}");
     }
 }
 

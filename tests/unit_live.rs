@@ -131,6 +131,7 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     run("systemctl daemon-reload");
     start();
     run("systemd-run --unit=target --quiet sleep 300");
+    run("systemd-run --unit=still --quiet sleep 300");
     let cgroup = "/system.slice/target.service";
     let file = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup{cgroup}/{name}")).unwrap().trim_end().to_owned();
     let before = (file("pids.max"), file("memory.high"));
@@ -149,6 +150,9 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     act("raise_nofile_limit", json!({ "pid": more.pid(), "files": limit + 64 }));
     act("limit_cgroup_pids", json!({ "cgroup": cgroup, "tasks": 50 }));
     assert_eq!(file("pids.max"), "50");
+    let frozen = || fs::read_to_string("/sys/fs/cgroup/system.slice/still.service/cgroup.freeze").unwrap();
+    act("freeze_cgroup", json!({ "cgroup": "/system.slice/still.service" }));
+    assert_eq!(frozen(), "1\n");
     let swappiness = sysctl("vm/swappiness");
     act("reduce_swappiness", json!({ "value": 1 }));
     assert_eq!(sysctl("vm/swappiness"), "1");
@@ -167,6 +171,11 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     assert_eq!(fs::read_to_string(format!("/sys/fs/cgroup{own}/memory.high")).unwrap(), "268435456\n");
     act("truncate_file", json!({ "path": "/srv/listed/huge.log" }));
     assert_eq!(fs::metadata("/srv/listed/huge.log").unwrap().len(), 0);
+    run("ip link add ks0 type dummy");
+    run("tc qdisc add dev ks0 root pfifo limit 5");
+    let discipline = run("tc qdisc show dev ks0");
+    act("reset_qdisc", json!({ "interface": "ks0" }));
+    assert!(!run("tc qdisc show dev ks0").contains("limit 5"));
     for (name, params) in [
         ("list_top_memory", json!({ "count": 3 })),
         ("list_descriptors", json!({ "pid": nicer.pid() })),
@@ -183,11 +192,14 @@ fn an_action_of_each_power_is_done_and_taken_back() {
     assert_eq!((file("pids.max"), file("memory.high")), before, "{said}");
     assert_eq!(sysctl("vm/swappiness"), swappiness, "{said}");
     assert_eq!(adj(), "0\n", "{said}");
+    assert_eq!(frozen(), "0\n", "{said}");
+    assert_eq!(run("tc qdisc show dev ks0"), discipline, "{said}");
     assert_eq!(
         (cgroups(alone.pid()).as_str(), Path::new("/sys/fs/cgroup/kernelsight").exists()),
         ("0::/byhand\n", false)
     );
     assert!(run("kernelsight audit verify").starts_with("The journal is as it was written"));
+    run("ip link del ks0");
     sooner.kill().unwrap();
     sooner.wait().unwrap();
 }

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     action::{Power, Target},
     cgroup_file::CgroupFile,
+    link_speed::LinkSpeed,
     manager::{Invocation, Limit, Property},
     own_cgroup::Tree,
     own_command,
+    qdisc::{Qdisc, QdiscKind, hex, read_major, unhex},
     scheduling::Scheduling,
     sysctl::{Numbers, SysctlKey},
-    value::{CgroupPath, CpuList, FilePath, PID_MAX, UnitName},
+    value::{CgroupPath, CpuList, FilePath, Interface, PID_MAX, UnitName},
 };
 use crate::observe::ProcessId;
 
@@ -63,6 +65,14 @@ pub enum Command {
     Thaw { path: FilePath },
     /// `restart_unit nginx.service 0b1c…`: this run of it, by its invocation id.
     Restart { unit: UnitName, run: Invocation },
+    /// `qdisc del dev eth0 root handle 8001: tbf`: what `tc` calls so, and only if handle and kind are still these.
+    DeleteQdisc { interface: Interface, major: u16, kind: QdiscKind },
+    /// `qdisc add dev eth0 root handle 8001: tbf options 2800…`: in the place of the default, as the kernel dumped it.
+    AddQdisc { interface: Interface, qdisc: Qdisc },
+    /// `ethtool -s eth0 speed 1000`: that speed, or no other one offered; never of `lo`.
+    SetSpeed { interface: Interface, mbit: u32 },
+    /// `ethtool -s eth0 autoneg on advertise 2f`: as it was told before.
+    SetLink { interface: Interface, speed: LinkSpeed },
     /// `top -o rss -n 10`: the largest processes, or cgroups.
     Top { by: TopBy, count: u32 },
     /// `cat /proc/meminfo`: one of the files of [`PROC_FILES`].
@@ -197,6 +207,7 @@ impl Command {
             Self::ResetProperty { property, limit, .. } => property.check(*limit, way),
             Self::Confine { limits, .. } => own_command::check_confine(limits),
             Self::Release { process, .. } => within("pid", process.pid.into(), (1, PID_MAX), "1 to 4194304"),
+            Self::SetSpeed { mbit, .. } => within("speed", (*mbit).into(), (10, 800_000), "10 to 800000 Mbit/s"),
             Self::Top { count, .. } => within("count", (*count).into(), (1, 50), "1 to 50"),
             Self::Chrt { .. }
             | Self::Taskset { .. }
@@ -205,6 +216,9 @@ impl Command {
             | Self::Truncate { .. }
             | Self::Thaw { .. }
             | Self::Restart { .. }
+            | Self::DeleteQdisc { .. }
+            | Self::AddQdisc { .. }
+            | Self::SetLink { .. }
             | Self::Cat { .. }
             | Self::Lsfd { .. }
             | Self::Cgget { .. }
@@ -236,6 +250,10 @@ impl Command {
             | Self::Truncate { .. }
             | Self::Thaw { .. }
             | Self::Restart { .. }
+            | Self::DeleteQdisc { .. }
+            | Self::AddQdisc { .. }
+            | Self::SetSpeed { .. }
+            | Self::SetLink { .. }
             | Self::Top { .. }
             | Self::Cat { .. }
             | Self::Cgget { .. }
@@ -251,7 +269,19 @@ impl Command {
             (None, None, Self::Release { process, .. }) => Target::Cgroup(CgroupPath::own(*process)),
             (None, None, Self::Truncate { path }) => Target::File(path.clone()),
             (None, None, Self::Restart { unit, .. }) => Target::Unit(unit.clone()),
-            (None, None, _) => Target::Node,
+            (None, None, _) => self.interface().map_or(Target::Node, |interface| Target::Interface(interface.clone())),
+        }
+    }
+
+    /// The network interface that it acts on.
+    #[must_use]
+    pub fn interface(&self) -> Option<&Interface> {
+        match self {
+            Self::DeleteQdisc { interface, .. }
+            | Self::AddQdisc { interface, .. }
+            | Self::SetSpeed { interface, .. }
+            | Self::SetLink { interface, .. } => Some(interface),
+            _ => None,
         }
     }
 
@@ -282,6 +312,9 @@ impl Command {
             Self::Truncate { .. } => Power::ListedFile,
             Self::Thaw { .. } => Power::Thaw,
             Self::Restart { .. } | Self::SetProperty { .. } | Self::ResetProperty { .. } => Power::ServiceManager,
+            Self::DeleteQdisc { .. } | Self::AddQdisc { .. } | Self::SetSpeed { .. } | Self::SetLink { .. } => {
+                Power::NetAdmin
+            }
             Self::Lsfd { .. } => Power::ReadDescriptors,
             Self::Cgget { .. } | Self::Top { by: TopBy::Io, .. } => Power::ReadCgroup,
             Self::Top { .. } | Self::Cat { .. } | Self::Check { .. } => Power::ReadProc,
@@ -319,6 +352,9 @@ impl Command {
             Self::Kill { .. } | Self::End { .. } | Self::Cpulimit { .. } => "pidfd_send_signal(2)",
             Self::Sync => "sync(2)",
             Self::Thaw { .. } => "ioctl(FITHAW)",
+            Self::DeleteQdisc { .. } => "rtnetlink(RTM_DELQDISC)",
+            Self::AddQdisc { .. } => "rtnetlink(RTM_NEWQDISC)",
+            Self::SetSpeed { .. } | Self::SetLink { .. } => "ethtool(ETHTOOL_MSG_LINKMODES_SET)",
             Self::Restart { .. } => "RestartUnit of systemd",
             Self::SetProperty { .. } | Self::ResetProperty { .. } => "SetUnitProperties of systemd",
             Self::Choom { .. }
@@ -400,6 +436,23 @@ fn read(arguments: &[&str]) -> Option<Command> {
         (["truncate_file", path], true) => Command::Truncate { path: path.parse().ok()? },
         (["fsfreeze", "-u", path], true) => Command::Thaw { path: path.parse().ok()? },
         (["restart_unit", unit, run], true) => Command::Restart { unit: unit.parse().ok()?, run: run.parse().ok()? },
+        (["qdisc", "del", "dev", interface, "root", "handle", handle, kind], true) => Command::DeleteQdisc {
+            interface: interface.parse().ok()?,
+            major: read_major(handle)?,
+            kind: QdiscKind::from_name(kind)?,
+        },
+        (["qdisc", "add", "dev", interface, "root", "handle", handle, kind, "options", options], true) => {
+            let (major, kind, options) = (read_major(handle)?, QdiscKind::from_name(kind)?, unhex(options)?);
+            Command::AddQdisc { interface: interface.parse().ok()?, qdisc: Qdisc { major, kind, options } }
+        }
+        // Whoever loses that one loses himself.
+        (["ethtool", "-s", "lo", ..], _) => return None,
+        (["ethtool", "-s", interface, "speed", mbit], true) => {
+            Command::SetSpeed { interface: interface.parse().ok()?, mbit: unsigned(mbit)? }
+        }
+        (["ethtool", "-s", interface, speed @ ..], true) => {
+            Command::SetLink { interface: interface.parse().ok()?, speed: speed.join(" ").parse().ok()? }
+        }
         (["top", "-o", by, "-n", count], true) => Command::Top {
             by: match *by {
                 "rss" => TopBy::Rss,
@@ -461,6 +514,15 @@ impl fmt::Display for Command {
             Self::Truncate { path } => write!(f, "truncate_file {path}"),
             Self::Thaw { path } => write!(f, "fsfreeze -u {path}"),
             Self::Restart { unit, run } => write!(f, "restart_unit {unit} {run}"),
+            Self::DeleteQdisc { interface, major, kind } => {
+                write!(f, "qdisc del dev {interface} root handle {major:x}: {}", kind.name())
+            }
+            Self::AddQdisc { interface, qdisc: Qdisc { major, kind, options } } => {
+                let options = hex(options);
+                write!(f, "qdisc add dev {interface} root handle {major:x}: {} options {options}", kind.name())
+            }
+            Self::SetSpeed { interface, mbit } => write!(f, "ethtool -s {interface} speed {mbit}"),
+            Self::SetLink { interface, speed } => write!(f, "ethtool -s {interface} {speed}"),
             Self::Top { by: TopBy::Rss, count } => write!(f, "top -o rss -n {count}"),
             Self::Top { by: TopBy::Cpu, count } => write!(f, "top -o cpu -n {count}"),
             Self::Top { by: TopBy::Io, count } => write!(f, "top -o io -n {count}"),

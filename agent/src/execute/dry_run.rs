@@ -164,7 +164,8 @@ impl Company {
     fn of(found: &Found) -> Self {
         let mut company = Self::default();
         match found {
-            Found::Node => company.whole_node = true,
+            // Whoever sends through an interface feels it.
+            Found::Node | Found::Interface(_) => company.whole_node = true,
             Found::File(_) => {}
             Found::Process(process) => {
                 company.processes_in_all = 1;

@@ -108,14 +108,15 @@ impl Handed {
         Ok(Self::Removed { own, root, files })
     }
 
-    /// Has an executor do it, after the word was given.
+    /// Has an executor do it, after the word was given; `index` is that of the network interface, where it is one.
     pub(super) fn carry_out(
         self,
         launcher: &Launcher,
         command: &Command,
         process: Option<&Process>,
+        index: Option<u32>,
     ) -> Result<Finished, SandboxError> {
-        let run = |files| launcher.run(&command.arguments(), command.power(), Passed { process, files });
+        let run = |files| launcher.run(&command.arguments(), command.power(), Passed { process, files, index });
         let not_made = |error: SettingError| SandboxError::NotHanded { reason: error.to_string() };
         match self {
             Self::Files(files) => run(files),

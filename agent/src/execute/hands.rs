@@ -95,7 +95,9 @@ impl Ready<'_> {
     /// Gives the word, and waits for the end.
     pub(super) fn run(self) -> Result<Finished, SandboxError> {
         match self {
-            Self::Own { launcher, task, handed } => handed.carry_out(launcher, task.command, task.process),
+            Self::Own { launcher, task, handed } => {
+                handed.carry_out(launcher, task.command, task.process, task.file.and_then(Setting::index))
+            }
             Self::Actor(ready) => ready.run(),
         }
     }
@@ -104,7 +106,7 @@ impl Ready<'_> {
     pub(super) fn stand(self) -> Result<Result<Standing, Finished>, SandboxError> {
         Ok(match self {
             Self::Own { launcher, task, handed } => {
-                let passed = Passed { process: task.process, files: handed.files() };
+                let passed = Passed { process: task.process, files: handed.files(), index: None };
                 launcher.stand(&task.command.arguments(), task.command.power(), passed)?.map(Standing::Own)
             }
             Self::Actor(ready) => ready.stand()?.map(Standing::Actor),

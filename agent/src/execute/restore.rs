@@ -6,7 +6,7 @@ use super::{
     cgroup_tree::cgroup_number,
     command::Command,
     manager::{Limit, Property, unit_of},
-    setting::{SettingError, value_to_write},
+    setting::{LINK_IS_DOWN, SettingError, value_to_write},
     sysctl::{Numbers, SysctlKey},
     undo::{ProcessSetting, Setting, TakenBack, UndoError, unreadable},
 };
@@ -20,8 +20,10 @@ impl Executor {
         if as_before && !is_remembered(setting) {
             return Ok(TakenBack::void(&format!("{name} is {before} as before")));
         }
-        // A freezer says so while it still waits for the last process.
-        if now != wrote && !as_before && !(wrote == "FROZEN" && now == "FREEZING") {
+        // A freezer says so while it still waits for the last process; and a link that says nothing may be down because of
+        // what was written.
+        let on_its_way = wrote == "FROZEN" && now == "FREEZING" || now == LINK_IS_DOWN;
+        if now != wrote && !as_before && !on_its_way {
             return Ok(changed_since(setting, &now, wrote, before));
         }
         if let Some(used) = would_kill(setting, before)? {
@@ -71,6 +73,14 @@ fn command(setting: &Setting, before: &str) -> Result<Command, UndoError> {
         Setting::Unit { unit: path, .. } | Setting::File { path, .. } | Setting::Mount { path, .. } => {
             return Err(unreadable("setting", path));
         }
+        Setting::Link { interface, .. } => Command::SetLink {
+            interface: interface.parse().map_err(|_| unreadable("network interface", interface))?,
+            speed: before.parse().map_err(|_| unreadable("speed of a link", before))?,
+        },
+        Setting::Qdisc { interface, .. } => Command::AddQdisc {
+            interface: interface.parse().map_err(|_| unreadable("network interface", interface))?,
+            qdisc: before.parse().map_err(|_| unreadable("queueing discipline", before))?,
+        },
         Setting::Process { process, what: ProcessSetting::OomScoreAdj } => {
             Command::Choom { adj: before.parse().map_err(|_| unreadable("number", before))?, pid: process.pid }
         }
@@ -111,11 +121,12 @@ fn is_remembered(setting: &Setting) -> bool {
     path.parse().is_ok_and(|path| property.drop_in(unit_of(&path)).exists())
 }
 
-/// What stands there once a freezer has waited for the last process.
+/// What stands there once a freezer has waited for the last process, or a link has come up.
 fn settled(setting: &Setting) -> Result<String, SettingError> {
-    for _ in 0..100 {
+    let looks = if matches!(setting, Setting::Link { .. }) { 500 } else { 100 };
+    for _ in 0..looks {
         let now = setting.read()?;
-        if now != "FREEZING" {
+        if now != "FREEZING" && now != LINK_IS_DOWN {
             return Ok(now);
         }
         std::thread::sleep(std::time::Duration::from_millis(10));

@@ -11,6 +11,7 @@ use nix::{
     fcntl::{OFlag, open},
     libc,
     sys::{
+        socket::SockProtocol,
         stat::{Mode, fstat},
         statfs::{FsType, fstatfs},
     },
@@ -19,12 +20,18 @@ use nix::{
 use super::{
     cgroup_file::CgroupFile,
     cgroup_tree::{MEMBERS_MAX, inode, mount_with, open_cgroup},
+    link_speed::LinkSpeed,
     manager::{Manager, ManagerError, unit_of},
+    netlink::{
+        self, Link,
+        ethtool::{Modes, Which},
+    },
     open::{failed, io_errno, mounts, open_beneath, open_plain},
     process::{Process, ProcessError},
+    qdisc::{Qdisc, hex},
     sysctl::SysctlKey,
     undo::{ProcessSetting, Setting},
-    value::{CgroupPath, FilePath},
+    value::{CgroupPath, FilePath, Interface},
 };
 
 const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
@@ -33,6 +40,11 @@ const CGROUP_V2: FsType = FsType(libc::CGROUP2_SUPER_MAGIC);
 /// Filesystems that can be frozen, and those that answer by themselves as well.
 const FREEZABLE: [&str; 7] = ["btrfs", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "xfs"];
 const ANSWERS: [&str; 8] = ["devtmpfs", "erofs", "overlay", "proc", "ramfs", "rootfs", "squashfs", "tmpfs"];
+
+/// The speed of a link that is told one, and that says none.
+pub(super) const LINK_IS_DOWN: &str = "not known";
+/// What stands in the journal for the discipline that an interface has when nobody set one.
+pub(super) const DEFAULT_QDISC: &str = "the kernel's default";
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
@@ -52,6 +64,10 @@ pub enum SettingError {
     NotTheKernels { what: String },
     #[error("{what} cannot be read or opened: {source}")]
     Unreadable { what: String, source: io::Error },
+    #[error("the driver of {what} does not say how fast it is")]
+    NoSpeed { what: String },
+    #[error("this kernel has no ethtool over netlink, which came with 5.6")]
+    NoEthtool,
     #[error("cgroup {path} holds more than {MEMBERS_MAX} processes or is nested too deep")]
     TooLarge { path: String },
     #[error("`{name}` is no setting of this agent")]
@@ -105,6 +121,27 @@ impl Setting {
         Ok(Self::Mount { path: path.to_string(), device })
     }
 
+    /// The root queueing discipline of an interface, with the one that somebody set there, or why that one could not be
+    /// put back.
+    pub(super) fn qdisc(interface: &Interface) -> Result<(Self, Option<Result<Qdisc, String>>), SettingError> {
+        let failed = |error| failed(format!("interface {interface}"), error);
+        let socket = netlink::open(SockProtocol::NetlinkRoute).map_err(failed)?;
+        let link = netlink::link_named(&socket, interface.as_str()).map_err(failed)?;
+        let root = netlink::qdisc::root(&socket, link.index).map_err(failed)?;
+        let setting = Self::Qdisc { interface: interface.to_string(), index: link.index };
+        Ok((setting, root.map(|root| Qdisc::of(&root, link.mtu))))
+    }
+
+    /// How fast an interface is told to be, with all that its driver says of that.
+    pub(super) fn link(interface: &Interface) -> Result<(Self, Modes), SettingError> {
+        let failed = |error| failed(format!("interface {interface}"), error);
+        let socket = netlink::open(SockProtocol::NetlinkRoute).map_err(failed)?;
+        let index = netlink::link_named(&socket, interface.as_str()).map_err(failed)?.index;
+        let setting = Self::Link { interface: interface.to_string(), index };
+        let modes = setting.read_modes(interface.as_str(), index)?;
+        Ok((setting, modes))
+    }
+
     /// A file of a cgroup, as it is now; none where the hierarchy, the cgroup or the file is not there.
     pub fn cgroup(path: &CgroupPath, file: CgroupFile) -> Result<Option<Self>, SettingError> {
         let directory = match open_cgroup(path, file) {
@@ -140,6 +177,8 @@ impl Setting {
             Self::File { path, .. } | Self::Mount { path, .. } => path.clone(),
             Self::Unit { unit, .. } => format!("unit {unit}"),
             Self::Property { path, property } => format!("{} of {path}", property.name()),
+            Self::Qdisc { interface, .. } => format!("root discipline of {interface}"),
+            Self::Link { interface, .. } => format!("link of {interface}"),
             Self::Process { process, what } => format!("{} of process {}", what.name(), process.pid),
             Self::Cgroup { path, file, line: Some(line), .. } => format!("{file} {line} of {path}"),
             Self::Cgroup { path, file, .. } => format!("{file} of {path}"),
@@ -152,7 +191,12 @@ impl Setting {
         match self {
             Self::Sysctl { key } => Some(Path::new("/proc/sys").join(key.replace('.', "/"))),
             // What is done to one is a call, and not a write.
-            Self::File { .. } | Self::Mount { .. } | Self::Unit { .. } | Self::Property { .. } => None,
+            Self::File { .. }
+            | Self::Mount { .. }
+            | Self::Unit { .. }
+            | Self::Property { .. }
+            | Self::Qdisc { .. }
+            | Self::Link { .. } => None,
             Self::Process { process, what } => {
                 what.is_a_file().then(|| Path::new("/proc").join(process.pid.to_string()).join(what.name()))
             }
@@ -174,6 +218,14 @@ impl Setting {
                 return limit.map(|limit| limit.to_string()).ok_or(SettingError::Gone { what: self.name() });
             }
             _ => {}
+        }
+        if let Self::Qdisc { index, .. } = self {
+            return self.read_qdisc(*index);
+        }
+        if let Self::Link { interface, index } = self {
+            let modes = self.read_modes(interface, *index)?;
+            let untold = if modes.autoneg { "negotiated by modes that cannot be told" } else { LINK_IS_DOWN };
+            return Ok(LinkSpeed::of(&modes).map_or_else(|_| untold.to_owned(), |speed| speed.to_string()));
         }
         let file = self.open(OFlag::O_RDONLY)?;
         let mut text = String::new();
@@ -223,6 +275,52 @@ impl Setting {
         }
     }
 
+    /// `8001: tbf 2800…`, or that it is the default.
+    fn read_qdisc(&self, index: u32) -> Result<String, SettingError> {
+        let root = netlink::qdisc::root(&self.open(OFlag::O_RDONLY)?, index).map_err(|error| self.failed(error))?;
+        Ok(root.map_or_else(
+            || DEFAULT_QDISC.to_owned(),
+            |root| {
+                let besides = root.besides.map_or_else(String::new, |besides| format!(" and {besides}"));
+                // Names of disciplines are the authors' of modules.
+                let kind = root.kind.escape_default();
+                format!("{:x}: {kind} {}{besides}", root.major, hex(&root.options))
+            },
+        ))
+    }
+
+    fn read_modes(&self, interface: &str, index: u32) -> Result<Modes, SettingError> {
+        let what = format!("interface {interface}");
+        let modes = netlink::ethtool::get(&self.open(OFlag::O_RDONLY)?, Which { index, name: interface });
+        modes.map_err(|error| match error {
+            nix::Error::EOPNOTSUPP => SettingError::NoSpeed { what },
+            nix::Error::ENOENT => SettingError::NoEthtool,
+            other => failed(what, other),
+        })
+    }
+
+    /// The number of the interface that it is of.
+    #[must_use]
+    pub(super) const fn index(&self) -> Option<u32> {
+        match self {
+            Self::Qdisc { index, .. } | Self::Link { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// A socket to the kernel, if the interface is the one that was found before.
+    fn open_netlink(&self, protocol: SockProtocol, interface: &str, index: u32) -> Result<OwnedFd, SettingError> {
+        let what = format!("interface {interface}");
+        let failed = |error| failed(what.clone(), error);
+        let Link { index: now, .. } = netlink::open(SockProtocol::NetlinkRoute)
+            .and_then(|socket| netlink::link_named(&socket, interface))
+            .map_err(failed)?;
+        if now != index {
+            return Err(SettingError::Another { what });
+        }
+        netlink::open(protocol).map_err(failed)
+    }
+
     fn open(&self, access: OFlag) -> Result<OwnedFd, SettingError> {
         if let Self::Unit { .. } | Self::Property { .. } = self {
             return Ok(Manager::private()?);
@@ -246,6 +344,12 @@ impl Setting {
             }
             Self::Mount { path, device } => {
                 return self.open_same(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, |is| is.st_dev == *device);
+            }
+            Self::Qdisc { interface, index } => {
+                return self.open_netlink(SockProtocol::NetlinkRoute, interface, *index);
+            }
+            Self::Link { interface, index } => {
+                return self.open_netlink(SockProtocol::NetlinkGeneric, interface, *index);
             }
             Self::Cgroup { path, file, inode: expected, .. } => {
                 let unknown = || SettingError::Unknown { name: self.name() };

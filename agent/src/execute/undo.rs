@@ -116,6 +116,10 @@ pub enum Setting {
     Unit { unit: String, run: Invocation },
     /// A limit that systemd keeps of the unit whose cgroup this is.
     Property { path: String, property: Property },
+    /// The root queueing discipline of an interface. The number tells an interface from a later one of the same name.
+    Qdisc { interface: String, index: u32 },
+    /// How fast an interface is told to be.
+    Link { interface: String, index: u32 },
     /// Of one process.
     Process { process: ProcessId, what: ProcessSetting },
     /// A file of a cgroup, such as `memory.high`. The inode tells a cgroup from a later one of the same path.

@@ -19,6 +19,8 @@ pub(super) const OWN: &str = "kernelsight";
 const FILE_PATH_MAX: usize = 255;
 /// Longest name of a unit, bytes (systemd allows 255).
 const UNIT_NAME_MAX: usize = 128;
+/// Longest name of a network interface (`IFNAMSIZ`, less the zero at its end).
+const INTERFACE_MAX: usize = 15;
 
 pub type Pid = Bounded<1, PID_MAX>;
 
@@ -448,5 +450,69 @@ impl JsonSchema for FilePath {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^/[A-Za-z0-9._@+:/-]*$", "maxLength": FILE_PATH_MAX })
+    }
+}
+
+/// A network interface by its name, plain enough to stand in a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{given}` is no interface that may be named: it has letters, digits and ._- only, no - or . in front, at most {INTERFACE_MAX} bytes"
+)]
+pub struct NoInterface {
+    given: String,
+}
+
+impl Interface {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Interface {
+    type Err = NoInterface;
+
+    fn from_str(given: &str) -> Result<Self, NoInterface> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let sound = (1..=INTERFACE_MAX).contains(&given.len()) && !given.starts_with(['-', '.']);
+        if sound && given.bytes().all(plain) {
+            Ok(Self(given.to_owned()))
+        } else {
+            Err(NoInterface { given: given.escape_default().take(40).collect() })
+        }
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Interface {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Interface {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Interface".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
+            "maxLength": INTERFACE_MAX,
+            "examples": ["eth0"],
+        })
     }
 }

@@ -253,6 +253,10 @@ fn cost(action: &ActionRequest) -> &'static str {
         "terminate_process" | "kill_process" => "it ends, and what it had not saved is lost",
         "restart_unit" => "what it held in memory is lost, and it answers nobody until it is up again",
         "truncate_file" => "what was in the file is lost",
+        "set_link_speed" => "the link goes down for a moment, and carries no more than that afterwards",
+        "reset_qdisc" => {
+            "whatever somebody set there for a reason (a rate, a delay, a queue) is gone until it is put back"
+        }
         "reduce_swappiness" => "the page cache is reclaimed sooner than anonymous memory, on the whole node",
         "clear_page_cache" => "files are read from disk again",
         _ => "none is known",

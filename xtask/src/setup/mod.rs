@@ -38,6 +38,11 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
         if place::find("systemd-analyze").is_none() {
             lacking.push(Need::Analyzer);
         }
+        // Not everybody has that directory on the path; the tests that need them are root's.
+        let is_there = |tool| place::find(tool).is_some() || Path::new("/usr/sbin").join(tool).exists();
+        if !["ip", "tc"].into_iter().all(is_there) {
+            lacking.push(Need::Interfaces);
+        }
     }
     if let (true, Ok(ready)) = (lacking.is_empty(), &ebpf) {
         step.done(&format!("set up: {ready}"));
@@ -67,6 +72,12 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
                 // Everything else can be built and tested without it; CI fails where it is missing.
                 if let Err(why) = apt::install(&["systemd"], &log) {
                     say::note(&format!("its test will be skipped: {why}"));
+                }
+            }
+            Need::Interfaces => {
+                say::note("no ip and tc, with which tests make interfaces of their own");
+                if let Err(why) = apt::install(&["iproute2"], &log) {
+                    say::note(&format!("those tests will be skipped: {why}"));
                 }
             }
         }
@@ -110,6 +121,8 @@ enum Need {
     Ebpf(String),
     Component(&'static str),
     Analyzer,
+    /// What makes network interfaces, and queueing disciplines on them.
+    Interfaces,
 }
 
 fn log() -> Result<PathBuf> {

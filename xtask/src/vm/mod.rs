@@ -23,8 +23,9 @@ use crate::{place, say, setup};
 /// What runs where nothing else is asked for: what this machine, with its controllers in v1 hierarchies, cannot test, and
 /// whether all programs load.
 const FILTER: &str = "execute_cgroup_v2::,kernel_load::";
-/// In a guest that is a whole system: what needs a systemd, and what needs a disk.
-const SYSTEM_FILTER: &str = "unit_live::,kernel_counters::,kernel_events::,kernel_tasks::";
+/// In a guest that is a whole system: what needs a systemd, what needs a disk, and what needs a kernel's modules.
+const SYSTEM_FILTER: &str =
+    "unit_live::,execute_qdisc::,execute_link::,kernel_counters::,kernel_events::,kernel_tasks::";
 /// The series of kernels that guests have.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// The target of the agent's manifest that all its tests are.

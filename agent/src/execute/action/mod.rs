@@ -10,7 +10,7 @@ use super::{
     command::{Command, Listing},
     process::Process,
     undo::{Setting, Undo},
-    value::{CgroupPath, FilePath, UnitName},
+    value::{CgroupPath, FilePath, Interface, UnitName},
 };
 use common::{
     ENDED_FOR_GOOD, cpu_quota, end, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated,
@@ -65,11 +65,13 @@ mod reclaim_cgroup;
 mod reduce_fin_timeout;
 mod reduce_swappiness;
 mod refusal;
+mod reset_qdisc;
 mod restart_unit;
 mod resume_process;
 mod reuse_time_wait;
 mod room;
 mod set_cpu_affinity;
+mod set_link_speed;
 mod terminate_process;
 mod thaw_cgroup;
 mod thaw_filesystem;
@@ -78,7 +80,7 @@ mod truncate_file;
 mod widen_port_range;
 
 /// Every action, mildest kinds first.
-pub static ACTIONS: [ActionType; 52] = [
+pub static ACTIONS: [ActionType; 54] = [
     ActionType::of::<list_top_memory::ListTopMemory>(),
     ActionType::of::<list_top_cpu::ListTopCpu>(),
     ActionType::of::<list_top_io::ListTopIo>(),
@@ -116,6 +118,8 @@ pub static ACTIONS: [ActionType; 52] = [
     ActionType::of::<resume_process::ResumeProcess>(),
     ActionType::of::<thaw_cgroup::ThawCgroup>(),
     ActionType::of::<thaw_filesystem::ThawFilesystem>(),
+    ActionType::of::<reset_qdisc::ResetQdisc>(),
+    ActionType::of::<set_link_speed::SetLinkSpeed>(),
     ActionType::of::<throttle_cpu::ThrottleCpu>(),
     ActionType::of::<confine_process::ConfineProcess>(),
     ActionType::of::<limit_cgroup_cpu::LimitCgroupCpu>(),
@@ -271,6 +275,7 @@ pub(super) enum Target {
     Cgroup(CgroupPath),
     File(FilePath),
     Unit(UnitName),
+    Interface(Interface),
     Node,
 }
 
@@ -281,6 +286,7 @@ pub(super) enum Found {
     Cgroup(CgroupPath),
     File(FilePath),
     Unit(UnitName),
+    Interface(Interface),
     Node,
 }
 
@@ -288,21 +294,28 @@ impl Found {
     pub(super) fn process(&self) -> Result<&Process, Refusal> {
         match self {
             Self::Process(process) => Ok(process),
-            Self::Cgroup(_) | Self::File(_) | Self::Unit(_) | Self::Node => Err(Refusal::NoTarget { what: "process" }),
+            _ => Err(Refusal::NoTarget { what: "process" }),
         }
     }
 
     pub(super) fn cgroup(&self) -> Result<&CgroupPath, Refusal> {
         match self {
             Self::Cgroup(path) => Ok(path),
-            Self::Process(_) | Self::File(_) | Self::Unit(_) | Self::Node => Err(Refusal::NoTarget { what: "cgroup" }),
+            _ => Err(Refusal::NoTarget { what: "cgroup" }),
         }
     }
 
     pub(super) fn file(&self) -> Result<&FilePath, Refusal> {
         match self {
             Self::File(path) => Ok(path),
-            Self::Process(_) | Self::Cgroup(_) | Self::Unit(_) | Self::Node => Err(Refusal::NoTarget { what: "file" }),
+            _ => Err(Refusal::NoTarget { what: "file" }),
+        }
+    }
+
+    pub(super) fn interface(&self) -> Result<&Interface, Refusal> {
+        match self {
+            Self::Interface(name) => Ok(name),
+            _ => Err(Refusal::NoTarget { what: "network interface" }),
         }
     }
 }
@@ -311,7 +324,7 @@ impl Found {
     pub(super) fn unit(&self) -> Result<&UnitName, Refusal> {
         match self {
             Self::Unit(name) => Ok(name),
-            Self::Process(_) | Self::Cgroup(_) | Self::File(_) | Self::Node => Err(Refusal::NoTarget { what: "unit" }),
+            _ => Err(Refusal::NoTarget { what: "unit" }),
         }
     }
 
@@ -322,6 +335,7 @@ impl Found {
             Self::Cgroup(path) => format!("cgroup:{path}"),
             Self::File(path) => format!("file:{path}"),
             Self::Unit(name) => format!("unit:{name}"),
+            Self::Interface(name) => format!("interface:{name}"),
             Self::Node => format!("node:{action}"),
         }
     }
@@ -334,6 +348,7 @@ impl fmt::Display for Found {
             Self::Cgroup(path) => write!(f, "cgroup {path}"),
             Self::File(path) => write!(f, "file {path}"),
             Self::Unit(name) => write!(f, "unit {name}"),
+            Self::Interface(name) => write!(f, "interface {name}"),
             Self::Node => f.write_str("node"),
         }
     }

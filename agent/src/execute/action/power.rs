@@ -33,6 +33,8 @@ pub enum Power {
     Thaw,
     /// One connection to systemd's manager, as user 0: it does whatever it is asked there.
     ServiceManager,
+    /// `CAP_NET_ADMIN` and one open netlink socket, through which the kernel takes changes of interfaces.
+    NetAdmin,
     /// One open descriptor of a sysctl. The kernel asks at each write whether the writer is user 0, so this executor is
     /// user 0 without any capability.
     SysctlFile,
@@ -43,7 +45,7 @@ pub enum Power {
 }
 
 impl Power {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Nothing,
         Self::SysNice,
         Self::Kill,
@@ -55,6 +57,7 @@ impl Power {
         Self::ListedFile,
         Self::Thaw,
         Self::ServiceManager,
+        Self::NetAdmin,
         Self::SysctlFile,
         Self::ReadProc,
         Self::ReadCgroup,
@@ -73,6 +76,7 @@ impl Power {
             Self::SysNice => Some(Cap::SYS_NICE),
             Self::Kill => Some(Cap::KILL),
             Self::Thaw => Some(Cap::SYS_ADMIN),
+            Self::NetAdmin => Some(Cap::NET_ADMIN),
             Self::ReadDescriptors => Some(Cap::SYS_PTRACE),
             Self::Nothing
             | Self::ProcessFile
@@ -102,6 +106,7 @@ impl Power {
             Self::ListedFile => "listed-file",
             Self::Thaw => "thaw",
             Self::ServiceManager => "service-manager",
+            Self::NetAdmin => "net-admin",
             Self::SysctlFile => "sysctl-file",
             Self::ReadProc => "read-proc",
             Self::ReadCgroup => "read-cgroup",
@@ -124,6 +129,7 @@ impl fmt::Display for Power {
             Self::ListedFile => "one open file that an operator lists",
             Self::Thaw => "CAP_SYS_ADMIN and one open mount",
             Self::ServiceManager => "one connection to systemd's manager",
+            Self::NetAdmin => "CAP_NET_ADMIN and one open netlink socket",
             Self::SysctlFile => "one open sysctl, as user 0 without a capability",
             Self::ReadProc => "/proc to read",
             Self::ReadCgroup => "control groups and /proc to read",

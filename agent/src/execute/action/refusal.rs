@@ -47,6 +47,10 @@ pub enum Refusal {
     NotActive { unit: String, state: String },
     #[error("{unit} may not be stopped and started by hand: its own file says so")]
     NotByHand { unit: String },
+    #[error("{what} could not be put back exactly, so it stays: {why}")]
+    NotPutBack { what: String, why: String },
+    #[error("{what} does not support {asked} Mbit/s, but {supported}")]
+    NoSuchSpeed { what: String, asked: u32, supported: String },
     #[error("the action needs a {what}")]
     NoTarget { what: &'static str },
     #[error(transparent)]

@@ -145,6 +145,8 @@ struct Act {
     command: Command,
     process: Option<Process>,
     handed: Handed,
+    /// Of the network interface.
+    index: Option<u32>,
 }
 
 /// All that an actor asks of itself before it says that it is ready.
@@ -177,6 +179,7 @@ fn get_ready(power: Power, daemon: u32, ask: Ask) -> Result<Prepared, String> {
         (_, None) => None,
     };
     launcher.can(power, process.as_ref()).map_err(|error| reason(&error))?;
+    let index = file.as_ref().and_then(Setting::index);
     let file = match file {
         Some(setting) if is_of(&setting, &command, process.as_ref().map(|process| process.id)) => {
             // A file of a process is its owner's.
@@ -191,7 +194,7 @@ fn get_ready(power: Power, daemon: u32, ask: Ask) -> Result<Prepared, String> {
     };
     let handed = Handed::for_command(&command, process.as_ref(), file, home.as_deref());
     let handed = handed.map_err(|error| reason(&error))?;
-    Ok(Prepared { launcher, power, act: Some(Act { command, process, handed }) })
+    Ok(Prepared { launcher, power, act: Some(Act { command, process, handed, index }) })
 }
 
 /// Whether this is the one file that the command writes.
@@ -212,6 +215,14 @@ fn is_of(setting: &Setting, command: &Command, process: Option<ProcessId>) -> bo
         ) => path == place.as_str() && property == named,
         (Setting::File { path, .. }, Command::Truncate { path: named })
         | (Setting::Mount { path, .. }, Command::Thaw { path: named }) => path == named.as_str(),
+        (
+            Setting::Qdisc { interface, .. },
+            Command::DeleteQdisc { interface: named, .. } | Command::AddQdisc { interface: named, .. },
+        )
+        | (
+            Setting::Link { interface, .. },
+            Command::SetSpeed { interface: named, .. } | Command::SetLink { interface: named, .. },
+        ) => interface == named.as_str(),
         _ => false,
     }
 }
@@ -226,14 +237,14 @@ impl Prepared {
             std::process::exit(0);
         });
         let act = self.act.ok_or("nothing was asked for")?;
-        let run = act.handed.carry_out(&self.launcher, &act.command, act.process.as_ref());
+        let run = act.handed.carry_out(&self.launcher, &act.command, act.process.as_ref(), act.index);
         Ok(Answer::Finished { finished: run.map_err(|error| error.to_string())? })
     }
 
     /// Until the daemon shuts its side, or the executor ends by itself.
     fn stand(self, connection: &mut UnixStream) -> Result<Answer, String> {
         let act = self.act.ok_or("nothing was asked for")?;
-        let passed = Passed { process: act.process.as_ref(), files: act.handed.files() };
+        let passed = Passed { process: act.process.as_ref(), files: act.handed.files(), index: act.index };
         let stood = self.launcher.stand(&act.command.arguments(), self.power, passed);
         let standing = match stood.map_err(|error| error.to_string())? {
             Ok(standing) => standing,

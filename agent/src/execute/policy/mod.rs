@@ -346,6 +346,7 @@ impl Policy {
             Target::Node => Ok(Found::Node),
             Target::File(path) => Ok(Found::File(path.clone())),
             Target::Unit(name) => Ok(Found::Unit(name.clone())),
+            Target::Interface(name) => Ok(Found::Interface(name.clone())),
             Target::Cgroup(path) => {
                 self.protected.check_cgroup(path).map_err(Denied::Target)?;
                 Ok(Found::Cgroup(path.clone()))

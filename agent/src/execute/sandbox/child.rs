@@ -22,7 +22,7 @@ use nix::{
 
 use super::{
     confine::{Role, confine},
-    duty, holdings, inform, members,
+    duty, holdings, inform, links, members,
     order::{ORDER_MAX, Order},
     probe, sys,
     top_io::top_io,
@@ -31,7 +31,9 @@ use crate::execute::{
     cgroup_file::CgroupFile,
     command::{Check, Command, Signal, TopBy, Way},
     manager::{Manager, ManagerError},
+    netlink::{self, ethtool::Change},
     process::{Stat, has_ended},
+    qdisc::Qdisc,
 };
 
 /// Looks at a process that was signalled, and the time between two.
@@ -104,7 +106,7 @@ fn obey() -> Result<String, String> {
         held.check()?;
         act_on_process(&command, held, files)
     } else {
-        act_on_node(&command, files)
+        act_on_node(&command, files, order.index)
     }
 }
 
@@ -123,7 +125,12 @@ fn role(command: &Command, held: Option<&Held>, file: Option<RawFd>) -> Result<R
         | Command::Sysctl { .. }
         | Command::Cgset { .. }
         | Command::Confine { .. }
-        | Command::Release { .. } => Role::Write,
+        | Command::Release { .. }
+        // What goes to a netlink socket is written.
+        | Command::DeleteQdisc { .. }
+        | Command::AddQdisc { .. }
+        | Command::SetSpeed { .. }
+        | Command::SetLink { .. } => Role::Write,
         Command::Restart { .. } | Command::SetProperty { .. } => Role::Write,
         Command::ResetProperty { .. } => Role::Reset,
         Command::Sync => Role::Sync,
@@ -193,7 +200,7 @@ fn act_on_process(command: &Command, held: &mut Held, files: Vec<OwnedFd>) -> Re
     Ok(format!("{touched} threads of process {}", held.pid))
 }
 
-fn act_on_node(command: &Command, files: Vec<OwnedFd>) -> Result<String, String> {
+fn act_on_node(command: &Command, files: Vec<OwnedFd>, index: Option<u32>) -> Result<String, String> {
     let said = |error: ManagerError| error.to_string();
     match command {
         Command::Sysctl { key, values } => write_setting(only(files)?, &values.to_file(), key.name()),
@@ -218,6 +225,27 @@ fn act_on_node(command: &Command, files: Vec<OwnedFd>) -> Result<String, String>
         }
         Command::ResetProperty { property, limit, path } => {
             Manager::passed(only(files)?).set(path, *property, *limit, Way::Back).map_err(said)
+        }
+        Command::DeleteQdisc { interface, major, kind } => {
+            links::change(only(files)?, index, interface, |socket, index| {
+                netlink::qdisc::delete(socket, index, *major, kind.name())
+            })?;
+            Ok(format!("{interface} has the kernel's default discipline"))
+        }
+        Command::AddQdisc { interface, qdisc: Qdisc { major, kind, options } } => {
+            links::change(only(files)?, index, interface, |socket, index| {
+                netlink::qdisc::add(socket, index, *major, kind.name(), options)
+            })?;
+            Ok(format!("{interface} has its {} {major:x}: again", kind.name()))
+        }
+        Command::SetSpeed { interface, mbit } => {
+            let change = Change { speed: Some(*mbit), ..Change::default() };
+            links::tell(only(files)?, index, interface, change)?;
+            Ok(format!("{interface} is told {mbit} Mbit/s"))
+        }
+        Command::SetLink { interface, speed } => {
+            links::tell(only(files)?, index, interface, speed.change())?;
+            Ok(format!("{interface} is told {speed}"))
         }
         Command::Top { by, count } => match by {
             TopBy::Rss => inform::top_memory(*count),

@@ -14,6 +14,7 @@ mod duty;
 mod holdings;
 mod inform;
 mod kernel;
+mod links;
 mod members;
 mod order;
 mod probe;

@@ -18,6 +18,8 @@ pub(super) struct Order {
     pub(super) process: Option<OrderedProcess>,
     /// The files that may be written, or read, in the order that the command has them.
     pub(super) files: Vec<RawFd>,
+    /// The number of the network interface that is acted on, where it is one.
+    pub(super) index: Option<u32>,
     /// Try this from inside, and nothing else.
     pub(super) probe: Option<OrderedProbe>,
 }

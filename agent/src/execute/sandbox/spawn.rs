@@ -86,6 +86,8 @@ pub(in crate::execute) struct Passed<'a> {
     pub(in crate::execute) process: Option<&'a Process>,
     /// In the order that the command has them.
     pub(in crate::execute) files: Vec<OwnedFd>,
+    /// Of a network interface.
+    pub(in crate::execute) index: Option<u32>,
 }
 
 /// How an executor ended.
@@ -178,7 +180,7 @@ impl Launcher {
         let talk = |source| SandboxError::Talk { source };
         let this = Process::find(std::process::id()).map_err(|error| talk(io::Error::other(error)))?;
         let (arguments, _) = Probe::Status.command();
-        let passed = Passed { process: Some(&this), files: Vec::new() };
+        let passed = Passed { process: Some(&this), ..Passed::default() };
         let mut running = self.spawn(&arguments, power, passed, Some(Probe::Status.into()), true)?;
         running.order = None;
         let finished = running.finish(self.timeout)?;
@@ -191,7 +193,7 @@ impl Launcher {
         let (arguments, target) = probe.command();
         let process = target.map(Process::find).transpose().map_err(|error| talk(io::Error::other(error)))?;
         let files = probe.file().map_err(talk)?.into_iter().collect();
-        let passed = Passed { process: process.as_ref(), files };
+        let passed = Passed { process: process.as_ref(), files, index: None };
         let mut running = self.spawn(&arguments, power, passed, Some(probe.into()), true)?;
         running.order = None;
         let finished = running.finish(self.timeout)?;
@@ -233,6 +235,7 @@ impl Launcher {
                 descriptors: descriptors.as_ref().map(AsRawFd::as_raw_fd),
             }),
             files: passed.files.iter().map(AsRawFd::as_raw_fd).collect(),
+            index: passed.index,
             probe,
         };
         let mut kept = order.files.clone();
