@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
+    os::unix::process::CommandExt as _,
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -24,7 +25,8 @@ impl Parent {
     pub(crate) fn start() -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", "while read -r line; do sleep 120 > /dev/null & echo $!; done"]);
-        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // No kernel minds where a process without a capability is moved.
+        let mut shell = shell.uid(12_345).gid(12_345).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(shell.stdout.take().unwrap());
         let mut parent = Self { shell, output, children: Vec::new() };
         // Once it has one, it is what it will be.

@@ -21,7 +21,10 @@ use super::{
     setting::{SettingError, is_no_limit},
     value::{CgroupPath, OWN},
 };
-use crate::{observe::ProcessId, text::Text};
+use crate::{
+    observe::{ProcessId, kernel::kernel_release},
+    text::Text,
+};
 
 /// Ends of the names that systemd gives to cgroups.
 const UNITS: [&str; 6] = [".service", ".scope", ".slice", ".socket", ".mount", ".swap"];
@@ -134,6 +137,11 @@ pub enum NotOwn {
     Managed { path: Text, part: Text },
     #[error("process {pid} has a pid namespace of its own, as in a container; what made that has to limit it")]
     Contained { pid: u32 },
+    #[error(
+        "process {pid} has capabilities, and where cpuset is enabled a kernel before Linux 6.6 lets nobody move it who has \
+         not all of them; whoever moves it here has none"
+    )]
+    Privileged { pid: u32 },
     #[error("process {pid} is in {path} already; that has to be taken back first")]
     Already { pid: u32, path: Text },
     #[error("cgroup {path} is there already; when nobody lives in it, it can be removed")]
@@ -218,6 +226,7 @@ pub(super) fn homes(process: &Process, limits: &[(CgroupFile, String)]) -> Resul
         let mount = mount_with(tree.hierarchy()).ok_or_else(|| SettingError::Gone { what: what() })?;
         if tree == Tree::Unified {
             is_enabled(file.controller())?;
+            may_be_moved(pid, &status)?;
         }
         match homes.iter_mut().find(|(place, _)| *place == mount) {
             Some((_, home)) => home.limits.push(limit),
@@ -323,11 +332,24 @@ fn leaves_nothing(path: &CgroupPath, tree: Tree) -> Result<(), NotOwn> {
 
 /// Whether the root of the unified hierarchy hands a controller down.
 fn is_enabled(controller: &str) -> Result<(), NotOwn> {
+    if handed_down(controller)? { Ok(()) } else { Err(NotOwn::NotEnabled { controller: controller.to_owned() }) }
+}
+
+fn handed_down(controller: &str) -> Result<bool, NotOwn> {
     let root = open_in(Hierarchy::Unified, "/")?;
-    if holds(&read_in(&root, "cgroup.subtree_control", "cgroup.subtree_control of /")?, controller) {
-        return Ok(());
-    }
-    Err(NotOwn::NotEnabled { controller: controller.to_owned() })
+    Ok(holds(&read_in(&root, "cgroup.subtree_control", "cgroup.subtree_control of /")?, controller))
+}
+
+/// Whether the kernel lets an executor without a capability move it. `status` is that of the process.
+fn may_be_moved(pid: u32, status: &str) -> Result<(), NotOwn> {
+    let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).map(str::trim);
+    let has_none = permitted.is_some_and(|permitted| permitted.bytes().all(|digit| digit == b'0'));
+    if has_none || asks_by_files_alone() || !handed_down("cpuset")? { Ok(()) } else { Err(NotOwn::Privileged { pid }) }
+}
+
+/// From 6.6 on (`cpuset_can_attach`). A kernel that has it earlier is not known to.
+fn asks_by_files_alone() -> bool {
+    kernel_release() >= Some((6, 6))
 }
 
 fn holds(controllers: &str, controller: &str) -> bool {

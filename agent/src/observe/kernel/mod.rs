@@ -24,6 +24,7 @@ use aya::{
 use serde::Serialize;
 
 pub use obstacles::obstacles;
+pub(crate) use obstacles::release as kernel_release;
 pub use settings::Settings;
 pub use tasks::TaskRow;
 

@@ -47,7 +47,8 @@ pub(super) fn raise_memory_lock() {
     }
 }
 
-fn release() -> Option<(u32, u32)> {
+/// Of the running kernel, such as 6.12.
+pub(crate) fn release() -> Option<(u32, u32)> {
     let name = uname().ok()?;
     let mut numbers = name.release().to_str()?.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
