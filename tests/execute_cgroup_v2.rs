@@ -242,15 +242,16 @@ fn a_controller_that_only_the_root_could_enable_is_not_enabled() {
         return;
     }
     let _alone = own_cgroups_alone();
-    let (bench, target) = (Bench::new(), Target::idle());
-    let Some(shared) = Cgroup::with(&target, "memory.high") else { return };
+    let (bench, other, shell) = (Bench::new(), Target::idle(), Parent::start());
+    let Some(shared) = Cgroup::with(&other, "memory.high") else { return };
+    shared.takes(shell.pid());
     let is_directory = |entry: &fs::DirEntry| entry.file_type().unwrap().is_dir();
     let all = fs::read_dir(shared.file("..")).unwrap().map(Result::unwrap).filter(is_directory).count();
     if all > 1 {
         eprintln!("others live here, who would feel it");
         return;
     }
-    let confine = |what: &str| json!({ "pid": target.pid(), what: 100 });
+    let confine = |what: &str| json!({ "pid": shell.pid(), what: 100 });
     shared.write("../cgroup.subtree_control", "-cpu");
     let said = denied(&bench, "confine_process", confine("cpu_percent"));
     let of_memory = bench.judge("confine_process", confine("memory_mb")).is_ok();
