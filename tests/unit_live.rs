@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     daemon::order,
     execute_parent::cgroups,
-    execute_support::{Target, sysctl},
+    execute_support::{Target, sysctl, until},
 };
 
 /// What the operator of the guest lists.
@@ -209,9 +209,16 @@ fn a_listed_service_is_restarted_and_with_it_nothing_that_is_not_listed() {
     if !is_the_guest() {
         return;
     }
-    for (name, needs) in [("app", ""), ("bystander", ""), ("client", "Requires=app.service\nAfter=app.service\n")] {
-        let unit = format!("[Unit]\n{needs}[Service]\nExecStart=sleep infinity\n");
-        fs::write(format!("/etc/systemd/system/{name}.service"), unit).unwrap();
+    // Each way in which systemd would restart another one with it.
+    let ties = ["Requires", "Requisite", "BindsTo", "PartOf"].map(|tie| (tie.to_lowercase(), tie));
+    let unit = |name: &str, needs: &str| {
+        let text = format!("[Unit]\n{needs}[Service]\nExecStart=sleep infinity\n");
+        fs::write(format!("/etc/systemd/system/{name}.service"), text).unwrap();
+    };
+    unit("app", "");
+    unit("bystander", "");
+    for (name, tie) in &ties {
+        unit(name, &format!("{tie}=app.service\nAfter=app.service\n"));
     }
     run("systemctl daemon-reload");
     start();
@@ -227,19 +234,28 @@ fn a_listed_service_is_restarted_and_with_it_nothing_that_is_not_listed() {
     assert_eq!(runs("bystander"), before.1);
 
     std::thread::sleep(Duration::from_millis(2500));
-    run("systemctl start client");
-    let before = (runs("app"), runs("client"));
     let refused = |unit: &str| order(Path::new(SOCKET), "restart_unit", json!({ "unit": unit })).unwrap_err();
-    let why = refused("app.service");
-    assert!(why.contains("systemd would restart client.service with app.service"), "{why}");
+    for (name, tie) in &ties {
+        run(&format!("systemctl start {name}"));
+        let before = (runs("app"), runs(name));
+        let why = refused("app.service");
+        assert!(why.contains(&format!("systemd would restart {name}.service with app.service")), "{tie}: {why}");
+        let seen = run("kernelsight actions freeze_cgroup cgroup=/system.slice/app.service --dry-run");
+        let told = |line: &str| line.contains("depend on") && line.contains(&format!("{name}.service"));
+        assert!(seen.lines().any(told), "{tie}: {seen}");
+        assert_eq!((runs("app"), runs(name)), before, "{tie}");
+        // And it would.
+        run("systemctl restart app");
+        until(|| runs(name) != before.1);
+        run(&format!("systemctl stop {name}"));
+    }
+    let before = runs("app");
     let why = refused("bystander.service");
     assert!(why.contains("is not listed under [restart]"), "{why}");
     let why = refused("missing.service");
     assert!(why.contains("no unit missing.service loaded"), "{why}");
-    let seen = run("kernelsight actions freeze_cgroup cgroup=/system.slice/app.service --dry-run");
-    assert!(seen.lines().any(|line| line.contains("depend on") && line.contains("client.service")), "{seen}");
-    assert_eq!((runs("app"), runs("client")), before);
-    run("systemctl stop client app bystander");
+    assert_eq!(runs("app"), before);
+    run("systemctl stop app bystander");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
     cgroup_file::CgroupFile,
     cgroup_tree::inhabitants,
     limits::Over,
-    manager::Manager,
+    manager::{Manager, ManagerError},
     policy::{Considered, Judging, Leave},
     process::{Process, Stat},
     value::{CgroupPath, UnitName},
@@ -69,7 +69,8 @@ pub struct Company {
     pub cgroups_below_in_all: usize,
     /// Units of systemd that it concerns, by the names of cgroups.
     pub units: Vec<Text>,
-    /// Active units that require those, are bound to them or are a part of them, as far as systemd can be asked.
+    /// Active units that require those, are bound to them or are a part of them, as far as systemd can be asked; or why
+    /// they are not told.
     pub dependents: Vec<Text>,
     /// Children of those processes that the action is not for: who waits for an answer of theirs waits longer.
     pub children: Vec<Member>,
@@ -225,8 +226,12 @@ impl Company {
         let Some(mut manager) = (!self.units.is_empty()).then(|| Manager::open().ok()).flatten() else { return };
         let mut names = BTreeSet::new();
         for unit in &self.units {
-            let found = manager.unit(unit.as_str()).and_then(|unit| manager.dependents(&unit)).unwrap_or_default();
-            names.extend(found.iter().map(|unit| Text::from(unit.name.as_str())));
+            match manager.unit(unit.as_str()).and_then(|unit| manager.dependents(&unit)) {
+                Ok(found) => names.extend(found.iter().map(|unit| Text::from(unit.name.as_str()))),
+                // Called like a unit, and none.
+                Err(ManagerError::NoUnit { .. }) => {}
+                Err(error) => _ = names.insert(Text::from(error.to_string().as_str())),
+            }
         }
         self.dependents = names.into_iter().filter(|name| !self.units.contains(name)).take(NAMED_MAX).collect();
     }

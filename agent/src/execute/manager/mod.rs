@@ -40,6 +40,8 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A unit that is still stopping or starting then is left to it. An executor is ended after 30 s.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(20);
+/// How others are tied to a unit that systemd restarts with it (`UNIT_ATOM_PROPAGATE_RESTART`).
+const RESTARTED_WITH: [&str; 4] = ["RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf"];
 /// Units that may depend on one before it is said to be too many.
 const DEPENDENTS_MAX: usize = 64;
 
@@ -63,7 +65,7 @@ pub(super) struct Unit {
     pub(super) cgroup: Option<String>,
     /// It lets itself be stopped and started by hand.
     pub(super) by_hand: bool,
-    /// Units that are restarted with it, where they are active: what requires it, is bound to it, or is a part of it.
+    /// Units that are restarted with it, where they are active.
     tied: Vec<String>,
 }
 
@@ -278,7 +280,7 @@ impl Unit {
         let by_hand = may(&mut properties, "CanStart", "RefuseManualStart")?
             && may(&mut properties, "CanStop", "RefuseManualStop")?;
         let mut tied = Vec::new();
-        for how in ["RequiredBy", "BoundBy", "ConsistsOf"] {
+        for how in RESTARTED_WITH {
             tied.extend(take::<Vec<String>>(&mut properties, how)?);
         }
         let invocation: Vec<u8> = take(&mut properties, "InvocationID")?;
