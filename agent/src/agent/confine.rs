@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{DirBuilder, OpenOptions},
     io,
     os::unix::fs::DirBuilderExt,
     path::Path,
@@ -28,7 +28,10 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-use crate::{config::Settings, execute::sandbox::Confinement};
+use crate::{
+    config::Settings,
+    execute::sandbox::{Confinement, Status},
+};
 
 /// What it takes to load the programs, attach them and read their maps.
 const KEPT: [Cap; 2] = [Cap::BPF, Cap::PERFMON];
@@ -87,7 +90,7 @@ pub fn confine(settings: &Settings) -> Result<(), String> {
     let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|error| failed("no core")(error.into()))?;
     prctl::set_no_new_privs().map_err(|error| failed("no new privileges")(error.into()))?;
-    let filters = filters()?;
+    let filters = Status::of_this_thread()?.filters()?;
     if settings.actors.is_some() {
         keep_capabilities().map_err(|error| failed("capabilities")(error.into()))?;
         let directories = [settings.state_dir.as_path(), settings.socket.parent().unwrap_or(Path::new("/"))];
@@ -163,38 +166,16 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
 
 /// What the kernel shows of this process.
 fn attest(by_actors: bool, filters_before: u64) -> Result<(), String> {
-    let status = status()?;
-    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let expect = |name: &str, expected: &str| match line(name) {
-        Some(shown) if shown == expected => Ok(()),
-        shown => Err(format!("{name} is `{}`, not `{expected}`", shown.unwrap_or_default())),
-    };
-    expect("NoNewPrivs", "1")?;
-    expect("Seccomp", "2")?;
-    if filters()? != filters_before + 1 {
-        return Err("the filter of system calls is not there".to_owned());
-    }
+    let status = Status::of_this_thread()?;
+    status.expect_filter(filters_before)?;
     if by_actors {
         let kept = KEPT.into_iter().fold(0, |bits, cap| bits | 1_u64 << (cap as u8));
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-            let shown = line(set).unwrap_or_default();
-            if !u64::from_str_radix(shown, 16).is_ok_and(|shown| shown & !kept == 0) {
+            let shown = status.line(set).unwrap_or_default();
+            if !u64::from_str_radix(&shown, 16).is_ok_and(|shown| shown & !kept == 0) {
                 return Err(format!("{set} is `{shown}`, more than {kept:016x}"));
             }
         }
     }
     Ok(())
-}
-
-/// Filters of system calls in force. Kernels that have Landlock show how many.
-fn filters() -> Result<u64, String> {
-    let status = status()?;
-    let shown = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"));
-    let number = shown.and_then(|rest| rest.trim().parse().ok());
-    number.ok_or_else(|| "the kernel does not show how many filters of system calls there are".to_owned())
-}
-
-fn status() -> Result<String, String> {
-    fs::read_to_string("/proc/thread-self/status")
-        .map_err(|error| format!("/proc/thread-self/status cannot be read: {error}"))
 }

@@ -21,6 +21,7 @@ mod probe;
 mod proof;
 #[expect(unsafe_code, reason = "what the child loses between fork and exec is set by a closure that std calls unsafe")]
 mod spawn;
+mod status;
 mod strip;
 #[expect(unsafe_code, reason = "system calls that no crate wraps")]
 pub(super) mod sys;
@@ -33,4 +34,5 @@ pub use probe::{Confined, Probe};
 pub use spawn::SandboxError;
 
 pub(super) use spawn::{Finished, Launcher, Passed, Standing};
+pub(crate) use status::Status;
 pub(super) use strip::Station;

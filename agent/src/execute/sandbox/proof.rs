@@ -6,12 +6,10 @@ use std::{
     io::{Read, Seek},
 };
 
-use super::{confine::Limit, order::Granted};
+use super::{confine::Limit, order::Granted, status::Status};
 
 /// Longest of the two files, bytes.
 const FILE_MAX: u64 = 16 << 10;
-/// `SECCOMP_MODE_FILTER`.
-const MODE_FILTER: &str = "2";
 
 /// The executor's own `/proc` files, opened while it still can open something.
 #[derive(Debug)]
@@ -26,28 +24,24 @@ impl Witness {
     pub(super) fn open() -> Result<Self, String> {
         let open = |name| File::open(name).map_err(|error| format!("{name} cannot be opened: {error}"));
         let (mut status, limits) = (open("/proc/self/status")?, open("/proc/self/limits")?);
-        let filters = filters(&read(&mut status)?)?;
+        let filters = Status::of(read(&mut status)?).filters()?;
         Ok(Self { status, limits, filters })
     }
 
     /// Asks the kernel: the user, the groups, each set of capabilities, the filter, the limits.
     pub(super) fn attest(mut self, granted: &Granted, limits: &[Limit]) -> Result<(), String> {
-        let status = read(&mut self.status)?;
+        let status = Status::of(read(&mut self.status)?);
         let four = |id: u32| format!("{id} {id} {id} {id}");
         let capabilities = format!("{:016x}", granted.capabilities);
-        expect(&status, "Uid", &four(granted.user))?;
-        expect(&status, "Gid", &four(granted.group))?;
+        status.expect("Uid", &four(granted.user))?;
+        status.expect("Gid", &four(granted.group))?;
         for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-            expect(&status, set, &capabilities)?;
+            status.expect(set, &capabilities)?;
         }
         let groups: Vec<String> = granted.groups.iter().map(u32::to_string).collect();
-        expect(&status, "Groups", &groups.join(" "))?;
-        expect(&status, "CapBnd", &format!("{:016x}", granted.bounding))?;
-        expect(&status, "NoNewPrivs", "1")?;
-        expect(&status, "Seccomp", MODE_FILTER)?;
-        if filters(&status)? != self.filters + 1 {
-            return Err("the system call filter is not there".to_owned());
-        }
+        status.expect("Groups", &groups.join(" "))?;
+        status.expect("CapBnd", &format!("{:016x}", granted.bounding))?;
+        status.expect_filter(self.filters)?;
         let shown = read(&mut self.limits)?;
         for limit in limits {
             let most = limit.most.to_string();
@@ -67,23 +61,4 @@ fn read(file: &mut File) -> Result<String, String> {
         .and_then(|()| file.take(FILE_MAX).read_to_string(&mut text))
         .map_err(|error| format!("the executor cannot look at itself: {error}"))?;
     Ok(text)
-}
-
-fn line<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-fn expect(status: &str, name: &str, expected: &str) -> Result<(), String> {
-    let shown: Vec<&str> = line(status, name).map(|rest| rest.split_whitespace().collect()).unwrap_or_default();
-    let shown = shown.join(" ");
-    if line(status, name).is_some() && shown == expected {
-        return Ok(());
-    }
-    Err(format!("{name} is `{shown}`, not `{expected}`"))
-}
-
-/// Filters of system calls that are in force. Kernels that have Landlock show it.
-fn filters(status: &str) -> Result<u64, String> {
-    let number = line(status, "Seccomp_filters").and_then(|rest| rest.trim().parse().ok());
-    number.ok_or_else(|| "the kernel does not show how many system call filters there are".to_owned())
 }
