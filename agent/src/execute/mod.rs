@@ -18,7 +18,6 @@ mod manager;
 mod netlink;
 mod open;
 mod own_cgroup;
-mod own_command;
 mod owned;
 pub mod policy;
 mod process;

@@ -3,13 +3,11 @@
 
 use std::fmt;
 
-use super::{
-    cgroup_file::CgroupFile,
-    command::{Command, CommandError, Way, unsigned},
-    own_cgroup::Tree,
-    value::CgroupPath,
+use super::{Command, CommandError, Way, unsigned};
+use crate::{
+    execute::{cgroup_file::CgroupFile, own_cgroup::Tree, value::CgroupPath},
+    observe::ProcessId,
 };
-use crate::observe::ProcessId;
 
 /// `-r cpu.max=50000 -r memory.high=536870912 -g /kernelsight/p812-5512 812`: one limit of CPU time, one of memory, or
 /// both in this order.

@@ -1,16 +1,61 @@
 //! The types of parameters: each knows its range, says it in its schema, and takes no value of another type.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::observe::ProcessId;
 
+/// A parameter that is a text of a grammar: how it is read, and what its schema says.
+macro_rules! text {
+    ($type:ident, $schema:tt) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+/// One that is kept as it was written.
+macro_rules! as_written {
+    ($type:ident) => {
+        impl $type {
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+mod cpu_list;
+
+pub use cpu_list::{CpuList, NoCpuList};
+
 /// Largest pid that Linux gives (`PID_MAX_LIMIT`).
 pub const PID_MAX: i64 = 4_194_304;
-/// CPUs that a mask can name here; the kernel's own bound is 8192.
-const CPUS_MAX: u16 = 1024;
 /// Longest path of a cgroup that is taken as a parameter.
 const CGROUP_PATH_MAX: usize = 255;
 /// Below it, at the root of a hierarchy, are the cgroups that the agent makes.
@@ -86,97 +131,6 @@ impl<const MIN: i64, const MAX: i64> JsonSchema for Bounded<MIN, MAX> {
     }
 }
 
-/// CPUs as the kernel lists them: `0-3,5`. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CpuList(BTreeSet<u16>);
-
-impl CpuList {
-    pub fn cpus(&self) -> impl Iterator<Item = u16> + '_ {
-        self.0.iter().copied()
-    }
-
-    /// Those of the CPUs that are also in `other`, if any is.
-    #[must_use]
-    pub fn within(&self, other: &Self) -> Option<Self> {
-        let both: BTreeSet<u16> = self.0.intersection(&other.0).copied().collect();
-        (!both.is_empty()).then_some(Self(both))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("`{given}` is no list of CPUs; one such as 0-3,5 is, with CPUs from 0 to {last}", last = CPUS_MAX - 1)]
-pub struct NoCpuList {
-    given: String,
-}
-
-impl FromStr for CpuList {
-    type Err = NoCpuList;
-
-    fn from_str(given: &str) -> Result<Self, NoCpuList> {
-        let refused = || NoCpuList { given: given.escape_default().take(80).collect() };
-        let number = |text: &str| {
-            let plain = matches!(text.len(), 1..=4) && text.bytes().all(|byte| byte.is_ascii_digit());
-            plain.then(|| text.parse::<u16>().ok()).flatten().filter(|cpu| *cpu < CPUS_MAX)
-        };
-        let mut cpus = BTreeSet::new();
-        for part in given.split(',') {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let (first, last) = number(first).zip(number(last)).ok_or_else(refused)?;
-            if first > last {
-                return Err(refused());
-            }
-            cpus.extend(first..=last);
-        }
-        Ok(Self(cpus))
-    }
-}
-
-impl fmt::Display for CpuList {
-    /// In the kernel's own way, so that it compares with what `/proc` says.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cpus = self.cpus().peekable();
-        let mut separator = "";
-        while let Some(first) = cpus.next() {
-            let mut last = first;
-            while cpus.peek() == Some(&(last + 1)) {
-                last += 1;
-                cpus.next();
-            }
-            if first == last {
-                write!(f, "{separator}{first}")?;
-            } else {
-                write!(f, "{separator}{first}-{last}")?;
-            }
-            separator = ",";
-        }
-        Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for CpuList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for CpuList {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "CpuList".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$",
-            "examples": ["0-3,5"],
-        })
-    }
-}
-
 /// A cgroup by its path below the hierarchy's mount, such as `/system.slice/x.service`; never the root.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CgroupPath(String);
@@ -194,11 +148,6 @@ impl CgroupPath {
         let (pid, start_ticks) = self.0.strip_prefix('/')?.strip_prefix(OWN)?.strip_prefix("/p")?.split_once('-')?;
         let process = ProcessId { pid: pid.parse().ok()?, start_ticks: start_ticks.parse().ok()? };
         (Self::own(process) == *self).then_some(process)
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// The path below the mount, without the first slash.
@@ -229,36 +178,13 @@ impl FromStr for CgroupPath {
     }
 }
 
-impl fmt::Display for CgroupPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for CgroupPath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for CgroupPath {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "CgroupPath".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^(/[A-Za-z0-9_.:@+=\\\\-]+)+$",
-            "maxLength": CGROUP_PATH_MAX,
-            "examples": ["/system.slice/x.service"],
-        })
-    }
-}
+as_written!(CgroupPath);
+text!(CgroupPath, {
+    "type": "string",
+    "pattern": "^(/[A-Za-z0-9_.:@+=\\\\-]+)+$",
+    "maxLength": CGROUP_PATH_MAX,
+    "examples": ["/system.slice/x.service"],
+});
 
 /// A service of systemd by its whole name, such as `nginx.service`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -271,13 +197,6 @@ pub struct UnitName(String);
 )]
 pub struct NoUnitName {
     given: String,
-}
-
-impl UnitName {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for UnitName {
@@ -297,36 +216,13 @@ impl FromStr for UnitName {
     }
 }
 
-impl fmt::Display for UnitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for UnitName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for UnitName {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "UnitName".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^[A-Za-z0-9][A-Za-z0-9:_.@-]*\\.service$",
-            "maxLength": UNIT_NAME_MAX,
-            "examples": ["nginx.service"],
-        })
-    }
-}
+as_written!(UnitName);
+text!(UnitName, {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9:_.@-]*\\.service$",
+    "maxLength": UNIT_NAME_MAX,
+    "examples": ["nginx.service"],
+});
 
 /// A block device by its numbers, such as `8:0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,25 +259,7 @@ impl fmt::Display for Device {
     }
 }
 
-impl<'de> Deserialize<'de> for Device {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for Device {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Device".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]{1,4}:[0-9]{1,7}$", "examples": ["8:0"] })
-    }
-}
+text!(Device, { "type": "string", "pattern": "^[0-9]{1,4}:[0-9]{1,7}$", "examples": ["8:0"] });
 
 /// An absolute path of a file or a mount, plain enough to stand in a command line: letters, digits and `._@+:-`, no part
 /// that is empty, `.` or `..`.
@@ -398,11 +276,6 @@ pub struct NoFilePath {
 }
 
 impl FilePath {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The path below `/`; `.` for that one itself.
     #[must_use]
     pub fn relative(&self) -> &str {
@@ -427,31 +300,8 @@ impl FromStr for FilePath {
     }
 }
 
-impl fmt::Display for FilePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for FilePath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for FilePath {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "FilePath".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^/[A-Za-z0-9._@+:/-]*$", "maxLength": FILE_PATH_MAX })
-    }
-}
+as_written!(FilePath);
+text!(FilePath, { "type": "string", "pattern": "^/[A-Za-z0-9._@+:/-]*$", "maxLength": FILE_PATH_MAX });
 
 /// A network interface by its name, plain enough to stand in a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -463,13 +313,6 @@ pub struct Interface(String);
 )]
 pub struct NoInterface {
     given: String,
-}
-
-impl Interface {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for Interface {
@@ -486,33 +329,10 @@ impl FromStr for Interface {
     }
 }
 
-impl fmt::Display for Interface {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Interface {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for Interface {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Interface".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
-            "maxLength": INTERFACE_MAX,
-            "examples": ["eth0"],
-        })
-    }
-}
+as_written!(Interface);
+text!(Interface, {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
+    "maxLength": INTERFACE_MAX,
+    "examples": ["eth0"],
+});
