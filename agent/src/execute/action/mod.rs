@@ -8,9 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     command::{Command, Listing},
-    process::Process,
     undo::{Setting, Undo},
-    value::{CgroupPath, FilePath, Interface, UnitName},
 };
 use common::{
     ENDED_FOR_GOOD, cpu_quota, end, limit_dirty, limit_in, lived_in, lower_sysctl, number, oom_score_adj, populated,
@@ -19,6 +17,7 @@ use common::{
 pub use power::Power;
 pub use refusal::Refusal;
 use room::Room;
+pub(super) use target::{Found, Target};
 
 mod check_io_activity;
 mod check_network_stats;
@@ -72,6 +71,7 @@ mod reuse_time_wait;
 mod room;
 mod set_cpu_affinity;
 mod set_link_speed;
+mod target;
 mod terminate_process;
 mod thaw_cgroup;
 mod thaw_filesystem;
@@ -266,92 +266,6 @@ pub enum Risk {
     Low,
     Medium,
     High,
-}
-
-/// What a step acts on, before anybody looked whether it is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    Process(u32),
-    Cgroup(CgroupPath),
-    File(FilePath),
-    Unit(UnitName),
-    Interface(Interface),
-    Node,
-}
-
-/// What was found there.
-#[derive(Debug)]
-pub(super) enum Found {
-    Process(Process),
-    Cgroup(CgroupPath),
-    File(FilePath),
-    Unit(UnitName),
-    Interface(Interface),
-    Node,
-}
-
-impl Found {
-    pub(super) fn process(&self) -> Result<&Process, Refusal> {
-        match self {
-            Self::Process(process) => Ok(process),
-            _ => Err(Refusal::NoTarget { what: "process" }),
-        }
-    }
-
-    pub(super) fn cgroup(&self) -> Result<&CgroupPath, Refusal> {
-        match self {
-            Self::Cgroup(path) => Ok(path),
-            _ => Err(Refusal::NoTarget { what: "cgroup" }),
-        }
-    }
-
-    pub(super) fn file(&self) -> Result<&FilePath, Refusal> {
-        match self {
-            Self::File(path) => Ok(path),
-            _ => Err(Refusal::NoTarget { what: "file" }),
-        }
-    }
-
-    pub(super) fn interface(&self) -> Result<&Interface, Refusal> {
-        match self {
-            Self::Interface(name) => Ok(name),
-            _ => Err(Refusal::NoTarget { what: "network interface" }),
-        }
-    }
-}
-
-impl Found {
-    pub(super) fn unit(&self) -> Result<&UnitName, Refusal> {
-        match self {
-            Self::Unit(name) => Ok(name),
-            _ => Err(Refusal::NoTarget { what: "unit" }),
-        }
-    }
-
-    /// Who or what it is, whatever it calls itself; the whole node counts once for each action.
-    pub(super) fn key(&self, action: &str) -> String {
-        match self {
-            Self::Process(process) => format!("process:{}", process.id),
-            Self::Cgroup(path) => format!("cgroup:{path}"),
-            Self::File(path) => format!("file:{path}"),
-            Self::Unit(name) => format!("unit:{name}"),
-            Self::Interface(name) => format!("interface:{name}"),
-            Self::Node => format!("node:{action}"),
-        }
-    }
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process(process) => write!(f, "{} (pid {})", process.comm, process.id.pid),
-            Self::Cgroup(path) => write!(f, "cgroup {path}"),
-            Self::File(path) => write!(f, "file {path}"),
-            Self::Unit(name) => write!(f, "unit {name}"),
-            Self::Interface(name) => write!(f, "interface {name}"),
-            Self::Node => f.write_str("node"),
-        }
-    }
 }
 
 /// What would be done, and how it is taken back.
