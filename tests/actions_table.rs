@@ -14,11 +14,20 @@ Made of the program by `tests/actions_table.rs`; `UPDATE_EXPECT=1 cargo xtask te
 An undo is *exact*: the previous value, unless somebody else changed it since. A lease is the time after which an action
 is taken back by itself. A test is where the action is carried out on a real kernel, looked at and taken back.
 
+What each is expected to do, what it costs and what it never touches stands below the table.
+
 A limit of memory, CPU time or tasks of a cgroup that a unit of systemd owns is set through systemd, which would write
 its own over it otherwise: the executor is given a connection to systemd's manager then, and no file.
 
 | action | risk | its executor is given | writes | undo | lease | test |
 |---|---|---|---|---|---|---|
+";
+
+const BELOW: &str = "
+## What is expected of each, and what it never touches
+
+An expectation with a formula is reckoned for each incident by `agent/src/simulate/effect.rs`, and its verdict compares
+it with what came. Whoever approves an action cannot lift what it never touches.
 ";
 
 #[test]
@@ -45,6 +54,16 @@ fn the_table_in_the_docs_is_that_of_the_program() {
             tested.join(", "),
         )
         .unwrap();
+    }
+    table.push_str(BELOW);
+    for entry in catalogue().into_iter().filter(|entry| entry.has_effect) {
+        assert!(entry.cost != "none" && !entry.predicts.starts_with("nothing"), "{} says too little", entry.name);
+        writeln!(table, "\n**{}**\n", entry.name).unwrap();
+        writeln!(table, "- expected: {}", entry.predicts).unwrap();
+        writeln!(table, "- cost: {}", entry.cost).unwrap();
+        for never in &entry.never {
+            writeln!(table, "- never: {never}").unwrap();
+        }
     }
     expect_file!["../docs/actions.md"].assert_eq(&table);
 }

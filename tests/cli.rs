@@ -124,30 +124,41 @@ fn what_an_action_is_needs_no_daemon_to_be_told() {
     check(
         &out(&kernelsight(nowhere, &["actions", "limit_cgroup_io"])),
         expect![[r#"
-        limit_cgroup_io  Lowers how many bytes or operations a second a cgroup may read or write on a device
-          risk     medium
-          writes   io.max (v2), blkio.throttle.* (v1)
-          given    one open file of the cgroup
-          undo     the exact previous value, unless somebody else changed it since
-          settles  in 10 s
-          lease    taken back by itself after 1 h
-          cgroup   ^(/[A-Za-z0-9_.:@+=\\-]+)+$
-          device   The whole device, no partition, as in 8:0; ^[0-9]{1,4}:[0-9]{1,7}$
-          what     What is limited; read_bps, write_bps, read_iops, write_iops
-          rate     Bytes/s, 65536 at least, or operations/s; 10 to 1000000000000
-    "#]],
+            limit_cgroup_io  Lowers how many bytes or operations a second a cgroup may read or write on a device
+              risk     medium
+              writes   io.max (v2), blkio.throttle.* (v1)
+              given    one open file of the cgroup
+              predicts it reads or writes no more than that, on that device (no number is reckoned)
+              cost     its I/O on the device is slower even when nobody else asks
+              never    the root of a hierarchy
+              never    a cgroup that protected.toml lists
+              never    a cgroup with pid 1, a kernel thread, the agent, what runs it, or a protected process in it or below it
+              never    a partition, which no limit is for
+              undo     the exact previous value, unless somebody else changed it since
+              settles  in 10 s
+              lease    taken back by itself after 1 h
+              cgroup   ^(/[A-Za-z0-9_.:@+=\\-]+)+$
+              device   The whole device, no partition, as in 8:0; ^[0-9]{1,4}:[0-9]{1,7}$
+              what     What is limited; read_bps, write_bps, read_iops, write_iops
+              rate     Bytes/s, 65536 at least, or operations/s; 10 to 1000000000000
+        "#]],
     );
     check(
         &out(&kernelsight(nowhere, &["actions", "terminate_process"])),
         expect![[r#"
-        terminate_process  Asks a process to end (SIGTERM); the last resort
-          risk     high
-          writes   pidfd_send_signal(2)
-          given    CAP_KILL and a pidfd
-          undo     none: a process that ended cannot be brought back; its service manager may start it anew
-          settles  in 10 s
-          pid      1 to 4194304
-    "#]],
+            terminate_process  Asks a process to end (SIGTERM); the last resort
+              risk     high
+              writes   pidfd_send_signal(2)
+              given    CAP_KILL and a pidfd
+              predicts it takes and holds nothing more
+              cost     it ends, and what it had not saved is lost
+              never    pid 1, kernel threads, the agent and what runs it
+              never    a process whose name, cgroup, unit or user protected.toml lists
+              never    another process that has the number by then
+              undo     none: a process that ended cannot be brought back; its service manager may start it anew
+              settles  in 10 s
+              pid      1 to 4194304
+        "#]],
     );
     let all = kernelsight(nowhere, &["actions", "--catalogue"]);
     assert_eq!(code(&all), 0);

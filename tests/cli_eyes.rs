@@ -188,6 +188,8 @@ fn a_proposal_says_what_why_and_how_to_answer() {
                 on       python3 (pid 812), risk low
                 would    renice -n 10 -p 812  (rule renice)
                 writes   setpriority(2): nice 0 -> 10
+                predicts its share falls as its weight does
+                cost     it runs slower while others want the CPU
                 touches  1 process: python3 (pid 812, user 33)
                 units    web.service
                 children 3 processes: sh (pid 813, user 33) and 2 more

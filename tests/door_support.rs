@@ -206,6 +206,8 @@ pub(crate) fn dry_run() -> DryRun {
             rule: "renice".to_owned(),
             through: "setpriority(2)".to_owned(),
             change: "nice 0 -> 10".to_owned(),
+            predicts: "its share falls as its weight does".to_owned(),
+            cost: "it runs slower while others want the CPU".to_owned(),
             undo: "nice 10 -> 0 of 1 threads".to_owned(),
             settle_s: 5,
             lease_s: Some(600),

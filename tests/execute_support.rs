@@ -11,7 +11,7 @@ use std::{
 
 use kernelsight::{
     execute::{
-        ActionRequest, Denied, DryRun, Errand, ExecuteError, Executor, Journal as _, JournalRow, Judging, Outcome,
+        ActionRequest, Denied, DryRun, Errand, ExecuteError, Executor, Journal as _, JournalRow, Judging, On, Outcome,
         OutcomeStatus, Permit, Policy, PolicyError, Power, catalogue, command::Command as ExecutorCommand,
     },
     live::Autonomy,
@@ -106,7 +106,9 @@ impl Bench {
             (expected, expected),
             "{name} is carried out with another power than it says"
         );
-        let told = catalogue().into_iter().find(|entry| entry.name == name).unwrap().writes;
+        let entry = catalogue().into_iter().find(|entry| entry.name == name).unwrap();
+        assert_eq!(on(&planned.target), entry.on, "{name} is for {}", planned.target);
+        let told = entry.writes;
         assert!(writes(told, &planned.through), "{name} writes {}, and is said to write {told}", planned.through);
         outcome
     }
@@ -122,6 +124,19 @@ impl Bench {
 
     pub(crate) fn row(&self, outcome: &Outcome) -> JournalRow {
         self.store.get(outcome.action_id.unwrap()).unwrap().unwrap()
+    }
+}
+
+/// What kind of thing `python3 (pid 812)`, `cgroup /x` or `node` is.
+fn on(target: &str) -> On {
+    match target.split_once(' ').map_or(target, |(kind, _)| kind) {
+        "node" => On::Node,
+        "cgroup" => On::Cgroup,
+        "unit" => On::Unit,
+        "interface" => On::Interface,
+        "mount" => On::Mount,
+        "file" => On::File,
+        _ => On::Process,
     }
 }
 

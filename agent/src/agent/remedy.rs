@@ -156,7 +156,7 @@ impl Rooms {
         self.keep_trace(&mut trace);
         let done_ms = now_ms();
         sleep(Duration::from_secs(prediction.within_s.into())).await;
-        let verification = self.verify(&prediction, actions.action_type(), done_ms);
+        let verification = self.verify(&prediction, actions.first(), done_ms);
         let verdict = self.keep(&mut trace, verification).verdict;
         self.settle(&mut trace, verdict).await;
         let attempt = Attempt { actions, result: verdict.name().to_owned() };
@@ -239,7 +239,7 @@ impl Rooms {
     }
 
     /// The same measure of the same entity, before and after.
-    fn verify(&self, prediction: &Prediction, action_type: &str, done_ms: i64) -> Verification {
+    fn verify(&self, prediction: &Prediction, action: &ActionRequest, done_ms: i64) -> Verification {
         let live = self.daemon.look();
         let Prediction { signal_type, measure, entity, .. } = prediction;
         let points: Vec<_> = live.history.points(*signal_type, measure, entity).collect();
@@ -250,7 +250,7 @@ impl Rooms {
             after: &after,
             settled_s: (now_ms() - done_ms) as f64 / 1000.0,
             entity_lives: live.window.has(entity),
-            meant_to_end: matches!(action_type, "terminate_process" | "kill_process"),
+            meant_to_end: action.action().is_some_and(|action| action.predicts.ends_processes()),
             still_read: live.history.is_read_since(*signal_type, measure, done_ms),
             severity_of: &|value| threshold.map(|threshold| threshold.severity(value)).unwrap_or_default(),
         };

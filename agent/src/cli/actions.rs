@@ -109,6 +109,11 @@ fn one(entry: &CatalogueEntry, _: &Eyes) -> String {
         format!("  writes   {}", entry.writes),
         format!("  given    {}", entry.power),
     ];
+    if entry.has_effect {
+        lines.push(format!("  predicts {}", entry.predicts));
+        lines.push(format!("  cost     {}", entry.cost));
+    }
+    lines.extend(entry.never.iter().map(|never| format!("  never    {never}")));
     match entry.irreversible_because {
         _ if !entry.has_effect => {}
         Some(why) => lines.push(format!("  undo     none: {why}")),

@@ -2,7 +2,7 @@
 
 use super::eyes::{self, Mood, counted, duration, paint};
 use crate::{
-    execute::{Company, DryRun, Member, Planned},
+    execute::{Company, DryRun, Member, Planned, Risk},
     text::Text,
 };
 
@@ -36,6 +36,9 @@ fn planned(plan: &Planned) -> Vec<(&'static str, String)> {
         ("would", format!("{}  (rule {})", plan.command, plan.rule)),
         ("writes", format!("{}: {}", plan.through, plan.change)),
     ];
+    if plan.risk != Risk::None {
+        rows.extend([("predicts", plan.predicts.clone()), ("cost", plan.cost.clone())]);
+    }
     rows.extend(company(&plan.company));
     rows.push(("undo", plan.undo.clone()));
     let lease = plan.lease_s.map(|lease_s| format!("; by itself after {}", duration(lease_s.into())));

@@ -47,6 +47,9 @@ pub struct Planned {
     pub through: String,
     /// Before and after: `nice 0 -> 10`.
     pub change: String,
+    /// What it is expected to do, and who pays for that.
+    pub predicts: String,
+    pub cost: String,
     /// What would take it back, or why nothing does.
     pub undo: String,
     /// Time until its effect shows, s.
@@ -142,6 +145,8 @@ impl Planned {
             through: through(&plan),
             undo: plan.undo.to_string(),
             change: plan.change,
+            predicts: action.predicts.to_string(),
+            cost: action.cost.to_owned(),
             settle_s: action.settle_s,
             lease_s: action.lease_s,
             company,
@@ -165,8 +170,8 @@ impl Company {
     fn of(found: &Found) -> Self {
         let mut company = Self::default();
         match found {
-            // Whoever sends through an interface feels it.
-            Found::Node | Found::Interface(_) => company.whole_node = true,
+            // Whoever sends through an interface feels it, and whoever writes to a filesystem.
+            Found::Node | Found::Interface(_) | Found::Mount(_) => company.whole_node = true,
             Found::File(_) => {}
             Found::Process(process) => {
                 company.processes_in_all = 1;

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::action::{self, ActionType};
+
 /// An action by name with parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,12 @@ pub struct ActionRequest {
 }
 
 impl ActionRequest {
+    /// The action that has this name.
+    #[must_use]
+    pub fn action(&self) -> Option<&'static ActionType> {
+        action::find(&self.action_type)
+    }
+
     /// The process that it names.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -7,7 +7,7 @@
 
 use super::Effect;
 use crate::{
-    execute::{ActionRequest, Actions},
+    execute::{ActionRequest, Actions, Predicts},
     explain::{
         Explanation, Suspect, Yardstick,
         attribution::Contested,
@@ -121,32 +121,33 @@ fn left(
     let number = |name: &str| action.number(name);
     let held = suspect.of == Contested::Memory.name() || suspect.of == Contested::OpenFiles.name();
     let say = |left: f64, because: &str| Left { left, because: because.to_owned(), of_all: false };
-    match action.action_type.as_str() {
-        "freeze_cgroup" | "pause_process" if held => say(1.0, "what stands still keeps what it holds"),
-        "freeze_cgroup" | "pause_process" => say(0.0, "what stands still takes nothing"),
-        "terminate_process" | "kill_process" => say(0.0, "what is ended takes and holds nothing"),
-        "restart_unit" => say(0.0, "what runs anew has taken nothing yet"),
-        "confine_process" if suspect.of == Contested::MemoryGrowth.name() && number("memory_mb").is_some() => {
+    let predicts = action.action().map_or(Predicts::Nothing, |action| action.predicts);
+    let waits_itself = || say(1.0, "the measure counts the wait of its target too");
+    match predicts {
+        Predicts::StandsStill if held => say(1.0, "what stands still keeps what it holds"),
+        Predicts::StandsStill => say(0.0, "what stands still takes nothing"),
+        Predicts::Ends => say(0.0, "what is ended takes and holds nothing"),
+        Predicts::BeginsAnew => say(0.0, "what runs anew has taken nothing yet"),
+        Predicts::OwnCgroup if suspect.of == Contested::MemoryGrowth.name() && number("memory_mb").is_some() => {
             say(0.0, "it cannot grow past the limit")
         }
-        "confine_process" if held => say(1.0, "what it holds stays charged to the cgroup that it leaves"),
-        "confine_process" if number("cpu_percent").is_none() => say(1.0, "memory is all that is limited"),
-        "limit_cgroup_cpu" | "confine_process" | "lower_process_priority" if yardstick.counts_own_wait() => {
-            say(1.0, "the measure counts the wait of its target too")
-        }
-        "confine_process" => {
+        Predicts::OwnCgroup if held => say(1.0, "what it holds stays charged to the cgroup that it leaves"),
+        Predicts::OwnCgroup if number("cpu_percent").is_none() => say(1.0, "memory is all that is limited"),
+        Predicts::OwnCgroup | Predicts::Weight if yardstick.counts_own_wait() => waits_itself(),
+        Predicts::OwnCgroup => {
             quota(suspect.number("cpu_percent").unwrap_or(100.0), number("cpu_percent").unwrap_or(100.0))
         }
-        // Throttling stops and continues the process, and what is stopped waits for nothing.
-        "limit_cgroup_cpu" | "throttle_cpu" => {
+        // Of one process, throttling stops and continues it, and what is stopped waits for nothing.
+        Predicts::Quota if action.cgroup().is_some() && yardstick.counts_own_wait() => waits_itself(),
+        Predicts::Quota => {
             let of_all = number("percent").and(suspect.number("cgroup_cpu_percent"));
             let used = of_all.or(suspect.number("cpu_percent")).unwrap_or(100.0);
             quota(used, number("percent").or(number("limit")).unwrap_or(100.0))
         }
-        "lower_process_priority" => renice(explanation, suspect, targets, number("priority").unwrap_or(10.0)),
-        "limit_cgroup_memory" => memory_limit(suspect, number("bytes").unwrap_or(f64::INFINITY)),
-        "set_cpu_affinity" => say(1.0, "on fewer CPUs it waits for itself, and does as much"),
-        _ => say(1.0, "no effect on this measure is known"),
+        Predicts::Weight => renice(explanation, suspect, targets, number("priority").unwrap_or(10.0)),
+        Predicts::MemoryLimit => memory_limit(suspect, number("bytes").unwrap_or(f64::INFINITY)),
+        Predicts::Unreckoned(words) => say(1.0, &format!("{words}, of which no number is reckoned")),
+        Predicts::Nothing => say(1.0, "it changes nothing"),
     }
 }
 
@@ -224,41 +225,7 @@ fn memory_limit(suspect: &Suspect, bytes: f64) -> Left {
     }
 }
 
+/// Who pays for it, as the action says.
 fn cost(action: &ActionRequest) -> &'static str {
-    match action.action_type.as_str() {
-        "lower_process_priority" => "it runs slower while others want the CPU, as fast as before when not",
-        "lower_io_priority" => "its I/O waits while others do theirs",
-        "set_cpu_affinity" => "it has fewer CPUs",
-        "throttle_cpu" | "limit_cgroup_cpu" => "it runs slower even when the CPU is free",
-        "limit_cgroup_memory" => {
-            "its cache is reclaimed; if it asks for more anonymous memory, the kernel ends one of its processes"
-        }
-        "confine_process" => {
-            "it runs slower even when the CPU is free; past its memory it is slowed (v2) or ended (v1) by the kernel"
-        }
-        "freeze_cgroup" | "pause_process" => "it stands still and answers nobody until it is let go on",
-        "demote_realtime" => "it waits for its turn like all others",
-        "raise_oom_score_adj" => "it is ended first when memory ends",
-        "lower_oom_score_adj" => "others are ended before it when memory ends",
-        "limit_cgroup_pids" => "what it forks beyond that fails",
-        "limit_cgroup_io" => "its I/O on the device is slower even when nobody else asks",
-        "reclaim_cgroup" => "it reads again what it needs again",
-        "raise_cgroup_memory" | "raise_cgroup_cpu" | "raise_cgroup_pids" => "less is left for all others",
-        "thaw_cgroup" => "it goes on, whoever froze it",
-        "raise_min_free_kbytes" => "so much less memory for programs and cache",
-        "limit_dirty_bytes" | "limit_dirty_background_bytes" => {
-            "writes reach the disk sooner, and writers wait more often"
-        }
-        "increase_tcp_mem" | "increase_conntrack_max" => "more memory that only the kernel can give back",
-        "terminate_process" | "kill_process" => "it ends, and what it had not saved is lost",
-        "restart_unit" => "what it held in memory is lost, and it answers nobody until it is up again",
-        "truncate_file" => "what was in the file is lost",
-        "set_link_speed" => "the link goes down for a moment, and carries no more than that afterwards",
-        "reset_qdisc" => {
-            "whatever somebody set there for a reason (a rate, a delay, a queue) is gone until it is put back"
-        }
-        "reduce_swappiness" => "the page cache is reclaimed sooner than anonymous memory, on the whole node",
-        "clear_page_cache" => "files are read from disk again",
-        _ => "none is known",
-    }
+    action.action().map_or("none is known", |action| action.cost)
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::command::{Check, Command};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -14,6 +14,7 @@ impl Action for CheckIoActivity {
     const NAME: &'static str = "check_io_activity";
     const SUMMARY: &'static str =
         "Shows what each block device does in a second, I/O pressure, and the processes that wait for I/O";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::command::{Check, Command};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,6 +13,7 @@ pub(super) struct CheckNetworkStats {}
 impl Action for CheckNetworkStats {
     const NAME: &'static str = "check_network_stats";
     const SUMMARY: &'static str = "Shows what each network interface carries in a second, with errors and drops";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

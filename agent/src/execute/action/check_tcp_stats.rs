@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::command::{Check, Command};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -14,6 +14,7 @@ impl Action for CheckTcpStats {
     const NAME: &'static str = "check_tcp_stats";
     const SUMMARY: &'static str =
         "Shows TCP sockets by state, and retransmissions, resets and listen overflows in a second";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

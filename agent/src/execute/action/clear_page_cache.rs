@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     sysctl::SysctlKey,
@@ -26,11 +26,15 @@ const fn one() -> Bounded<1, 3> {
 impl Action for ClearPageCache {
     const NAME: &'static str = "clear_page_cache";
     const SUMMARY: &'static str = "Drops clean cached pages (and dentries and inodes) of the whole node";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "vm.drop_caches";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("what was dropped is read from disk again when it is needed; nothing is lost but time");
+    const PREDICTS: Predicts = Predicts::Unreckoned("as much memory is free as clean caches held");
+    const COST: &'static str = "files are read from disk again";
+    const NEVER: &'static [&'static str] = &["a dirty page"];
     const SETTLE_S: u32 = 10;
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     sysctl::SysctlKey,
@@ -17,11 +17,14 @@ pub(super) struct CompactMemory {}
 impl Action for CompactMemory {
     const NAME: &'static str = "compact_memory";
     const SUMMARY: &'static str = "Compacts the memory of the whole node, so that large pages are free";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "vm.compact_memory";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("pages were moved and nothing was lost; memory falls to pieces again by itself");
+    const PREDICTS: Predicts = Predicts::Unreckoned("large pages are free");
+    const COST: &'static str = "the CPUs are busy moving pages";
     const SETTLE_S: u32 = 10;
 }
 

@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Room, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Room, Step, Target};
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::Command,
@@ -48,10 +48,19 @@ impl Action for ConfineProcess {
     const NAME: &'static str = "confine_process";
     const SUMMARY: &'static str =
         "Moves a process that no unit and no container owns to a cgroup of the agent's own, with limits";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::OwnCgroup;
     const WRITES: &'static str =
         "cpu.max, memory.high (v2), cpu.cfs_quota_us, memory.limit_in_bytes (v1), cgroup.procs";
+    const PREDICTS: Predicts = Predicts::OwnCgroup;
+    const COST: &'static str =
+        "it runs slower even when the CPU is free; past its memory it is slowed (v2) or ended (v1) by the kernel";
+    const NEVER: &'static [&'static str] = &[
+        "a process that a unit or a container owns",
+        "its children that live already",
+        "a limit below the memory that it holds and a tenth more",
+    ];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, thread_change, touch};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, thread_change, touch};
 use crate::execute::{command::Command, scheduling::Scheduling, undo::Undo, value::Pid};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -19,9 +19,15 @@ pub(super) struct DemoteRealtime {
 impl Action for DemoteRealtime {
     const NAME: &'static str = "demote_realtime";
     const SUMMARY: &'static str = "Schedules the real-time threads (FIFO, round robin) of a process like all others";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysNice;
     const WRITES: &'static str = "sched_setattr(2)";
+    const PREDICTS: Predicts = Predicts::Unreckoned(
+        "others wait for its real-time threads no longer, whose share falls to that of any thread",
+    );
+    const COST: &'static str = "it waits for its turn like all others";
+    const NEVER: &'static [&'static str] = &["its threads that are scheduled like all others already"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

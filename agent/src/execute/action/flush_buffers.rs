@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{command::Command, undo::Undo};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,11 +13,14 @@ pub(super) struct FlushBuffers {}
 impl Action for FlushBuffers {
     const NAME: &'static str = "flush_buffers";
     const SUMMARY: &'static str = "Writes all dirty pages to disk (sync)";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::Nothing;
     const WRITES: &'static str = "sync(2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("what was written stays written, as the kernel would have done by itself a little later");
+    const PREDICTS: Predicts = Predicts::Unreckoned("no dirty page is left to be written");
+    const COST: &'static str = "the disks are busy until all is written";
     const SETTLE_S: u32 = 10;
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, populated};
 use crate::execute::{cgroup_file::CgroupFile, command::Command, value::CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,9 +15,13 @@ pub(super) struct FreezeCgroup {
 impl Action for FreezeCgroup {
     const NAME: &'static str = "freeze_cgroup";
     const SUMMARY: &'static str = "Freezes all processes of a cgroup; they keep their memory and go on when thawed";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "cgroup.freeze (v2), freezer.state (v1)";
+    const PREDICTS: Predicts = Predicts::StandsStill;
+    const COST: &'static str = "it stands still and answers nobody until it is let go on";
+    const NEVER: &'static [&'static str] = &["one that somebody froze"];
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(300);
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Room, Step, Target, number, raise_sysctl};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Room, Step, Target, number, raise_sysctl};
 use crate::execute::{sysctl::SysctlKey, undo::Setting, value::Bounded};
 
 /// What one tracked connection takes with its extensions, bytes: `nf_conntrack` of `/proc/slabinfo` is 256 to 320.
@@ -21,9 +21,17 @@ pub(super) struct IncreaseConntrackMax {
 impl Action for IncreaseConntrackMax {
     const NAME: &'static str = "increase_conntrack_max";
     const SUMMARY: &'static str = "Raises net.netfilter.nf_conntrack_max, so that new connections are not dropped";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.netfilter.nf_conntrack_max";
+    const PREDICTS: Predicts = Predicts::Unreckoned("new connections are not dropped");
+    const COST: &'static str = "more memory that only the kernel can give back";
+    const NEVER: &'static [&'static str] = &[
+        "more than 10 % of all memory",
+        "the tenth of all memory that stays available",
+        "a maximum of 0, which is none",
+    ];
     const SETTLE_S: u32 = 10;
 }
 

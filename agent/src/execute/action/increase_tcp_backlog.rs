@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, raise_sysctl};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, raise_sysctl};
 use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -16,9 +16,12 @@ pub(super) struct IncreaseTcpBacklog {
 impl Action for IncreaseTcpBacklog {
     const NAME: &'static str = "increase_tcp_backlog";
     const SUMMARY: &'static str = "Raises net.core.somaxconn; a socket has the longer queue when it listens anew";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.core.somaxconn";
+    const PREDICTS: Predicts = Predicts::Unreckoned("a socket that listens anew drops fewer connections");
+    const COST: &'static str = "each connection that waits holds memory of the kernel";
     const SETTLE_S: u32 = 10;
 }
 

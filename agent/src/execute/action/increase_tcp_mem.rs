@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Room, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Room, Step, Target};
 use crate::execute::{
     command::Command,
     sysctl::{Numbers, SysctlKey},
@@ -27,9 +27,14 @@ pub(super) struct IncreaseTcpMem {
 impl Action for IncreaseTcpMem {
     const NAME: &'static str = "increase_tcp_mem";
     const SUMMARY: &'static str = "Raises net.ipv4.tcp_mem, so that TCP is not kept small for want of memory";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.ipv4.tcp_mem";
+    const PREDICTS: Predicts = Predicts::Unreckoned("TCP does not prune its queues for want of memory");
+    const COST: &'static str = "more memory that only the kernel can give back";
+    const NEVER: &'static [&'static str] =
+        &["more than 20 % of all memory", "the tenth of all memory that stays available"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Room, Step, Target, raise_sysctl};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Room, Step, Target, raise_sysctl};
 use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 /// Most of all memory that one socket may ask for, percent.
@@ -19,9 +19,13 @@ pub(super) struct IncreaseWmemMax {
 impl Action for IncreaseWmemMax {
     const NAME: &'static str = "increase_wmem_max";
     const SUMMARY: &'static str = "Raises net.core.wmem_max; a socket has the larger buffer when it asks anew";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.core.wmem_max";
+    const PREDICTS: Predicts = Predicts::Unreckoned("a socket that asks anew has the larger buffer");
+    const COST: &'static str = "a socket that asks holds more memory of the kernel";
+    const NEVER: &'static [&'static str] = &["more than 1 % of all memory for a socket"];
     const SETTLE_S: u32 = 10;
 }
 

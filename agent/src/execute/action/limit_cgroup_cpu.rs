@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, cpu_quota};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, cpu_quota};
 use crate::execute::value::{Bounded, CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,9 +17,12 @@ pub(super) struct LimitCgroupCpu {
 impl Action for LimitCgroupCpu {
     const NAME: &'static str = "limit_cgroup_cpu";
     const SUMMARY: &'static str = "Lowers the CPU quota of a cgroup";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "cpu.max (v2), cpu.cfs_quota_us (v1)";
+    const PREDICTS: Predicts = Predicts::Quota;
+    const COST: &'static str = "it runs slower even when the CPU is free";
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

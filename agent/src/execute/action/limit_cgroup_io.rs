@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, lived_in};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, lived_in};
 use crate::execute::{
     cgroup_file::{BPS_MIN, CgroupFile},
     command::Command,
@@ -49,9 +49,13 @@ impl What {
 impl Action for LimitCgroupIo {
     const NAME: &'static str = "limit_cgroup_io";
     const SUMMARY: &'static str = "Lowers how many bytes or operations a second a cgroup may read or write on a device";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "io.max (v2), blkio.throttle.* (v1)";
+    const PREDICTS: Predicts = Predicts::Unreckoned("it reads or writes no more than that, on that device");
+    const COST: &'static str = "its I/O on the device is slower even when nobody else asks";
+    const NEVER: &'static [&'static str] = &["a partition, which no limit is for"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
     cgroup_tree::cgroup_number,
@@ -25,9 +25,14 @@ pub(super) struct LimitCgroupMemory {
 impl Action for LimitCgroupMemory {
     const NAME: &'static str = "limit_cgroup_memory";
     const SUMMARY: &'static str = "Lowers the memory limit of a cgroup: memory.high, or the hard limit on cgroup v1";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "memory.high (v2), memory.limit_in_bytes (v1)";
+    const PREDICTS: Predicts = Predicts::MemoryLimit;
+    const COST: &'static str = "its cache is reclaimed; if it asks for more anonymous memory, the kernel slows it (v2) or ends one of its processes (v1)";
+    const NEVER: &'static [&'static str] =
+        &["a limit below the memory that cannot be dropped, where it is a hard one (v1)"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, limit_in, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, limit_in, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
     cgroup_tree::cgroup_number,
@@ -22,9 +22,13 @@ pub(super) struct LimitCgroupPids {
 impl Action for LimitCgroupPids {
     const NAME: &'static str = "limit_cgroup_pids";
     const SUMMARY: &'static str = "Lowers pids.max of a cgroup: it cannot fork beyond that, and nothing of it is ended";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "pids.max";
+    const PREDICTS: Predicts = Predicts::Unreckoned("it forks no further");
+    const COST: &'static str = "what it forks beyond that fails";
+    const NEVER: &'static [&'static str] = &["a limit below the tasks that it has"];
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, limit_dirty};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, limit_dirty};
 use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,9 +17,12 @@ impl Action for LimitDirtyBackgroundBytes {
     const NAME: &'static str = "limit_dirty_background_bytes";
     const SUMMARY: &'static str =
         "Lowers how many dirty bytes the node may hold before it writes back (vm.dirty_background_bytes)";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "vm.dirty_background_bytes";
+    const PREDICTS: Predicts = Predicts::Unreckoned("the disk has less to catch up with at once");
+    const COST: &'static str = "writes reach the disk sooner, and writers wait more often";
     const SETTLE_S: u32 = 20;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, limit_dirty};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, limit_dirty};
 use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -16,9 +16,12 @@ pub(super) struct LimitDirtyBytes {
 impl Action for LimitDirtyBytes {
     const NAME: &'static str = "limit_dirty_bytes";
     const SUMMARY: &'static str = "Lowers how many dirty bytes the node may hold before writers wait (vm.dirty_bytes)";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "vm.dirty_bytes";
+    const PREDICTS: Predicts = Predicts::Unreckoned("writers wait before the disk has too much to catch up with");
+    const COST: &'static str = "writes reach the disk sooner, and writers wait more often";
     const SETTLE_S: u32 = 20;
     const LEASE_S: Option<u32> = Some(3600);
 }

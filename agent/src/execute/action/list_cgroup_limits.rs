@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::{command::Command, value::CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,6 +15,7 @@ pub(super) struct ListCgroupLimits {
 impl Action for ListCgroupLimits {
     const NAME: &'static str = "list_cgroup_limits";
     const SUMMARY: &'static str = "Shows the limits of a cgroup, what it uses, and its events, in every hierarchy";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadCgroup;
     const SETTLE_S: u32 = 0;

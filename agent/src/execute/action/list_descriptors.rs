@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::{command::Command, value::Pid};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,6 +15,7 @@ pub(super) struct ListDescriptors {
 impl Action for ListDescriptors {
     const NAME: &'static str = "list_descriptors";
     const SUMMARY: &'static str = "Counts the open descriptors of a process by kind: files, sockets, pipes, and so on";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadDescriptors;
     const SETTLE_S: u32 = 0;

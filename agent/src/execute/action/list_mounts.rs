@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::command::{Check, Command};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,6 +13,7 @@ pub(super) struct ListMounts {}
 impl Action for ListMounts {
     const NAME: &'static str = "list_mounts";
     const SUMMARY: &'static str = "Lists the local filesystems with their size, inodes, and how much of both is used";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::command::{Check, Command};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -14,6 +14,7 @@ impl Action for ListSockets {
     const NAME: &'static str = "list_sockets";
     const SUMMARY: &'static str =
         "Counts the sockets of each family by their state and their user, and the memory that they hold";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::{Command, TopBy},
     value::Bounded,
@@ -20,6 +20,7 @@ pub(super) struct ListTopCpu {
 impl Action for ListTopCpu {
     const NAME: &'static str = "list_top_cpu";
     const SUMMARY: &'static str = "Lists the processes that use the most CPU, measured over one second";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::{Command, TopBy},
     value::Bounded,
@@ -20,6 +20,7 @@ pub(super) struct ListTopIo {
 impl Action for ListTopIo {
     const NAME: &'static str = "list_top_io";
     const SUMMARY: &'static str = "Lists the cgroups that read and write the most, measured over one second";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadCgroup;
     const SETTLE_S: u32 = 0;

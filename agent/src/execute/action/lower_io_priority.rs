@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, thread_change, touch};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, thread_change, touch};
 use crate::execute::{
     command::Command,
     process::Thread,
@@ -36,9 +36,14 @@ const fn seven() -> Bounded<0, 7> {
 impl Action for LowerIoPriority {
     const NAME: &'static str = "lower_io_priority";
     const SUMMARY: &'static str = "Lowers the I/O priority of all threads of a process";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysNice;
     const WRITES: &'static str = "ioprio_set(2)";
+    const PREDICTS: Predicts = Predicts::Unreckoned(
+        "others' I/O comes first, where the device's I/O scheduler heeds priorities (bfq, mq-deadline)",
+    );
+    const COST: &'static str = "its I/O waits while others do theirs";
     const SETTLE_S: u32 = 10;
 }
 

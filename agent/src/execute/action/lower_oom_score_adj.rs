@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, oom_score_adj, set_oom_score_adj};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, oom_score_adj, set_oom_score_adj};
 use crate::execute::value::{Bounded, Pid};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,9 +21,13 @@ pub(super) struct LowerOomScoreAdj {
 impl Action for LowerOomScoreAdj {
     const NAME: &'static str = "lower_oom_score_adj";
     const SUMMARY: &'static str = "Lowers oom_score_adj, so that others are ended before a process when memory ends";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::ProcessFile;
     const WRITES: &'static str = "/proc/PID/oom_score_adj";
+    const PREDICTS: Predicts = Predicts::Unreckoned("the kernel ends others before it when memory ends");
+    const COST: &'static str = "others are ended before it when memory ends";
+    const NEVER: &'static [&'static str] = &["a score of 0 or more, to make it negative"];
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, thread_change, touch};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, thread_change, touch};
 use crate::execute::{
     command::Command,
     undo::Undo,
@@ -27,9 +27,12 @@ const fn ten() -> Bounded<1, 19> {
 impl Action for LowerProcessPriority {
     const NAME: &'static str = "lower_process_priority";
     const SUMMARY: &'static str = "Lowers the CPU priority (raises the nice value) of all threads of a process";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysNice;
     const WRITES: &'static str = "setpriority(2)";
+    const PREDICTS: Predicts = Predicts::Weight;
+    const COST: &'static str = "it runs slower while others want the CPU, as fast as before when not";
     const SETTLE_S: u32 = 10;
 }
 

@@ -15,8 +15,10 @@ use common::{
     raise_sysctl, set_oom_score_adj, ten, thread_change, touch,
 };
 pub use power::Power;
+pub use predicts::Predicts;
 pub use refusal::Refusal;
 use room::Room;
+pub use target::On;
 pub(super) use target::{Found, Target};
 
 mod check_io_activity;
@@ -54,6 +56,7 @@ mod lower_process_priority;
 mod monitor_swap;
 mod pause_process;
 mod power;
+mod predicts;
 mod raise_cgroup_cpu;
 mod raise_cgroup_memory;
 mod raise_cgroup_pids;
@@ -154,12 +157,19 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
 pub struct CatalogueEntry {
     pub name: &'static str,
     pub summary: &'static str,
+    pub on: On,
     pub risk: Risk,
     pub power: Power,
     /// The files that it may write, or its system call; `nothing`.
     pub writes: &'static str,
     /// Whether it changes anything at all.
     pub has_effect: bool,
+    /// What it is expected to do.
+    pub predicts: String,
+    /// Who pays for that, and how.
+    pub cost: &'static str,
+    /// What it never touches, approved or not.
+    pub never: Vec<&'static str>,
     /// None: it is taken back exactly. Otherwise why it is not.
     pub irreversible_because: Option<&'static str>,
     /// Time until its effect shows, s.
@@ -175,13 +185,18 @@ pub struct CatalogueEntry {
 pub struct ActionType {
     pub name: &'static str,
     pub summary: &'static str,
+    pub on: On,
     pub risk: Risk,
     pub power: Power,
     pub writes: &'static str,
+    pub predicts: Predicts,
+    pub cost: &'static str,
     pub irreversible_because: Option<&'static str>,
     pub settle_s: u32,
     pub lease_s: Option<u32>,
     pub listing: Option<Listing>,
+    /// Beside what is never a target.
+    never: &'static [&'static str],
     read: Reader,
     schema: fn() -> Value,
 }
@@ -193,13 +208,17 @@ impl ActionType {
         Self {
             name: A::NAME,
             summary: A::SUMMARY,
+            on: A::ON,
             risk: A::RISK,
             power: A::POWER,
             writes: A::WRITES,
+            predicts: A::PREDICTS,
+            cost: A::COST,
             irreversible_because: A::IRREVERSIBLE_BECAUSE,
             settle_s: A::SETTLE_S,
             lease_s: A::LEASE_S,
             listing: A::LISTING,
+            never: A::NEVER,
             read: |parameters| Ok(Box::new(serde_json::from_value::<A>(Value::Object(parameters))?)),
             schema: || schemars::schema_for!(A).to_value(),
         }
@@ -215,14 +234,24 @@ impl ActionType {
         !matches!(self.risk, Risk::None)
     }
 
+    /// What it never touches: by what it is for, by the list, and by itself.
+    fn never(&self) -> Vec<&'static str> {
+        let listed = self.listing.map(Listing::never);
+        self.on.never().iter().copied().chain(listed).chain(self.never.iter().copied()).collect()
+    }
+
     #[must_use]
     pub fn entry(&self) -> CatalogueEntry {
         CatalogueEntry {
             name: self.name,
             summary: self.summary,
+            on: self.on,
             risk: self.risk,
             power: self.power,
             writes: self.writes,
+            predicts: self.predicts.to_string(),
+            cost: self.cost,
+            never: self.never(),
             has_effect: self.has_effect(),
             irreversible_because: self.irreversible_because,
             settle_s: self.settle_s,
@@ -236,11 +265,16 @@ impl ActionType {
 pub(super) trait Action: Step + DeserializeOwned + JsonSchema + 'static {
     const NAME: &'static str;
     const SUMMARY: &'static str;
+    const ON: On;
     const RISK: Risk;
     /// All that its executor is given.
     const POWER: Power;
     /// The files that it may write, or its system call.
     const WRITES: &'static str = "nothing";
+    const PREDICTS: Predicts = Predicts::Nothing;
+    const COST: &'static str = "none";
+    /// What it keeps from, beside what is never a target.
+    const NEVER: &'static [&'static str] = &[];
     const IRREVERSIBLE_BECAUSE: Option<&'static str> = None;
     /// Time until its effect shows, s.
     const SETTLE_S: u32;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Refusal, Risk, Step, Target};
 use crate::execute::command::{Check, Command};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,6 +13,7 @@ pub(super) struct MonitorSwap {}
 impl Action for MonitorSwap {
     const NAME: &'static str = "monitor_swap";
     const SUMMARY: &'static str = "Shows swap in use, pages swapped in and out in a second, and swappiness";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::None;
     const POWER: Power = Power::ReadProc;
     const SETTLE_S: u32 = 0;

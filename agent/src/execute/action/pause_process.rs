@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::{Command, Signal},
     undo::Undo,
@@ -19,9 +19,13 @@ pub(super) struct PauseProcess {
 impl Action for PauseProcess {
     const NAME: &'static str = "pause_process";
     const SUMMARY: &'static str = "Stops a process (SIGSTOP); it keeps its memory and goes on when resumed";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::Kill;
     const WRITES: &'static str = "pidfd_send_signal(2)";
+    const PREDICTS: Predicts = Predicts::StandsStill;
+    const COST: &'static str = "it stands still and answers nobody until it is let go on";
+    const NEVER: &'static [&'static str] = &["one that somebody stopped"];
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(300);
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, cpu_quota};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, cpu_quota};
 use crate::execute::value::{Bounded, CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,9 +17,13 @@ pub(super) struct RaiseCgroupCpu {
 impl Action for RaiseCgroupCpu {
     const NAME: &'static str = "raise_cgroup_cpu";
     const SUMMARY: &'static str = "Raises the CPU quota of a cgroup";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "cpu.max (v2), cpu.cfs_quota_us (v1)";
+    const PREDICTS: Predicts = Predicts::Unreckoned("it is throttled less");
+    const COST: &'static str = "less is left for all others";
+    const NEVER: &'static [&'static str] = &["more CPU time than the node has"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Room, Step, Target, limit_in, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Room, Step, Target, limit_in, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
     cgroup_tree::cgroup_number,
@@ -28,9 +28,14 @@ impl Action for RaiseCgroupMemory {
     const NAME: &'static str = "raise_cgroup_memory";
     const SUMMARY: &'static str =
         "Raises the memory limit that binds a cgroup, if a tenth of the node's memory stays available";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "memory.high, memory.max (v2), memory.limit_in_bytes (v1)";
+    const PREDICTS: Predicts = Predicts::Unreckoned("it reclaims less, and is not ended for want of memory");
+    const COST: &'static str = "less is left for all others";
+    const NEVER: &'static [&'static str] =
+        &["the tenth of all memory that stays available", "a limit above one that would bind next"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

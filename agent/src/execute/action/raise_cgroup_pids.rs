@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, limit_in, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, limit_in, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::Command,
@@ -24,9 +24,13 @@ pub(super) struct RaiseCgroupPids {
 impl Action for RaiseCgroupPids {
     const NAME: &'static str = "raise_cgroup_pids";
     const SUMMARY: &'static str = "Raises pids.max of a cgroup, if the node can have so many tasks more";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "pids.max";
+    const PREDICTS: Predicts = Predicts::Unreckoned("its forks succeed again");
+    const COST: &'static str = "less is left for all others";
+    const NEVER: &'static [&'static str] = &["the tenth of all tasks that the node keeps"];
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

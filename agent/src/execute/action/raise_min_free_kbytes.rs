@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Room, Step, Target, raise_sysctl};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Room, Step, Target, raise_sysctl};
 use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 /// Most of all memory that may be kept free so, percent.
@@ -19,9 +19,14 @@ pub(super) struct RaiseMinFreeKbytes {
 impl Action for RaiseMinFreeKbytes {
     const NAME: &'static str = "raise_min_free_kbytes";
     const SUMMARY: &'static str = "Raises vm.min_free_kbytes, so that reclaim begins before an allocation has to wait";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "vm.min_free_kbytes";
+    const PREDICTS: Predicts = Predicts::Unreckoned("fewer allocations wait for reclaim");
+    const COST: &'static str = "so much less memory for programs and cache";
+    const NEVER: &'static [&'static str] =
+        &["more than 5 % of all memory", "the tenth of all memory that stays available"];
     const SETTLE_S: u32 = 20;
     const LEASE_S: Option<u32> = Some(3600);
 }

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     undo::{ProcessSetting, Setting, Undo},
@@ -28,9 +28,13 @@ pub(super) struct RaiseNofileLimit {
 impl Action for RaiseNofileLimit {
     const NAME: &'static str = "raise_nofile_limit";
     const SUMMARY: &'static str = "Raises the soft limit of open files of a process, up to its hard limit";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::TargetsUser;
     const WRITES: &'static str = "prlimit(2)";
+    const PREDICTS: Predicts = Predicts::Unreckoned("it opens files again");
+    const COST: &'static str = "one that leaks them goes on to leak";
+    const NEVER: &'static [&'static str] = &["its hard limit", "the tenth of all open files that the node keeps"];
     const SETTLE_S: u32 = 5;
 }
 

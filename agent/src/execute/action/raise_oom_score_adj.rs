@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, oom_score_adj, set_oom_score_adj};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, oom_score_adj, set_oom_score_adj};
 use crate::execute::value::{Bounded, Pid};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,9 +17,12 @@ pub(super) struct RaiseOomScoreAdj {
 impl Action for RaiseOomScoreAdj {
     const NAME: &'static str = "raise_oom_score_adj";
     const SUMMARY: &'static str = "Raises oom_score_adj, so that a process is ended before others when memory ends";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::ProcessFile;
     const WRITES: &'static str = "/proc/PID/oom_score_adj";
+    const PREDICTS: Predicts = Predicts::Unreckoned("the kernel ends it before others when memory ends");
+    const COST: &'static str = "it is ended first when memory ends";
     const SETTLE_S: u32 = 5;
     const LEASE_S: Option<u32> = Some(3600);
 }

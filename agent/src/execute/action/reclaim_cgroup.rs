@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, lived_in};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, lived_in};
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::Command,
@@ -25,11 +25,14 @@ impl Action for ReclaimCgroup {
     const NAME: &'static str = "reclaim_cgroup";
     const SUMMARY: &'static str =
         "Reclaims memory of a cgroup: cache first, then what can be swapped; nothing is ended";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "memory.reclaim (v2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("what was taken back is read from disk again when it is needed; nothing is lost but time");
+    const PREDICTS: Predicts = Predicts::Unreckoned("it holds so much less, as far as its cache and swap allow");
+    const COST: &'static str = "it reads again what it needs again";
     const SETTLE_S: u32 = 10;
 }
 

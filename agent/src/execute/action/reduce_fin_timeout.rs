@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, lower_sysctl};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, lower_sysctl};
 use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,9 +21,12 @@ const fn thirty() -> Bounded<10, 120> {
 impl Action for ReduceFinTimeout {
     const NAME: &'static str = "reduce_fin_timeout";
     const SUMMARY: &'static str = "Lowers net.ipv4.tcp_fin_timeout, so that orphaned sockets go sooner";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.ipv4.tcp_fin_timeout";
+    const PREDICTS: Predicts = Predicts::Unreckoned("fewer orphaned sockets wait in FIN-WAIT-2");
+    const COST: &'static str = "the last data of a slow peer may be answered with a reset";
     const SETTLE_S: u32 = 20;
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, lower_sysctl};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, lower_sysctl};
 use crate::execute::{sysctl::SysctlKey, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,9 +21,12 @@ const fn ten() -> Bounded<0, 100> {
 impl Action for ReduceSwappiness {
     const NAME: &'static str = "reduce_swappiness";
     const SUMMARY: &'static str = "Lowers vm.swappiness, so that the kernel prefers dropping cache to swapping";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "vm.swappiness";
+    const PREDICTS: Predicts = Predicts::Unreckoned("less is swapped");
+    const COST: &'static str = "the page cache is reclaimed sooner than anonymous memory, on the whole node";
     const SETTLE_S: u32 = 20;
 }
 

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     setting::DEFAULT_QDISC,
@@ -22,9 +22,15 @@ pub(super) struct ResetQdisc {
 impl Action for ResetQdisc {
     const NAME: &'static str = "reset_qdisc";
     const SUMMARY: &'static str = "Takes away the root queueing discipline that somebody set on a network interface (netem, tbf, pfifo, ...), so that the kernel's default is there again";
+    const ON: On = On::Interface;
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::NetAdmin;
     const WRITES: &'static str = "rtnetlink(RTM_DELQDISC)";
+    const PREDICTS: Predicts =
+        Predicts::Unreckoned("packets are no longer delayed, dropped or slowed by what was set there");
+    const COST: &'static str =
+        "whatever somebody set there for a reason (a rate, a delay, a queue) is gone until it is put back";
+    const NEVER: &'static [&'static str] = &["a discipline that the kernel would not take back as it is"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }

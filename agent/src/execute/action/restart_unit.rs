@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::{Command, Listing},
     manager::Manager,
@@ -22,12 +22,17 @@ pub(super) struct RestartUnit {
 impl Action for RestartUnit {
     const NAME: &'static str = "restart_unit";
     const SUMMARY: &'static str = "Restarts a service of systemd that leaks or hangs; only one that an operator lists";
+    const ON: On = On::Unit;
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::ServiceManager;
     const WRITES: &'static str = "RestartUnit of systemd";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> =
         Some("its processes ended and others run; what they held in memory is gone");
     const LISTING: Option<Listing> = Some(Listing::Restart);
+    const PREDICTS: Predicts = Predicts::BeginsAnew;
+    const COST: &'static str = "what it held in memory is lost, and it answers nobody until it is up again";
+    const NEVER: &'static [&'static str] =
+        &["a unit that is not active, or that its file keeps from being stopped by hand"];
     const SETTLE_S: u32 = 30;
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::{Command, Signal},
     undo::Undo,
@@ -19,9 +19,12 @@ pub(super) struct ResumeProcess {
 impl Action for ResumeProcess {
     const NAME: &'static str = "resume_process";
     const SUMMARY: &'static str = "Continues a stopped process (SIGCONT); one that runs does not notice";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::Kill;
     const WRITES: &'static str = "pidfd_send_signal(2)";
+    const PREDICTS: Predicts = Predicts::Unreckoned("it runs again");
+    const COST: &'static str = "it goes on, whoever stopped it";
     const SETTLE_S: u32 = 5;
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, number};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, number};
 use crate::execute::{command::Command, sysctl::SysctlKey, undo::Setting, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,9 +21,12 @@ const fn everywhere() -> Bounded<1, 2> {
 impl Action for ReuseTimeWait {
     const NAME: &'static str = "reuse_time_wait";
     const SUMMARY: &'static str = "Widens net.ipv4.tcp_tw_reuse, so that ports in TIME-WAIT serve new connections";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.ipv4.tcp_tw_reuse";
+    const PREDICTS: Predicts = Predicts::Unreckoned("outgoing connections find a free port");
+    const COST: &'static str = "a new connection may meet a late segment of an old one";
     const SETTLE_S: u32 = 10;
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, thread_change, touch};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, thread_change, touch};
 use crate::execute::{
     command::Command,
     undo::Undo,
@@ -22,9 +22,14 @@ pub(super) struct SetCpuAffinity {
 impl Action for SetCpuAffinity {
     const NAME: &'static str = "set_cpu_affinity";
     const SUMMARY: &'static str = "Lets all threads of a process run on some CPUs only";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysNice;
     const WRITES: &'static str = "sched_setaffinity(2)";
+    const PREDICTS: Predicts =
+        Predicts::Unreckoned("on fewer CPUs it waits for itself, does as much, and leaves the others to others");
+    const COST: &'static str = "it has fewer CPUs";
+    const NEVER: &'static [&'static str] = &["a CPU that is offline"];
     const SETTLE_S: u32 = 10;
 }
 

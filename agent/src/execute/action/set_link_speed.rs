@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     link_speed::LinkSpeed,
@@ -27,9 +27,14 @@ impl Action for SetLinkSpeed {
     const NAME: &'static str = "set_link_speed";
     const SUMMARY: &'static str =
         "Tells a network interface one speed, where its driver supports that; one that negotiates offers no other then";
+    const ON: On = On::Interface;
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::NetAdmin;
     const WRITES: &'static str = "ethtool(ETHTOOL_MSG_LINKMODES_SET)";
+    const PREDICTS: Predicts = Predicts::Unreckoned("the link carries no more than that");
+    const COST: &'static str = "the link goes down for a moment, and carries no more than that afterwards";
+    const NEVER: &'static [&'static str] =
+        &["a speed that the driver does not name", "a link whose speed could not be put back"];
     const SETTLE_S: u32 = 20;
     const LEASE_S: Option<u32> = Some(3600);
 }

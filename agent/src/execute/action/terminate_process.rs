@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, ENDED_FOR_GOOD, Found, Plan, Power, Refusal, Risk, Step, Target, end};
+use super::{Action, ENDED_FOR_GOOD, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, end};
 use crate::execute::{
     command::{Command, Signal},
     value::Pid,
@@ -18,10 +18,13 @@ pub(super) struct TerminateProcess {
 impl Action for TerminateProcess {
     const NAME: &'static str = "terminate_process";
     const SUMMARY: &'static str = "Asks a process to end (SIGTERM); the last resort";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::Kill;
     const WRITES: &'static str = "pidfd_send_signal(2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> = Some(ENDED_FOR_GOOD);
+    const PREDICTS: Predicts = Predicts::Ends;
+    const COST: &'static str = "it ends, and what it had not saved is lost";
     const SETTLE_S: u32 = 10;
 }
 

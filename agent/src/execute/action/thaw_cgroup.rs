@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, populated};
 use crate::execute::{cgroup_file::CgroupFile, cgroup_tree::cgroup_number, command::Command, value::CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,9 +15,13 @@ pub(super) struct ThawCgroup {
 impl Action for ThawCgroup {
     const NAME: &'static str = "thaw_cgroup";
     const SUMMARY: &'static str = "Thaws a frozen cgroup; somebody may have frozen it on purpose";
+    const ON: On = On::Cgroup;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "cgroup.freeze (v2), freezer.state (v1)";
+    const PREDICTS: Predicts = Predicts::Unreckoned("all of it runs again");
+    const COST: &'static str = "it goes on, whoever froze it";
+    const NEVER: &'static [&'static str] = &["one that is frozen by the cgroup above it"];
     const SETTLE_S: u32 = 5;
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     undo::{Setting, Undo},
@@ -20,22 +20,25 @@ pub(super) struct ThawFilesystem {
 impl Action for ThawFilesystem {
     const NAME: &'static str = "thaw_filesystem";
     const SUMMARY: &'static str = "Thaws a filesystem that was left frozen, so that whoever waits to write goes on";
+    const ON: On = On::Mount;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::Thaw;
     const WRITES: &'static str = "ioctl(FITHAW)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> = Some(
         "whoever froze it for a snapshot has to freeze it again; frozen by this agent it would block its own database",
     );
+    const PREDICTS: Predicts = Predicts::Unreckoned("whoever waits to write there goes on");
+    const COST: &'static str = "a snapshot for which it was frozen is not whole";
     const SETTLE_S: u32 = 5;
 }
 
 impl Step for ThawFilesystem {
     fn target(&self) -> Target {
-        Target::File(self.path.clone())
+        Target::Mount(self.path.clone())
     }
 
     fn plan(&self, found: &Found) -> Result<Plan, Refusal> {
-        let path = found.file()?;
+        let path = found.mount()?;
         Ok(Plan {
             command: Command::Thaw { path: path.clone() },
             file: Some(Setting::mount(path)?),

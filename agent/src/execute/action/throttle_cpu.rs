@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     undo::Undo,
@@ -28,9 +28,13 @@ impl Action for ThrottleCpu {
     const NAME: &'static str = "throttle_cpu";
     const SUMMARY: &'static str =
         "Limits the CPU time of a process to a share of one CPU by stopping and continuing it";
+    const ON: On = On::Process;
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::Kill;
     const WRITES: &'static str = "pidfd_send_signal(2)";
+    const PREDICTS: Predicts = Predicts::Quota;
+    const COST: &'static str = "it runs slower even when the CPU is free";
+    const NEVER: &'static [&'static str] = &["one that somebody stopped"];
     const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(1800);
 }

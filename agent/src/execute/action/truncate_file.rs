@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::{Command, Listing},
     undo::{Setting, Undo},
@@ -21,11 +21,14 @@ impl Action for TruncateFile {
     const NAME: &'static str = "truncate_file";
     const SUMMARY: &'static str =
         "Empties a file, such as a log that grew without bound; only one that an operator lists";
+    const ON: On = On::File;
     const RISK: Risk = Risk::High;
     const POWER: Power = Power::ListedFile;
     const WRITES: &'static str = "ftruncate(2)";
     const IRREVERSIBLE_BECAUSE: Option<&'static str> = Some("what was in the file is gone");
     const LISTING: Option<Listing> = Some(Listing::Truncate);
+    const PREDICTS: Predicts = Predicts::Unreckoned("its filesystem has so much more room");
+    const COST: &'static str = "what was in the file is lost";
     const SETTLE_S: u32 = 5;
 }
 

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, Plan, Power, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     sysctl::{Numbers, SysctlKey},
@@ -31,9 +31,13 @@ pub(super) struct WidenPortRange {
 impl Action for WidenPortRange {
     const NAME: &'static str = "widen_port_range";
     const SUMMARY: &'static str = "Widens net.ipv4.ip_local_port_range, so that outgoing connections find a free port";
+    const ON: On = On::Node;
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.ipv4.ip_local_port_range";
+    const PREDICTS: Predicts = Predicts::Unreckoned("outgoing connections find a free port");
+    const COST: &'static str = "a service that begins later may find its port taken";
+    const NEVER: &'static [&'static str] = &["a port that is listened on, unless it is reserved"];
     const SETTLE_S: u32 = 10;
 }
 

@@ -97,6 +97,21 @@ pub enum Listing {
     Restart,
 }
 
+impl Listing {
+    /// What is never touched for want of standing there.
+    pub(super) const fn never(self) -> &'static str {
+        match self {
+            Self::Kill => "a process that listed.toml does not list under [kill], by name or by unit",
+            Self::Truncate => {
+                "a file that listed.toml does not list under [truncate], by exact path; it may list none of the system's"
+            }
+            Self::Restart => {
+                "a unit that listed.toml does not list under [restart], or with which systemd would restart one that it does not list"
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Stop,
@@ -269,6 +284,7 @@ impl Command {
             (None, Some(path), _) => Target::Cgroup(path.clone()),
             (None, None, Self::Release { process, .. }) => Target::Cgroup(CgroupPath::own(*process)),
             (None, None, Self::Truncate { path }) => Target::File(path.clone()),
+            (None, None, Self::Thaw { path }) => Target::Mount(path.clone()),
             (None, None, Self::Restart { unit, .. }) => Target::Unit(unit.clone()),
             (None, None, _) => self.interface().map_or(Target::Node, |interface| Target::Interface(interface.clone())),
         }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 pub use maintenance::Maintenance;
 
-use super::{JournalRow, JournalState};
+use super::{JournalRow, JournalState, action::find};
 use crate::policies;
 
 const EMBEDDED: &str = include_str!("../../../../policies/limits.toml");
@@ -18,9 +18,6 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 const VERDICT_WITHIN_MS: i64 = 120_000;
 /// When to ask again after what ends by itself, nobody knows when, ms.
 const ASK_AGAIN_MS: i64 = 5_000;
-
-/// What ends a process: by itself the agent does that only after something milder for the same incident had its verdict.
-const ENDS: [&str; 2] = ["terminate_process", "kill_process"];
 
 /// What no file can loosen.
 const CEILING: PerHour = PerHour { node: 120, action: 60, target: 12, same: 6 };
@@ -233,13 +230,14 @@ fn unverified<'a>(asked: &Asked<'_>, others: impl Iterator<Item = &'a Deed<'a>>)
     Ok(())
 }
 
-/// Whether what ends a process comes before anything milder had its verdict.
+/// Whether what ends a process comes before anything milder for the same incident had its verdict.
 fn milder_first<'a>(asked: &Asked<'_>, mut others: impl Iterator<Item = &'a Deed<'a>>) -> Result<(), Over> {
+    let ends = |name: &str| find(name).is_some_and(|action| action.predicts.ends_processes());
     let is_milder = |deed: &Deed<'_>| {
         let same_incident = asked.incident.is_some() && deed.asked.incident == asked.incident;
-        same_incident && deed.judged && !ENDS.contains(&deed.asked.action_type)
+        same_incident && deed.judged && !ends(deed.asked.action_type)
     };
-    if !ENDS.contains(&asked.action_type) || others.any(is_milder) {
+    if !ends(asked.action_type) || others.any(is_milder) {
         return Ok(());
     }
     let why =

@@ -27,7 +27,7 @@ pub(super) use permit::{Considered, Granted};
 
 use super::{
     ActionRequest, Denial,
-    action::{self, Found, Refusal, Target},
+    action::{Found, Refusal, Target},
     command::{Command, Listing, Way},
     manager::{Manager, ManagerError},
     owned,
@@ -242,8 +242,8 @@ impl Policy {
         request: &ActionRequest,
         expected: Option<&[ProcessId]>,
     ) -> Result<Considered, Denied> {
-        let action = action::find(&request.action_type)
-            .ok_or_else(|| Denied::Unknown { action: Text::from(request.action_type.as_str()) })?;
+        let action =
+            request.action().ok_or_else(|| Denied::Unknown { action: Text::from(request.action_type.as_str()) })?;
         let step = action
             .read(&request.params)
             .map_err(|error| Denied::Schema { action: action.name, reason: Text::from(error.to_string().as_str()) })?;
@@ -345,6 +345,7 @@ impl Policy {
         match target {
             Target::Node => Ok(Found::Node),
             Target::File(path) => Ok(Found::File(path.clone())),
+            Target::Mount(path) => Ok(Found::Mount(path.clone())),
             Target::Unit(name) => Ok(Found::Unit(name.clone())),
             Target::Interface(name) => Ok(Found::Interface(name.clone())),
             Target::Cgroup(path) => {
