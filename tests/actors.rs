@@ -26,11 +26,15 @@ use kernelsight::{
     },
     store::Store,
 };
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    libc,
+};
 use serde_json::{Value, json};
 
 use crate::{
     daemon::Daemon,
+    execute_door::{rule_of, where_a_call_is_answered},
     execute_link::link,
     execute_parent::{cgroups, own_cgroups_alone},
     execute_qdisc::{in_a_network_of_its_own, ip, shown, tc},
@@ -115,8 +119,9 @@ fn says(unit: &str, key: &str) -> String {
     said.to_lowercase().replace("cap_", "")
 }
 
-/// Starts the actor as its unit says: its user, its capabilities, its secure bits.
-fn serve(power: Power, connection: UnixStream) {
+/// A command that begins as an actor does by its unit: its user, its capabilities, its secure bits. What to run is its
+/// next argument.
+pub(crate) fn as_its_unit_says(power: Power) -> Command {
     let unit = unit(power);
     let user = if says(&unit, "User") == "root" { "0" } else { ACTOR };
     let given = says(&unit, "AmbientCapabilities")
@@ -130,10 +135,21 @@ fn serve(power: Power, connection: UnixStream) {
     if !says(&unit, "SecureBits").is_empty() {
         actor.arg("--securebits=+noroot,+noroot_locked");
     }
-    // Its user may not be let to where the program lies. The child inherits this descriptor of it.
-    let program = File::open(env!("CARGO_BIN_EXE_kernelsight")).unwrap();
+    actor
+}
+
+/// A program whose path its user may not be let to: whatever is started while this is open inherits it.
+pub(crate) fn inherited(program: &Path) -> (File, String) {
+    let program = File::open(program).unwrap();
     fcntl(&program, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
-    actor.arg(format!("/proc/self/fd/{}", program.as_raw_fd())).args(["actor", power.unit()]);
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    (program, path)
+}
+
+fn serve(power: Power, connection: UnixStream) {
+    let (_program, path) = inherited(Path::new(env!("CARGO_BIN_EXE_kernelsight")));
+    let mut actor = as_its_unit_says(power);
+    actor.arg(path).args(["actor", power.unit()]);
     let mut actor = actor.stdin(Stdio::from(std::os::fd::OwnedFd::from(connection))).spawn().unwrap();
     std::thread::spawn(move || actor.wait());
 }
@@ -545,4 +561,26 @@ fn a_socket_that_is_not_there_is_said_before_anything_is_intended() {
     bench.executor.attest();
     let missing: Vec<_> = bench.executor.actors().into_iter().filter_map(|(power, why)| Some((power, why?))).collect();
     assert_eq!(missing, [(Power::Kill, says.to_owned())]);
+}
+
+#[test]
+fn an_actor_that_cannot_be_confined_does_nothing() {
+    if !is_root() {
+        return;
+    }
+    let target = Target::idle();
+    let stop = ask(&format!("kill -STOP {}", target.pid()), "forward", Some(&target), Value::Null);
+    let sets = || vec![rule_of(0, libc::SECCOMP_SET_MODE_FILTER.into())];
+    // The kernel refuses; or it says that it did it, and did not; or it has no Landlock.
+    for (call, rules, error, why) in [
+        (libc::SYS_seccomp, sets(), libc::EACCES, "the filter of system calls: "),
+        (libc::SYS_seccomp, sets(), 0, "the system call filter is not there"),
+        (libc::SYS_landlock_create_ruleset, Vec::new(), libc::ENOSYS, "built without Landlock"),
+    ] {
+        let sockets = where_a_call_is_answered(call, rules, error, Sockets::open);
+        let reason = sockets.speak(Power::Kill).refusal(&stop);
+        assert!(reason.starts_with("it could not be confined, so it does nothing: "), "{reason}");
+        assert!(reason.contains(why), "{reason}");
+    }
+    assert_eq!(target.state(), 'S');
 }

@@ -1,20 +1,24 @@
 //! An executor that somebody took over: whatever he tries from inside, by each role, fails as it should.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{collections::BTreeMap, path::Path, sync::Mutex};
 
 use expect_test::{Expect, expect};
 use kernelsight::execute::{
-    Executor, Power,
-    sandbox::{Probe, attacks},
+    Power,
+    actor::ProbingActor,
+    sandbox::{Confined, Probe, attacks},
 };
 
-use crate::execute_support::{Target, executor, is_root, policy};
+use crate::{
+    actors::{as_its_unit_says, inherited},
+    execute_support::{Target, executor, is_root, policy},
+};
 
 /// Fewer would be no test.
 const FEWEST: usize = 60;
 
 /// The roles of executors: a name, what the executor is given, and a command of it. `@` is a target's pid.
-const ROLES: [(&str, Power, &str); 23] = [
+const ROLES: [Role; 23] = [
     ("nice", Power::SysNice, "renice -n 10 -p @"),
     ("io priority", Power::SysNice, "ionice -c 2 -n 7 -p @"),
     ("affinity", Power::SysNice, "taskset -a -c 0 -p @"),
@@ -40,9 +44,11 @@ const ROLES: [(&str, Power, &str); 23] = [
     ("link speed", Power::NetAdmin, "ethtool -s x speed 1000"),
 ];
 
+/// A name, what the executor is given, and a command of it.
+type Role = (&'static str, Power, &'static str);
+
 /// How it ended, in a word: an error's name, SIGSYS where the filter ended it, another signal by its number.
-fn ended(executor: &Executor, power: Power, probe: Probe) -> String {
-    let confined = executor.probe(power, probe).unwrap();
+fn ended(confined: &Confined) -> String {
     let said = confined.output.trim_end();
     match said.strip_prefix("the executor was ended by signal ") {
         _ if confined.succeeded => "POSSIBLE".to_owned(),
@@ -53,19 +59,21 @@ fn ended(executor: &Executor, power: Power, probe: Probe) -> String {
     }
 }
 
-/// What each attack ends in, role by role: `SIGSYS; affinity POSSIBLE`.
-fn outcomes(names: &[&'static str]) -> Vec<(&'static str, String)> {
+/// What the executor of a role, of this target, tries against a stranger.
+fn attack(command: &str, name: &str, target: u32, stranger: u32) -> Probe {
+    Probe::Attack { command: command.replace('@', &target.to_string()), name: name.to_owned(), stranger }
+}
+
+/// What each attack ends in, role by role: `SIGSYS; affinity POSSIBLE`. `tries` tells how all of them ended in one role.
+fn outcomes(roles: &[Role], tries: impl Fn(Role, u32, u32) -> Vec<String> + Sync) -> Vec<(&'static str, String)> {
     let (target, stranger) = (Target::idle(), Target::idle());
-    let executor = executor(&policy());
-    let tries = Mutex::new(ROLES.iter().flat_map(|role| names.iter().map(move |name| (role, *name))));
-    let seen: Mutex<BTreeMap<&str, Vec<(&str, String)>>> = Mutex::default();
+    let left = Mutex::new(roles.iter());
+    let seen: Mutex<BTreeMap<&str, Vec<String>>> = Mutex::default();
     let work = || {
         loop {
-            let Some(((role, power, command), name)) = tries.lock().unwrap().next() else { return };
-            let command = command.replace('@', &target.pid().to_string());
-            let attack = Probe::Attack { command, name: name.to_owned(), stranger: stranger.pid() };
-            let ended = ended(&executor, *power, attack);
-            seen.lock().unwrap().entry(name).or_default().push((*role, ended));
+            let Some(role) = left.lock().unwrap().next() else { return };
+            let ends = tries(*role, target.pid(), stranger.pid());
+            seen.lock().unwrap().insert(role.0, ends);
         }
     };
     std::thread::scope(|scope| {
@@ -76,21 +84,21 @@ fn outcomes(names: &[&'static str]) -> Vec<(&'static str, String)> {
     assert_eq!((target.state(), stranger.state()), ('S', 'S'), "nobody was touched");
     assert!(stranger.nice().iter().all(|nice| *nice == 0));
     let seen = seen.into_inner().unwrap();
-    names.iter().map(|name| (*name, told(&seen[name]))).collect()
+    let ends = |number: usize| roles.iter().map(|(role, ..)| (*role, seen[role][number].as_str())).collect::<Vec<_>>();
+    attacks().enumerate().map(|(number, name)| (name, told(&ends(number)))).collect()
 }
 
 /// The commonest end, and who else ended how.
-fn told(ends: &[(&str, String)]) -> String {
-    assert_eq!(ends.len(), ROLES.len());
-    let count = |end: &String| ends.iter().filter(|(_, other)| other == end).count();
-    let common = ends.iter().map(|(_, end)| end).max_by_key(|end| count(end)).unwrap();
-    let mut others: Vec<String> = ROLES
-        .iter()
-        .filter_map(|(role, ..)| ends.iter().find(|(who, end)| who == role && end != common))
-        .map(|(role, end)| format!("; {role}: {end}"))
-        .collect();
-    others.insert(0, common.clone());
-    others.concat()
+fn told(ends: &[(&str, &str)]) -> String {
+    let count = |end: &str| ends.iter().filter(|(_, other)| *other == end).count();
+    let common = ends.iter().map(|(_, end)| *end).max_by_key(|end| count(end)).unwrap();
+    let others = ends.iter().filter(|(_, end)| *end != common).map(|(role, end)| format!("; {role}: {end}"));
+    std::iter::once(common.to_owned()).chain(others).collect()
+}
+
+/// Of attacks: those that ended otherwise than all others, as lines.
+fn other_than(common: &str, outcomes: &[(&str, String)]) -> Vec<String> {
+    outcomes.iter().filter(|(_, told)| told != common).map(|(name, told)| format!("{name}: {told}")).collect()
 }
 
 #[test]
@@ -102,7 +110,11 @@ fn every_attack_from_inside_fails_as_expected() {
     let distinct: std::collections::BTreeSet<&str> = names.iter().copied().collect();
     assert_eq!(distinct.len(), names.len(), "two attacks have one name");
     assert!(names.len() >= FEWEST, "{} attacks", names.len());
-    let outcomes = outcomes(&names);
+    let executor = executor(&policy());
+    let outcomes = outcomes(&ROLES, |(_, power, command), target, stranger| {
+        let probe = |name| executor.probe(power, attack(command, name, target, stranger)).unwrap();
+        attacks().map(|name| ended(&probe(name))).collect()
+    });
     // What somebody who took over an executor may do with its own power: look at what it is there to look at; and, with
     // the capability of scheduling, name another thread, for which mask or priority stands behind a pointer that no
     // filter sees.
@@ -121,8 +133,7 @@ fn every_attack_from_inside_fails_as_expected() {
         ]
     );
     let ended: Vec<&str> = outcomes.iter().filter(|(_, told)| told == "SIGSYS").map(|(name, _)| *name).collect();
-    let otherwise: Vec<String> =
-        outcomes.iter().filter(|(_, told)| told != "SIGSYS").map(|(name, told)| format!("{name}: {told}")).collect();
+    let otherwise = other_than("SIGSYS", &outcomes);
     check(
         &otherwise,
         expect![[r#"
@@ -331,6 +342,62 @@ fn every_attack_from_inside_fails_as_expected() {
             x86_x32_write
             x86_x32_openat"#]],
     );
+}
+
+/// The power of an actor, a command of its, a target and a stranger: for the process that is started as one.
+const AS_ACTOR: &str = "KERNELSIGHT_TEST_ACTOR";
+
+#[test]
+fn an_executor_that_an_actor_made_can_do_no_more() {
+    if !is_root() {
+        return;
+    }
+    let made_by_actors: Vec<Role> = ROLES.into_iter().filter(|(_, power, _)| !power.is_harmless()).collect();
+    let (this, program) = (std::env::current_exe().unwrap(), Path::new(env!("CARGO_BIN_EXE_kernelsight")));
+    let ((_this, this), (_program, program)) = (inherited(&this), inherited(program));
+    let outcomes = outcomes(&made_by_actors, |(role, power, command), target, stranger| {
+        let said = as_its_unit_says(power)
+            .arg(&this)
+            .args(["--ignored", "--exact", "--nocapture", "--test-threads=1", "execute_attacks::an_actor"])
+            .env(AS_ACTOR, format!("{program}\n{}\n{command}\n{target}\n{stranger}", power.unit()))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&said.stdout);
+        assert!(said.status.success(), "{role}: {text}{}", String::from_utf8_lossy(&said.stderr));
+        text.lines().filter_map(|line| Some(line.split_once("ended: ")?.1.to_owned())).collect()
+    });
+    check(
+        &other_than("SIGSYS", &outcomes),
+        expect![[r#"
+        unlink: SIGSYS; reset: ENOENT
+        unlink_what_is_there: SIGSYS; reset: EACCES
+        readlink: SIGSYS; descriptors: POSSIBLE
+        find_a_descriptor: EBADF
+        write_to_a_found_descriptor: EBADF
+        write_a_large_file: signal 25
+        cpus_of_a_stranger: SIGSYS; affinity: POSSIBLE
+        scheduler_of_a_stranger: SIGSYS; scheduler: POSSIBLE
+        memory_hog: ENOMEM
+        descriptor_hog: EMFILE
+        cpu_hog: signal 9
+        core_dump: signal 11"#]],
+    );
+}
+
+/// Not a test: an actor, whose executors try each attack.
+#[test]
+#[ignore = "started by the test of executors that an actor made"]
+fn an_actor() {
+    let told = std::env::var(AS_ACTOR).expect("started as an actor");
+    let [program, power, command, target, stranger] = told.split('\n').collect::<Vec<_>>()[..] else {
+        panic!("{told}")
+    };
+    let power = Power::ALL.into_iter().find(|one| one.unit() == power).unwrap();
+    let actor = ProbingActor::new(power, Path::new(program)).unwrap();
+    for name in attacks() {
+        let probe = attack(command, name, target.parse().unwrap(), stranger.parse().unwrap());
+        println!("\nended: {}", ended(&actor.probe(probe).unwrap()));
+    }
 }
 
 /// Rows that only one architecture has are compared there.

@@ -87,7 +87,8 @@ impl Hands {
     }
 
     pub(super) fn probe(&self, power: Power, probe: Probe) -> Result<Confined, SandboxError> {
-        self.own.probe(power, probe)
+        let files = probe.files().map_err(|source| SandboxError::Talk { source })?;
+        self.own.probe(power, probe, files)
     }
 }
 

@@ -7,9 +7,12 @@
 //! the word given. When the daemon goes, whatever the actor began goes too.
 
 mod ask;
+mod keep;
 mod message;
+mod probe;
 mod serve;
 
+pub use probe::ProbingActor;
 pub use serve::actor_main;
 
 pub(super) use ask::{Actors, Ready, Standing};

@@ -19,7 +19,10 @@ use nix::{
     },
 };
 
-use super::message::{Answer, Ask, Word, receive, send};
+use super::{
+    keep::keep_to,
+    message::{Answer, Ask, Word, receive, send},
+};
 use crate::{
     config::Settings,
     execute::{
@@ -72,9 +75,11 @@ fn serve() -> Result<(), String> {
         .set_read_timeout(Some(WORD_WITHIN))
         .and_then(|()| connection.set_write_timeout(Some(WORD_WITHIN)))
         .map_err(|error| not_called(&error))?;
+    let kept = keep_to(power);
     let (ask, _lock) = first(&connection).map_err(|error| said("the daemon's question", &error))?;
     let daemon = u32::try_from(peer.pid()).unwrap_or_default();
-    let ready = match get_ready(power, daemon, ask) {
+    let kept = kept.map_err(|reason| format!("it could not be confined, so it does nothing: {reason}"));
+    let ready = match kept.and_then(|()| get_ready(power, daemon, ask)) {
         Ok(ready) => ready,
         Err(reason) => {
             return tell(&mut connection, &Answer::Refused { reason }).map(drop);

@@ -3,10 +3,7 @@
 
 use std::{collections::BTreeMap, fs::File, io, os::fd::RawFd};
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
-};
+use landlock::{ABI, AccessFs, PathBeneath, PathFd, RestrictionStatus, RulesetCreatedAttr, RulesetStatus};
 use nix::{
     libc,
     sys::resource::{Resource, setrlimit},
@@ -19,7 +16,13 @@ use seccompiler::{
 
 use crate::execute::manager::RUNTIME;
 
-use super::{kernel::NEWEST, order::Granted, proof::Witness, sys};
+use super::{
+    kernel::NEWEST,
+    order::Granted,
+    proof::Witness,
+    restrain::{ruleset, scopes},
+    sys,
+};
 
 /// What a command does, as far as the kernel is asked for it. What a filter can compare is part of it: an executor that
 /// a stranger took over can do what it was told to do, and little else.
@@ -137,18 +140,7 @@ fn deny_files(role: Role, abi: u32) -> Result<(), String> {
 /// the sandbox, but for those that signal.
 fn landlock(role: Role, abi: u32) -> Result<RestrictionStatus, landlock::RulesetError> {
     let abi = ABI::from(i32::try_from(abi.min(NEWEST)).unwrap_or(0));
-    // Nothing is asked for that this ABI has not, and all that is asked for is needed.
-    let mut rules =
-        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi))?;
-    let net = AccessNet::from_all(abi);
-    if !net.is_empty() {
-        rules = rules.handle_access(net)?;
-    }
-    let scopes = scopes(role, abi);
-    if !scopes.is_empty() {
-        rules = rules.scope(scopes)?;
-    }
-    let mut rules = rules.create()?;
+    let mut rules = ruleset(abi, scopes(abi, may_signal(role)))?;
     let readable: &[&str] = match role {
         Role::ReadProc | Role::Mounts => &["/proc"],
         Role::ReadCgroup => &["/proc", "/sys/fs/cgroup"],
@@ -167,13 +159,8 @@ fn landlock(role: Role, abi: u32) -> Result<RestrictionStatus, landlock::Ruleset
     rules.restrict_self()
 }
 
-fn scopes(role: Role, abi: ABI) -> BitFlags<Scope> {
-    let all = Scope::from_all(abi);
-    if matches!(role, Role::Signal { .. } | Role::End { .. } | Role::Throttle { .. }) {
-        all & !BitFlags::from(Scope::Signal)
-    } else {
-        all
-    }
+fn may_signal(role: Role) -> bool {
+    matches!(role, Role::Signal { .. } | Role::End { .. } | Role::Throttle { .. })
 }
 
 /// The calls that each role may make, and with which arguments. Whoever makes another one is ended.

@@ -19,6 +19,7 @@ mod members;
 mod order;
 mod probe;
 mod proof;
+mod restrain;
 #[expect(unsafe_code, reason = "what the child loses between fork and exec is set by a closure that std calls unsafe")]
 mod spawn;
 mod status;
@@ -33,6 +34,8 @@ pub use kernel::{Confinement, NoLandlock, Unconfined};
 pub use probe::{Confined, Probe};
 pub use spawn::SandboxError;
 
+pub(super) use probe::attacked;
+pub(crate) use restrain::{Files, restrain};
 pub(super) use spawn::{Finished, Launcher, Passed, Standing};
 pub(crate) use status::Status;
 pub(super) use strip::Station;

@@ -56,10 +56,10 @@ impl Probe {
     }
 
     /// The file that an attacker is given to write to.
-    pub(super) fn file(&self) -> io::Result<Option<OwnedFd>> {
+    pub(in crate::execute) fn files(&self) -> io::Result<Vec<OwnedFd>> {
         match self {
-            Self::Attack { .. } => Ok(Some(memfd_create(c"attacked", MFdFlags::MFD_CLOEXEC)?)),
-            Self::Status | Self::Under { .. } | Self::Hang | Self::Flood => Ok(None),
+            Self::Attack { .. } => Ok(vec![attacked()?]),
+            Self::Status | Self::Under { .. } | Self::Hang | Self::Flood => Ok(Vec::new()),
         }
     }
 }
@@ -74,6 +74,10 @@ impl From<Probe> for OrderedProbe {
             Probe::Attack { name, stranger, .. } => Self::Attack { name, stranger },
         }
     }
+}
+
+pub(in crate::execute) fn attacked() -> io::Result<OwnedFd> {
+    Ok(memfd_create(c"attacked", MFdFlags::MFD_CLOEXEC)?)
 }
 
 /// The executor's side.

@@ -187,12 +187,16 @@ impl Launcher {
         if finished.success { Ok(()) } else { Err(SandboxError::Unfit { power, said: finished.output }) }
     }
 
-    /// Tries something from inside the sandbox of this power. For tests.
-    pub(in crate::execute) fn probe(&self, power: Power, probe: Probe) -> Result<Confined, SandboxError> {
+    /// Tries something from inside the sandbox of this power, given what [`Probe::files`] made. For tests.
+    pub(in crate::execute) fn probe(
+        &self,
+        power: Power,
+        probe: Probe,
+        files: Vec<OwnedFd>,
+    ) -> Result<Confined, SandboxError> {
         let talk = |source| SandboxError::Talk { source };
         let (arguments, target) = probe.command();
         let process = target.map(Process::find).transpose().map_err(|error| talk(io::Error::other(error)))?;
-        let files = probe.file().map_err(talk)?.into_iter().collect();
         let passed = Passed { process: process.as_ref(), files, index: None };
         let mut running = self.spawn(&arguments, power, passed, Some(probe.into()), true)?;
         running.order = None;

@@ -1,5 +1,7 @@
 //! What the kernel shows of a process in `/proc/PID/status`, and whether it is as it should be.
 
+use capctl::CapSet;
+
 /// `SECCOMP_MODE_FILTER`.
 const MODE_FILTER: &str = "2";
 
@@ -29,6 +31,18 @@ impl Status {
             Some(shown) if shown == expected => Ok(()),
             shown => Err(format!("{name} is `{}`, not `{expected}`", shown.unwrap_or_default())),
         }
+    }
+
+    /// No capability but these, in any set.
+    pub(crate) fn expect_capabilities_within(&self, kept: CapSet) -> Result<(), String> {
+        let kept = kept.iter().fold(0, |bits, cap| bits | 1_u64 << (cap as u8));
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            let shown = self.line(set).unwrap_or_default();
+            if !u64::from_str_radix(&shown, 16).is_ok_and(|shown| shown & !kept == 0) {
+                return Err(format!("{set} is `{shown}`, more than {kept:016x}"));
+            }
+        }
+        Ok(())
     }
 
     /// Filters of system calls that are in force. Kernels that have Landlock show it.
