@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use expect_test::{Expect, expect};
 use kernelsight::observe::{
-    Entity, Event, ProcessId, Sample, Severity, SignalType,
+    Entity, Event, ProcessId, Sample, Severity, SignalType, Window,
     classify::{CLASSIFIERS, Change, ENTITIES_MAX},
     event::{BlockOperation, What},
 };
@@ -443,4 +443,43 @@ fn what_a_person_reads_has_its_numbers() {
         a node out of memory: some task waited for memory 60 % of the time; 200 MiB of 8 GiB (2.44 %) are available
         a cgroup that cannot reclaim: cgroup /app: some task waited for memory 80 % of the time; it holds 2 GiB of 2 GiB, 1.98 GiB anonymous, 10 MiB cache
     "#]].assert_eq(&names.map(of).concat());
+}
+
+#[test]
+fn who_waits_for_his_own_quota_waits_for_no_cpu() {
+    let throttled = FAULTS.iter().find(|fault| fault.name == "cfs_throttle").unwrap();
+    let kinds = |quota: bool| {
+        let mut machine = Machine::new();
+        machine.run(30, |sample| {
+            (throttled.each_second)(sample);
+            if !quota {
+                sample.cgroups[0].cpu.as_mut().unwrap().quota_percent = None;
+            }
+            let service = app(sample);
+            service.cpu_time_ns += 200_000_000;
+            service.run_delay_ns = service.run_delay_ns.map(|delay| delay + 700_000_000);
+            service.voluntary_switches = service.voluntary_switches.map(|switches| switches + 100);
+            psi(sample).cpu.some_total_us += 700_000;
+            waits(sample, 28, 300);
+        });
+        machine.classification.open().iter().map(|signal| signal.signal_type).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(kinds(true), BTreeSet::from([SignalType::Scheduler]));
+    assert_eq!(kinds(false), BTreeSet::from([SignalType::LoadMismatch]));
+}
+
+#[test]
+fn the_agent_is_none_of_those_who_wait() {
+    let waits_of = |own_pid: u32| {
+        let mut machine = Machine::new();
+        machine.window = Window::of_agent(own_pid);
+        machine.run(3, |sample| {
+            let service = app(sample);
+            service.cpu_time_ns += 200_000_000;
+            service.run_delay_ns = service.run_delay_ns.map(|delay| delay + 200_000_000);
+        });
+        machine.window.others_wait_percent().unwrap()
+    };
+    assert!(waits_of(0) > 40.0);
+    assert_eq!(waits_of(100), 0.0);
 }

@@ -12,7 +12,13 @@ mod standing;
 
 pub use confine::confine;
 
-use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    pin::pin,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -34,9 +40,9 @@ use crate::{
     decide::rules::Rules,
     execute::{ExecuteError, Executor, Guard, HoldKind, Limits as Bounds, LimitsError, Policy, PolicyError},
     explain::{Correlator, IncidentChange, IncidentStatus, IncidentUid},
-    live::{Daemon, News, Order},
+    live::{Daemon, Live, News, Order},
     observe::{
-        Event,
+        Event, Window,
         classify::{Change, Thresholds, ThresholdsError},
     },
     serve::{self, SocketError},
@@ -151,7 +157,7 @@ impl Agent {
         let (orders_in, orders) = mpsc::channel(ORDERS);
         let eyes = Eyes::open(thresholds.clone(), &store)?;
         let daemon = Daemon {
-            live: Arc::default(),
+            live: Arc::new(RwLock::new(Live { window: Window::of_agent(std::process::id()), ..Live::default() })),
             store,
             orders: orders_in,
             news: broadcast::channel(NEWS).0,

@@ -4,13 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Member, Suspect, facts, family,
-    figures::figure,
-    unit::{is_within, unit_of},
-};
+use super::{Member, Suspect, facts, family, figures::figure, unit::unit_of};
 use crate::observe::{
     Entity, Numbers, Signal, SignalType, Window,
+    entity::is_within,
     window::{ProcessTick, Tick},
 };
 

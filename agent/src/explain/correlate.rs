@@ -1,11 +1,7 @@
 //! Signals of one cause are one incident. A cause does not start after its symptom.
 
-use super::{
-    Incident, IncidentStatus, IncidentUid,
-    attribution::attribute,
-    unit::{gathers_strangers, is_within},
-};
-use crate::observe::{Entity, ProcessId, Severity, Signal, SignalType, View};
+use super::{Incident, IncidentStatus, IncidentUid, attribution::attribute, unit::gathers_strangers};
+use crate::observe::{Entity, ProcessId, Severity, Signal, SignalType, View, entity::is_within};
 
 /// Incidents that are open at once; beyond it a signal opens none, which is counted.
 const INCIDENTS: usize = 128;

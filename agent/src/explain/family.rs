@@ -3,7 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::unit;
-use crate::observe::window::{ProcessTick, Tick};
+use crate::observe::{
+    entity::is_within,
+    window::{ProcessTick, Tick},
+};
 
 /// A stranger that uses or awaits this much of a CPU, percent, would feel a quota on the cgroup.
 const BUSY_PERCENT: f64 = 1.0;
@@ -28,7 +31,7 @@ pub(super) fn strangers(cgroup: &str, members: &[&ProcessTick], tick: &Tick) -> 
     if unit::gathers_strangers(cgroup) {
         return None;
     }
-    let inside = |process: &&ProcessTick| unit::is_within(process.sample.cgroup.as_str(), cgroup);
+    let inside = |process: &&ProcessTick| is_within(process.sample.cgroup.as_str(), cgroup);
     let by_pid: HashMap<u32, &ProcessTick> =
         tick.processes.iter().map(|process| (process.sample.id.pid, process)).collect();
     let culprits: HashSet<u32> = members.iter().map(|member| member.sample.id.pid).collect();

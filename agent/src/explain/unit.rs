@@ -26,13 +26,6 @@ pub fn gathers_strangers(cgroup: &str) -> bool {
         || (last.starts_with("user@") && last.ends_with(".service"))
 }
 
-/// Whether `path` is `cgroup` or below it. Everything is below `/`.
-#[must_use]
-pub fn is_within(path: &str, cgroup: &str) -> bool {
-    let cgroup = cgroup.trim_end_matches('/');
-    path.strip_prefix(cgroup).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// `path` and its ancestors, innermost first, the root last.
 pub fn with_ancestors(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path.trim_end_matches('/')), |path| path.rsplit_once('/').map(|(parent, _)| parent))

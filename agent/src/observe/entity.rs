@@ -119,3 +119,10 @@ impl fmt::Display for Entity {
         }
     }
 }
+
+/// Whether `path` is `cgroup` or below it. Everything is below `/`.
+#[must_use]
+pub fn is_within(path: &str, cgroup: &str) -> bool {
+    let cgroup = cgroup.trim_end_matches('/');
+    path.strip_prefix(cgroup).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

@@ -11,6 +11,7 @@ pub mod sample;
 pub mod scrape;
 pub mod signal;
 pub mod syscall_name;
+pub mod waits;
 pub mod window;
 
 pub use entity::{Entity, ProcessId};

@@ -15,18 +15,6 @@ const TRACK_POINTS: usize = 120;
 const TRACKS: usize = 64;
 /// Processes smaller than this are not tracked.
 const TRACK_FROM_BYTES: u64 = 16 << 20;
-/// Who uses this much of a CPU is none of those who wait for others.
-const OTHERS_BELOW_PERCENT: f64 = 50.0;
-/// Nor is who always runs or waits for it, percent of the time, and sleeps less often than this a second.
-const NEVER_RESTS_PERCENT: f64 = 90.0;
-const OTHERS_SLEEP_PER_S: f64 = 5.0;
-/// Who sleeps so often, and does so little each time that it wakes, percent of a second, waits for a partner that waits
-/// for it. How often alone does not tell: a pair that is reniced trades less often, but not less at a time, and a busy
-/// database or proxy does more. A switch by itself costs 1 to 5 us, and twice that in a virtual machine.
-const TRADES_PER_S: f64 = 8_000.0;
-const TRADES_WITHIN_PERCENT: f64 = 0.002;
-/// Below this much of a CPU wanted by all of them, percent, their wait says nothing.
-const OTHERS_WANT_PERCENT: f64 = 5.0;
 /// A growth is told from at least this many points.
 const GROWTH_POINTS: usize = 8;
 
@@ -37,6 +25,8 @@ pub struct Window {
     nodes: VecDeque<(u64, NodeSample)>,
     tracks: HashMap<ProcessId, VecDeque<(u64, u64)>>,
     last: Option<Sample>,
+    /// The agent itself, which is none of those who suffer; 0: it is not known.
+    pub(super) own_pid: u32,
 }
 
 /// One step of the window.
@@ -111,6 +101,12 @@ pub struct CgroupTick {
 }
 
 impl Window {
+    /// Of the agent that has this pid.
+    #[must_use]
+    pub fn of_agent(own_pid: u32) -> Self {
+        Self { own_pid, ..Self::default() }
+    }
+
     /// Takes the next sample and the ring events since the one before. Counters that went backwards (a device or a
     /// cgroup made anew) count as no change.
     pub fn push(&mut self, sample: Sample, mut events: Vec<Event>) {
@@ -178,30 +174,6 @@ impl Window {
         let from = now.0.saturating_sub((seconds * 1e9) as u64);
         let before = self.nodes.iter().find(|(at, _)| *at >= from && *at < now.0)?;
         rate_between(now, before, counter)
-    }
-
-    /// How much those suffer who do not hog the CPU: 100 × wait / (wait + use) over processes that use less than half
-    /// of one, and sleep at times, but not without end, as a pair does that wakes each other. Unlike CPU pressure and
-    /// run-queue percentiles it does not count the wait of the hogs themselves, and so it falls when these are reniced
-    /// or limited. None before the second sample, or where run delays are not told.
-    #[must_use]
-    pub fn others_wait_percent(&self) -> Option<f64> {
-        let (mut wait, mut used, mut told) = (0.0, 0.0, false);
-        for process in self.now.as_ref()?.processes.iter().filter(|process| !process.sample.kernel_thread) {
-            if let (Some(delay), Some(cpu)) = (process.run_delay_percent, process.cpu_percent) {
-                told = true;
-                let sleeps = process.voluntary_switches_per_s;
-                let never_rests =
-                    cpu + delay >= NEVER_RESTS_PERCENT && sleeps.is_some_and(|per_s| per_s < OTHERS_SLEEP_PER_S);
-                let trades = sleeps.is_some_and(|per_s| per_s >= TRADES_PER_S && cpu / per_s < TRADES_WITHIN_PERCENT);
-                if cpu < OTHERS_BELOW_PERCENT && !never_rests && !trades {
-                    wait += delay;
-                    used += cpu;
-                }
-            }
-        }
-        let wanted = wait + used;
-        told.then(|| if wanted < OTHERS_WANT_PERCENT { 0.0 } else { 100.0 * wait / wanted })
     }
 
     /// The process of that identity in the newest tick.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     decide::FailureMode,
     explain::{Explanation, Suspect},
-    observe::SignalType,
+    observe::{SignalType, waits::STOPPED_FROM_PERCENT},
 };
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::CpuHog, hypothesise, remedies };
@@ -53,6 +53,11 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
                     hogs * 100.0
                 ),
             )
+            .weigh(
+                stopped(culprit).map(|_| false),
+                0.9,
+                format!("its own quota stops it in {:.0} % of its periods", stopped(culprit).unwrap_or(0.0)),
+            )
             .weigh(works.as_ref().map(|_| false), 0.8, works.clone().unwrap_or_default())
             .weigh(
                 culprit.number("age_s").map(|age| age >= OLD_FROM_S),
@@ -93,6 +98,9 @@ fn remedies(explanation: &Explanation) -> Remedies {
 
 /// Why this is no hog to be acted on, whatever speaks for it.
 fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
+    if let Some(percent) = stopped(culprit) {
+        return Some(format!("its own quota stops {} in {percent:.0} % of its periods", culprit.entity));
+    }
     let node = &explanation.node;
     let life = wanted(culprit).unwrap_or(0.0);
     if culprit.number("age_s").is_none_or(|age| age < OLD_FROM_S) {
@@ -109,6 +117,11 @@ fn why_not(explanation: &Explanation, culprit: &Suspect) -> Option<String> {
         return Some(format!("nobody else is in need: who uses little CPU waits {wait:.0} % of the time"));
     }
     why_it_works(culprit).unwrap_or_else(|| Some("it is not known whether it works or spins".to_owned()))
+}
+
+/// In how many of its periods its own quota stops it, percent: who is held back already hogs nothing.
+fn stopped(suspect: &Suspect) -> Option<f64> {
+    suspect.number("cgroup_throttled_percent").filter(|percent| *percent >= STOPPED_FROM_PERCENT)
 }
 
 /// The part of the CPU time in use that goes to processes that spin, 0 to 1.

@@ -5,7 +5,7 @@
 use super::{Classifier, Measure, Readings, say};
 use crate::{
     numbers,
-    observe::{Entity, Numbers, SignalType, Window, sample::NodeSample},
+    observe::{Entity, Numbers, SignalType, Window, sample::NodeSample, waits::STOPPED_FROM_PERCENT},
 };
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
@@ -35,16 +35,18 @@ const OVER_S: f64 = 5.0;
 const WAITS_MIN: u64 = 100;
 /// From here on, CPUs are not idle: percent busy of all.
 const BUSY_PERCENT: f64 = 50.0;
-/// A cgroup whose quota stops it waits for its quota, not for a CPU: percent of its periods.
-const THROTTLED_PERCENT: f64 = 10.0;
+/// Where this part of the waits is waits for quotas, a percentile of all tells nothing of the CPUs.
+pub(super) const OF_QUOTAS: f64 = 0.5;
 
 fn read(window: &Window, readings: &mut Readings<'_>) {
     let Some(tick) = window.now() else { return };
     let busy = busy_percent(window);
     let cpus = tick.node.cpu.as_ref().map(|cpu| f64::from(cpu.online)).filter(|cpus| *cpus > 0.0);
     let load = tick.node.load.as_ref();
+    let of_quotas = window.quota_wait_share();
     let p99 =
         tick.kernel.run_queue.as_ref().filter(|waits| waits.count() >= WAITS_MIN).and_then(|h| h.quantile_ns(0.99));
+    let p99 = p99.map(|ns| if of_quotas < OF_QUOTAS { ns } else { 0.0 });
     let numbers = |mut first: Numbers| {
         let others = [
             ("online_cpus", cpus),
@@ -72,6 +74,7 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
     };
 
     let some = window.rate_over(OVER_S, |node| Some(node.pressure?.cpu.some_total_us)).map(|us| (us / 1e4).min(100.0));
+    let some = some.map(|percent| percent * (1.0 - of_quotas));
     readings.node(CPU_SOME, some, |percent| {
         let sentence = format!("some task waited for a CPU {} % of the time{}", say::short(percent), about());
         (sentence, numbers(numbers! { stall_percent: percent }))
@@ -120,7 +123,7 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
 
     if !tick.cgroups.is_empty() {
         let waiting = tick.cgroups.iter().filter_map(|cgroup| {
-            let is_throttled = cgroup.throttled_percent.is_some_and(|percent| percent >= THROTTLED_PERCENT);
+            let is_throttled = cgroup.throttled_percent.is_some_and(|percent| percent >= STOPPED_FROM_PERCENT);
             let is_root = cgroup.sample.path.as_str() == "/";
             (!is_root && !is_throttled).then_some((cgroup.cpu_stall_percent?, cgroup))
         });
