@@ -1,6 +1,6 @@
 //! One pass of the loop over one incident: explain, simulate, decide, execute, verify, reflect.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, task::spawn_blocking, time::sleep};
 
@@ -147,6 +147,7 @@ impl Rooms {
         for permit in &permits {
             self.keep_permit(&trace, permit, &proposal);
         }
+        let begun_ms = now_ms();
         if let Err(why) = self.execute_all(&mut trace, permits, &errand).await {
             answer(reply, Err(why.clone()));
             let told = trace.steps.len();
@@ -156,7 +157,7 @@ impl Rooms {
         self.keep_trace(&mut trace);
         let done_ms = now_ms();
         sleep(Duration::from_secs(prediction.within_s.into())).await;
-        let verification = self.verify(&prediction, actions.first(), done_ms);
+        let verification = self.verify(&prediction, actions.first(), begun_ms..done_ms);
         let verdict = self.keep(&mut trace, verification).verdict;
         self.settle(&mut trace, verdict).await;
         let attempt = Attempt { actions, result: verdict.name().to_owned() };
@@ -238,20 +239,22 @@ impl Rooms {
         finish(spawn_blocking(run).await)
     }
 
-    /// The same measure of the same entity, before and after.
-    fn verify(&self, prediction: &Prediction, action: &ActionRequest, done_ms: i64) -> Verification {
+    /// The same measure of the same entity, before and after what was `done` between two times. What was read in between
+    /// is neither: of several actions some had their effect by then.
+    fn verify(&self, prediction: &Prediction, action: &ActionRequest, done: Range<i64>) -> Verification {
         let live = self.daemon.look();
         let Prediction { signal_type, measure, entity, .. } = prediction;
-        let points: Vec<_> = live.history.points(*signal_type, measure, entity).collect();
-        let (before, after): (Vec<_>, Vec<_>) = points.into_iter().partition(|point| point.at_ms <= done_ms);
+        let points = || live.history.points(*signal_type, measure, entity);
+        let before: Vec<_> = points().filter(|point| point.at_ms <= done.start).collect();
+        let after: Vec<_> = points().filter(|point| point.at_ms > done.end).collect();
         let threshold = self.threshold(*signal_type, measure);
         let observed = Observed {
             before: &before,
             after: &after,
-            settled_s: (now_ms() - done_ms) as f64 / 1000.0,
+            settled_s: (now_ms() - done.end) as f64 / 1000.0,
             entity_lives: live.window.has(entity),
             meant_to_end: action.action().is_some_and(|action| action.predicts.ends_processes()),
-            still_read: live.history.is_read_since(*signal_type, measure, done_ms),
+            still_read: live.history.is_read_since(*signal_type, measure, done.end),
             severity_of: &|value| threshold.map(|threshold| threshold.severity(value)).unwrap_or_default(),
         };
         verify(prediction, &observed)
