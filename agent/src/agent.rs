@@ -10,7 +10,7 @@ mod remedy;
 mod rooms;
 mod standing;
 
-pub use confine::confine;
+pub use confine::{come_first, confine};
 
 use std::{
     collections::HashMap,

@@ -54,6 +54,7 @@ impl Run {
         log(context.json);
         let settings = self.settings(socket)?;
         let context = Context { socket: settings.socket.clone(), json: context.json, eyes: context.eyes.clone() };
+        agent::come_first();
         // While there is one thread: what others are confined by, they have from it.
         let unconfined = agent::confine(&settings).err();
         let runtime = tokio::runtime::Builder::new_multi_thread()

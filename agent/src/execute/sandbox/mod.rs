@@ -25,7 +25,7 @@ mod spawn;
 mod status;
 mod strip;
 #[expect(unsafe_code, reason = "system calls that no crate wraps")]
-pub(super) mod sys;
+pub(crate) mod sys;
 mod top_io;
 
 pub use attack::attacks;

@@ -41,8 +41,8 @@ pub(super) fn thaw(mount: BorrowedFd<'_>) -> io::Result<()> {
     answer(unsafe { libc::syscall(libc::SYS_ioctl, mount.as_raw_fd(), libc::c_ulong::from(FITHAW), 0) }).map(drop)
 }
 
-/// Nice value of one thread.
-pub(super) fn set_nice(tid: u32, nice: i32) -> io::Result<()> {
+/// Nice value of one thread; 0 is the one that calls.
+pub(crate) fn set_nice(tid: u32, nice: i32) -> io::Result<()> {
     // SAFETY: setpriority takes three integers and touches no memory of ours.
     answer(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS as libc::c_long, tid, nice) }).map(drop)
 }
