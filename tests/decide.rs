@@ -9,7 +9,7 @@ use kernelsight::{
     simulate::simulate,
 };
 
-use crate::scene::{Actor, Group, Scene, actor, group};
+use crate::scene::{Actor, Group, Scene, actor, cgroup_entity, group};
 
 fn case(scene: &Scene, signals: &[Signal]) -> Case {
     let (incident, explanation) = scene.explain(signals);
@@ -458,17 +458,69 @@ fn a_fault_churn_with_the_cpu_to_itself_is_throttled_for_renicing_would_change_n
 }
 
 #[test]
-fn want_of_descriptors_is_told_with_pid_limit_and_count() {
+fn a_process_that_wants_descriptors_gets_more_and_what_was_in_vain_is_told_to_a_person() {
     let scene = Scene::of(&[Actor { cgroup: "/x", ..actor(50, "server") }], &[group("/x")]);
     let signal = Signal {
         numbers: kernelsight::numbers! { failures_per_s: 100.0, errno: 24.0, open_files: 64.0, open_files_limit: 64.0 },
         ..scene.signal(1, SignalType::Syscall, "emfile_per_s", scene.process(50), 100.0)
     };
+    let mut case = case(&scene, &[signal]);
+    check(&case, "raise_nofile_limit(50, 1024) for fd_exhaustion");
+    let Decision::Act { actions, .. } = decide(&case).decision else { panic!() };
+    case.tried.push(Attempt { actions, result: "unchanged".to_owned() });
     check(
-        &case(&scene, &[signal]),
+        &case,
         "advice for fd_exhaustion: server (pid 50) fails for want of file descriptors with 64 of 64 descriptors open. \
          Raise its limit (prlimit --pid 50 --nofile=128)",
     );
+}
+
+/// A service that wants so much of a CPU under a quota of 20 %, beside others.
+fn throttled(wants: f64, others: f64) -> Case {
+    let service = Actor { cpu: 20.0, delay: wants - 20.0, cgroup: "/x", sleeps: 100, ..actor(50, "service") };
+    let other = Actor { cpu: others, ..actor(60, "other") };
+    let scene = Scene::of(&[service, other], &[group("/x")]);
+    let signal = Signal {
+        numbers: kernelsight::numbers! { throttled_percent: 100.0, quota_percent: 20.0, cpu_percent: 20.0 },
+        ..scene.signal(1, SignalType::Scheduler, "cgroup_throttled_percent", cgroup_entity("/x"), 100.0)
+    };
+    case(&scene, &[signal])
+}
+
+#[test]
+fn a_quota_is_raised_to_what_is_wanted_where_the_node_has_it() {
+    check(&throttled(60.0, 0.0), "raise_cgroup_cpu(\"/x\", 75) for cpu_quota");
+    // It would not be enough, so nothing is widened.
+    check(&throttled(60.0, 175.0), "advice for cpu_quota: ");
+    check(&throttled(60.0, 180.0), "advice for cpu_quota: ");
+}
+
+#[test]
+fn a_limit_of_tasks_is_doubled_but_not_for_who_forks_without_end() {
+    let scene = Scene::of(&[Actor { cgroup: "/x", ..actor(50, "server") }], &[group("/x")]);
+    let refused = |per_s: f64| Signal {
+        numbers: kernelsight::numbers! { forks_refused_per_s: per_s, tasks: 20.0, maximum_tasks: 20.0 },
+        ..scene.signal(1, SignalType::Syscall, "cgroup_forks_refused_per_s", cgroup_entity("/x"), per_s)
+    };
+    check(&case(&scene, &[refused(10.0)]), "raise_cgroup_pids(\"/x\", 40) for pids_limit");
+    let storm = decide(&case(&scene, &[refused(500.0)]));
+    assert!(told(&storm).contains("500 forks a second are refused, which would fill any limit"), "{}", told(&storm));
+}
+
+#[test]
+fn a_cgroup_that_meets_its_memory_limit_gets_more_unless_it_would_leak_that_too() {
+    let decided = |grows_mib: f64| {
+        let server = Actor { cgroup: "/x", grows_mib, rss_mib: 50.0, ..actor(50, "server") };
+        let scene = Scene::of(&[server], &[Group { limit_mib: Some(64), ..group("/x") }]);
+        let signal = Signal {
+            numbers: kernelsight::numbers! { oom_kills: 1.0, limit_bytes: 64.0 * 1_048_576.0 },
+            ..scene.signal(1, SignalType::MemoryPressure, "cgroup_oom_kills", cgroup_entity("/x"), 1.0)
+        };
+        decide(&case(&scene, &[signal]))
+    };
+    assert_eq!(told(&decided(0.0)), "raise_cgroup_memory(\"/x\", 134217728) for cgroup_memory_limit");
+    let leak = told(&decided(1.0));
+    assert!(!leak.starts_with("raise"), "{leak}");
 }
 
 #[test]

@@ -188,7 +188,11 @@ impl Decision {
             (Some(pid), _) => {
                 suspects().flat_map(Suspect::processes).any(|process| process.pid == pid && targets.contains(&process))
             }
-            (None, Some(path)) => suspects().any(|suspect| suspect.is_in(path)),
+            // What is given more need not be to blame: it is what the incident is about.
+            (None, Some(path)) => {
+                suspects().any(|suspect| suspect.is_in(path))
+                    || matches!(&explanation.yardstick().entity, Entity::Cgroup { path: of } if of.as_str() == path)
+            }
             (None, None) => true,
         };
         match actions.iter().find(|action| !fits(action)) {

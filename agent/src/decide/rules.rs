@@ -15,6 +15,7 @@ mod memory_hog;
 mod memory_leak;
 mod minor_fault_churn;
 mod pids_limit;
+mod raise;
 mod remedy;
 mod swap_thrash;
 mod switch_storm;
@@ -169,6 +170,10 @@ fn why_hands_off(explanation: &Explanation, ladder: &[Remedy]) -> Option<String>
     if primary.closed_ms.is_some() || primary.severity < Severity::Medium {
         return Some(format!("{} is {} by now", primary.measure, primary.severity));
     }
+    // What only gives needs nobody to blame.
+    if ladder.iter().all(|remedy| relieves(&remedy.actions)) {
+        return why_calm(explanation);
+    }
     let Some(culprit) = explanation.culprit() else { return Some("nobody can be blamed".to_owned()) };
     let most = ladder.iter().map(|remedy| share_of(explanation, &remedy.actions)).fold(0.0, f64::max);
     if most < DOMINANT {
@@ -178,16 +183,27 @@ fn why_hands_off(explanation: &Explanation, ladder: &[Remedy]) -> Option<String>
             culprit.of
         ));
     }
+    why_calm(explanation)
+}
+
+fn why_calm(explanation: &Explanation) -> Option<String> {
     let yardstick = explanation.yardstick();
-    if yardstick.is_calm(yardstick.value) {
+    yardstick.is_calm(yardstick.value).then(|| {
         let value = figure(&yardstick.measure, yardstick.value);
-        return Some(format!("{} of {} is {value}, which is calm", yardstick.measure, yardstick.entity));
-    }
-    None
+        format!("{} of {} is {value}, which is calm", yardstick.measure, yardstick.entity)
+    })
+}
+
+fn relieves(actions: &Actions) -> bool {
+    actions.first().action().is_some_and(|action| action.predicts.relieves())
 }
 
 /// What those that the actions reach take of what is contested, 0 to 1; what the first suspect takes where they reach none.
+/// All, where they only give.
 fn share_of(explanation: &Explanation, actions: &Actions) -> f64 {
+    if relieves(actions) {
+        return 1.0;
+    }
     let reached = targets(explanation, actions);
     let first = reached.first().copied().or(explanation.culprit());
     let of = first.map_or("", |first| &first.of);
@@ -275,7 +291,7 @@ fn identify(explanation: &Explanation, actions: &Actions) -> Vec<ProcessId> {
 
 fn prediction(explanation: &Explanation, effect: &Effect) -> Prediction {
     let Yardstick { signal_type, measure, entity, falling, .. } = explanation.yardstick();
-    let within_s = settle_s(effect.actions.action_type(), &measure);
+    let within_s = settle_s(effect.actions.first(), &measure);
     let (before, after) = (figure(&measure, effect.before), figure(&measure, effect.after));
     Prediction {
         statement: format!(

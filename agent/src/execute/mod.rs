@@ -34,7 +34,7 @@ pub mod sysctl;
 pub mod undo;
 pub mod value;
 
-pub use action::{ActionType, CatalogueEntry, On, Power, Predicts, Risk, catalogue};
+pub use action::{ActionType, CatalogueEntry, On, Power, Predicts, Raises, Risk, catalogue};
 pub use dry_run::{Company, DryRun, Member, Planned};
 pub use errand::Errand;
 pub use guard::{Barred, Guard, Hold, HoldKind};

@@ -5,7 +5,7 @@
 //! run delay fell from 15 % to 3 % by renicing to 10 (reckoned 3.5 %), to 4 % by a quota of a quarter (reckoned 3.8 %),
 //! while CPU pressure, which counts the spinners' own wait too, moved only when they were stopped.
 
-use super::Effect;
+use super::{Effect, relief::left_when_raised};
 use crate::{
     execute::{ActionRequest, Actions, Predicts},
     explain::{
@@ -39,17 +39,26 @@ fn effect(explanation: &Explanation, actions: &Actions) -> Effect {
     let before = yardstick.value;
     let action = actions.first();
     let targets = targets(explanation, actions);
-    let [suspect, ..] = targets[..] else {
-        return Effect {
-            actions: actions.clone(),
-            before,
-            after: before,
-            suffices: false,
-            formula: "its target is no suspect, so nothing is expected of it".to_owned(),
-            cost: cost(action).to_owned(),
-        };
+    let predicts = action.action().map_or(Predicts::Nothing, |action| action.predicts);
+    let relief = match predicts {
+        Predicts::Raised(raises) => left_when_raised(explanation, &yardstick, raises, action),
+        _ => None,
     };
-    let Left { left, because, of_all } = left(explanation, &yardstick, suspect, &targets, action);
+    let left = match (relief, &targets[..]) {
+        (Some(left), _) => left,
+        (None, [suspect, ..]) => left(explanation, &yardstick, suspect, &targets, action, predicts),
+        (None, []) => {
+            return Effect {
+                actions: actions.clone(),
+                before,
+                after: before,
+                suffices: false,
+                formula: "its target is no suspect, so nothing is expected of it".to_owned(),
+                cost: cost(action).to_owned(),
+            };
+        }
+    };
+    let Left { left, because, of_all } = left;
     let part = if of_all { 1.0 } else { targets.iter().map(|target| part(&yardstick, target)).sum::<f64>().min(1.0) };
     let remains = (1.0 - part * (1.0 - left)).max(0.0);
     // Time left grows as the growth that eats it shrinks; it is endless when that ends, which is said as twice the calm.
@@ -103,11 +112,11 @@ fn part(yardstick: &Yardstick, suspect: &Suspect) -> f64 {
 }
 
 /// What is left of the suspect's part, 0 to 1 (above 1: more than before).
-struct Left {
-    left: f64,
-    because: String,
+pub(super) struct Left {
+    pub(super) left: f64,
+    pub(super) because: String,
     /// Whether it is the rest of the whole measure and not of the suspect's part only.
-    of_all: bool,
+    pub(super) of_all: bool,
 }
 
 /// `suspect` is the first of `targets`, which an action on a cgroup has one of.
@@ -117,11 +126,11 @@ fn left(
     suspect: &Suspect,
     targets: &[&Suspect],
     action: &ActionRequest,
+    predicts: Predicts,
 ) -> Left {
     let number = |name: &str| action.number(name);
     let held = suspect.of == Contested::Memory.name() || suspect.of == Contested::OpenFiles.name();
     let say = |left: f64, because: &str| Left { left, because: because.to_owned(), of_all: false };
-    let predicts = action.action().map_or(Predicts::Nothing, |action| action.predicts);
     let waits_itself = || say(1.0, "the measure counts the wait of its target too");
     match predicts {
         Predicts::StandsStill if held => say(1.0, "what stands still keeps what it holds"),
@@ -133,6 +142,9 @@ fn left(
         }
         Predicts::OwnCgroup if held => say(1.0, "what it holds stays charged to the cgroup that it leaves"),
         Predicts::OwnCgroup if number("cpu_percent").is_none() => say(1.0, "memory is all that is limited"),
+        Predicts::OwnCgroup | Predicts::Weight | Predicts::Quota if yardstick.measure.contains("throttled") => {
+            say(1.0, "it waits for its own quota, which this does not raise")
+        }
         Predicts::OwnCgroup | Predicts::Weight if yardstick.counts_own_wait() => waits_itself(),
         Predicts::OwnCgroup => {
             quota(suspect.number("cpu_percent").unwrap_or(100.0), number("cpu_percent").unwrap_or(100.0))
@@ -146,6 +158,7 @@ fn left(
         }
         Predicts::Weight => renice(explanation, suspect, targets, number("priority").unwrap_or(10.0)),
         Predicts::MemoryLimit => memory_limit(suspect, number("bytes").unwrap_or(f64::INFINITY)),
+        Predicts::Raised(_) => say(1.0, "the measure is not of the limit that is raised"),
         Predicts::Unreckoned(words) => say(1.0, &format!("{words}, of which no number is reckoned")),
         Predicts::Nothing => say(1.0, "it changes nothing"),
     }

@@ -2,9 +2,11 @@
 
 pub mod effect;
 pub mod projection;
+mod relief;
 
 pub use effect::{effects, targets};
 pub use projection::{project, reach};
+pub use relief::cpu_wanted;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -3,15 +3,20 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
+    raise,
     remedy::Remedies,
 };
 use crate::{
     decide::FailureMode,
-    explain::{Explanation, figures::figure},
+    explain::{Explanation, Suspect, figures::figure},
     observe::{Entity, SignalType},
 };
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::CgroupMemoryLimit, hypothesise, remedies };
+
+const GROWS_FROM: f64 = 256.0 * 1024.0;
+const RISING_FROM: f64 = 0.8;
+const OLD_FROM_S: f64 = 10.0;
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let at_limit = signal(explanation, SignalType::MemoryPressure, &["cgroup_"])?;
@@ -38,11 +43,22 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let limit =
         at_limit.numbers.get("limit_bytes").map_or_else(String::new, |l| format!(" of {}", figure("limit_bytes", l)));
     let room = figure("available_bytes", explanation.node.memory_available_bytes as f64);
+    let hold = explanation.suspects.iter().find(|suspect| grows(suspect)).map(|leak| {
+        let by = figure("growth_bytes_per_s", leak.number("growth_bytes_per_s").unwrap_or(0.0));
+        format!("{} grows by {by}, and would meet any limit", leak.entity)
+    });
     Remedies {
+        hold,
+        ladder: raise::memory(at_limit).into_iter().collect(),
         advice: format!(
             "{} meets its limit{limit}; the node has {room} available. Raise the limit if what it does is worth it.",
             at_limit.entity
         ),
-        ..Remedies::default()
     }
+}
+
+/// Whether it has grown long enough, and steadily enough, to go on.
+fn grows(suspect: &Suspect) -> bool {
+    let at_least = |name: &str, least: f64| suspect.number(name).is_some_and(|value| value >= least);
+    at_least("growth_bytes_per_s", GROWS_FROM) && at_least("rising_share", RISING_FROM) && at_least("age_s", OLD_FROM_S)
 }

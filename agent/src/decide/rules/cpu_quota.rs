@@ -3,6 +3,7 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
+    raise,
     remedy::Remedies,
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
@@ -25,6 +26,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let throttled = signal(explanation, SignalType::Scheduler, &["throttled"]).unwrap_or(&explanation.primary);
     let quota = throttled.numbers.get("quota_percent").map_or_else(String::new, |q| format!(" of {q:.0} % of one CPU"));
     Remedies {
+        ladder: raise::cpu_quota(explanation, throttled).into_iter().collect(),
         advice: format!(
             "The quota{quota} of {} stopped it in {:.0} % of its periods. Raise the quota if it should run faster.",
             throttled.entity, throttled.value

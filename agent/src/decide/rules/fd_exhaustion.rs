@@ -1,8 +1,9 @@
-//! `fd_exhaustion`: a process is out of file descriptors. Its limit can be raised, by a person for now.
+//! `fd_exhaustion`: a process is out of file descriptors. Its soft limit can be raised up to its hard one.
 
 use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
+    raise,
     remedy::{Remedies, restartable},
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
@@ -38,7 +39,9 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let restart = explanation
         .culprit()
         .map_or_else(String::new, |culprit| format!("; if it leaks them, {}", restartable(culprit)));
+    let ladder = limit.and_then(|limit| raise::open_files(&files.entity, limit));
     Remedies {
+        ladder: ladder.into_iter().collect(),
         advice: format!(
             "{} fails for want of file descriptors{count}. Raise its limit ({raise}){restart}.",
             files.entity

@@ -15,7 +15,7 @@ use common::{
     raise_sysctl, set_oom_score_adj, ten, thread_change, touch,
 };
 pub use power::Power;
-pub use predicts::Predicts;
+pub use predicts::{Predicts, Raises};
 pub use refusal::Refusal;
 use room::Room;
 pub use target::On;

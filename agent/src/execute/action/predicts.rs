@@ -21,11 +21,28 @@ pub enum Predicts {
     Ends,
     /// The target ends, and another takes its place.
     BeginsAnew,
+    /// A limit that it waits or fails at is raised.
+    Raised(Raises),
     /// In words alone: no number is reckoned before it.
     Unreckoned(&'static str),
 }
 
+/// A limit of a cgroup or of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raises {
+    CpuQuota,
+    Memory,
+    Tasks,
+    OpenFiles,
+}
+
 impl Predicts {
+    /// Whether it takes nothing from anybody that it is for: whoever has it done need not be to blame.
+    #[must_use]
+    pub const fn relieves(self) -> bool {
+        matches!(self, Self::Raised(_))
+    }
+
     /// Whether processes of its target do not live on.
     #[must_use]
     pub const fn ends_processes(self) -> bool {
@@ -49,6 +66,10 @@ impl fmt::Display for Predicts {
             Self::StandsStill => "it takes nothing more, and keeps what it holds",
             Self::Ends => "it takes and holds nothing more",
             Self::BeginsAnew => "it takes and holds nothing of what it did, until that comes again",
+            Self::Raised(Raises::CpuQuota) => "its quota stops it no longer, if what it wants of a CPU is less than the new one",
+            Self::Raised(Raises::Memory) => "it reclaims less, and is not ended for want of memory, until it holds the new limit",
+            Self::Raised(Raises::Tasks) => "its forks succeed, until it has the new limit of tasks",
+            Self::Raised(Raises::OpenFiles) => "it opens files again, until it has the new limit open",
             Self::Unreckoned(words) => return write!(f, "{words} (no number is reckoned)"),
         })
     }

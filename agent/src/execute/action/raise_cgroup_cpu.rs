@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, cpu_quota};
+use super::{Action, Found, On, Plan, Power, Predicts, Raises, Refusal, Risk, Step, Target, cpu_quota};
 use crate::execute::value::{Bounded, CgroupPath};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ impl Action for RaiseCgroupCpu {
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "cpu.max (v2), cpu.cfs_quota_us (v1)";
-    const PREDICTS: Predicts = Predicts::Unreckoned("it is throttled less");
+    const PREDICTS: Predicts = Predicts::Raised(Raises::CpuQuota);
     const COST: &'static str = "less is left for all others";
     const NEVER: &'static [&'static str] = &["more CPU time than the node has"];
     const SETTLE_S: u32 = 10;

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Room, Step, Target, limit_in, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Raises, Refusal, Risk, Room, Step, Target, limit_in, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
     cgroup_tree::cgroup_number,
@@ -32,7 +32,7 @@ impl Action for RaiseCgroupMemory {
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "memory.high, memory.max (v2), memory.limit_in_bytes (v1)";
-    const PREDICTS: Predicts = Predicts::Unreckoned("it reclaims less, and is not ended for want of memory");
+    const PREDICTS: Predicts = Predicts::Raised(Raises::Memory);
     const COST: &'static str = "less is left for all others";
     const NEVER: &'static [&'static str] =
         &["the tenth of all memory that stays available", "a limit above one that would bind next"];

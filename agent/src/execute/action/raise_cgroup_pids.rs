@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, limit_in, populated};
+use super::{Action, Found, On, Plan, Power, Predicts, Raises, Refusal, Risk, Step, Target, limit_in, populated};
 use crate::execute::{
     cgroup_file::CgroupFile,
     command::Command,
@@ -28,7 +28,7 @@ impl Action for RaiseCgroupPids {
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "pids.max";
-    const PREDICTS: Predicts = Predicts::Unreckoned("its forks succeed again");
+    const PREDICTS: Predicts = Predicts::Raised(Raises::Tasks);
     const COST: &'static str = "less is left for all others";
     const NEVER: &'static [&'static str] = &["the tenth of all tasks that the node keeps"];
     const SETTLE_S: u32 = 5;

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Raises, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     undo::{ProcessSetting, Setting, Undo},
@@ -32,7 +32,7 @@ impl Action for RaiseNofileLimit {
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::TargetsUser;
     const WRITES: &'static str = "prlimit(2)";
-    const PREDICTS: Predicts = Predicts::Unreckoned("it opens files again");
+    const PREDICTS: Predicts = Predicts::Raised(Raises::OpenFiles);
     const COST: &'static str = "one that leaks them goes on to leak";
     const NEVER: &'static [&'static str] = &["its hard limit", "the tenth of all open files that the node keeps"];
     const SETTLE_S: u32 = 5;

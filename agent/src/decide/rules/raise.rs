@@ -1,0 +1,54 @@
+//! Limits that are raised: what is short is what somebody allowed, while the node has room. Whether it has is asked again
+//! by the action itself.
+
+use super::remedy::{Remedy, Rung, action};
+use crate::{
+    explain::Explanation,
+    observe::{Entity, Signal},
+    simulate::cpu_wanted,
+};
+
+/// Fewer are never worth raising a limit to.
+const FILES_LEAST: f64 = 1024.0;
+/// What is wanted of a CPU differs from second to second.
+const CPU_MORE: f64 = 1.25;
+/// Of the CPU time that is idle so much may be given away.
+const IDLE_PART: f64 = 0.8;
+
+/// A quota that is enough for what its cgroup wants, if so much of the CPUs is idle.
+pub(super) fn cpu_quota(explanation: &Explanation, throttled: &Signal) -> Option<Remedy> {
+    let Entity::Cgroup { path } = &throttled.entity else { return None };
+    let quota = throttled.numbers.get("quota_percent")?;
+    let idle = (100.0 - explanation.node.cpu_busy_percent?) * f64::from(explanation.node.online_cpus);
+    let wanted = cpu_wanted(explanation, &throttled.entity)?;
+    let percent = (wanted * CPU_MORE).min(quota + idle * IDLE_PART).ceil();
+    let cgroup = Some(path.as_str()).filter(|_| path.is_plain() && percent >= quota * 1.1)?;
+    raised("raise_cgroup_cpu", ("cgroup", cgroup.into()), ("percent", percent))
+}
+
+/// Twice as many tasks.
+pub(super) fn tasks(refused: &Signal) -> Option<Remedy> {
+    let Entity::Cgroup { path } = &refused.entity else { return None };
+    let maximum = refused.numbers.get("maximum_tasks").filter(|maximum| *maximum > 0.0)?;
+    let cgroup = Some(path.as_str()).filter(|_| path.is_plain())?;
+    raised("raise_cgroup_pids", ("cgroup", cgroup.into()), ("tasks", maximum * 2.0))
+}
+
+/// Twice as many open files, and as many as most systems allow.
+pub(super) fn open_files(process: &Entity, limit: f64) -> Option<Remedy> {
+    let pid = process.process()?.pid;
+    raised("raise_nofile_limit", ("pid", pid.into()), ("files", (limit * 2.0).max(FILES_LEAST)))
+}
+
+/// Twice as much memory.
+pub(super) fn memory(at_limit: &Signal) -> Option<Remedy> {
+    let Entity::Cgroup { path } = &at_limit.entity else { return None };
+    let limit = at_limit.numbers.get("limit_bytes")?;
+    let cgroup = Some(path.as_str()).filter(|_| path.is_plain())?;
+    raised("raise_cgroup_memory", ("cgroup", cgroup.into()), ("bytes", limit * 2.0))
+}
+
+fn raised(name: &str, whose: (&str, serde_json::Value), (to, value): (&str, f64)) -> Option<Remedy> {
+    let actions = action(name, [whose, (to, (value as u64).into())]);
+    Some(Remedy { rung: Rung::Adjust, actions })
+}
