@@ -102,6 +102,12 @@ pub(crate) struct Expect {
     /// To report it and do nothing is right too.
     #[serde(default)]
     pub(crate) may_be_left_alone: bool,
+    /// An action may turn out not to help, if it is taken back then.
+    #[serde(default)]
+    pub(crate) may_be_in_vain: bool,
+    /// The kernel may end processes of the load for memory: that is the fault.
+    #[serde(default)]
+    pub(crate) may_lose_processes: bool,
     /// What must hold at the end.
     #[serde(default)]
     pub(crate) after: Vec<Check>,
@@ -114,6 +120,8 @@ pub(crate) enum Culprit {
     Process,
     /// The load's cgroup.
     Cgroup,
+    /// A limit of the load's cgroup: what is told is about that, and whoever is named lives in it.
+    Limit,
 }
 
 /// A measure that must be on the good side of a bound for some seconds on end.

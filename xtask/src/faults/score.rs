@@ -107,7 +107,9 @@ fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score {
         .filter(|trace| trace.explanation.as_ref().is_some_and(|e| expect.signals.contains(&e.primary.signal_type)))
         .collect();
     let blamed: Vec<(Entity, Option<String>)> = passes.iter().filter_map(|trace| suspect(trace)).collect();
-    score.blamed = mark(blamed.iter().any(|(entity, cgroup)| is_culprit(expect, seen, entity, cgroup.as_deref())));
+    let limit = expect.culprit.contains(&Culprit::Limit) && passes.iter().any(|trace| blames_the_limit(seen, trace));
+    let culprit = blamed.iter().any(|(entity, cgroup)| is_culprit(expect, seen, entity, cgroup.as_deref()));
+    score.blamed = mark(culprit || limit);
     if score.blamed == Mark::No {
         let names: Vec<String> = blamed.iter().map(|(entity, _)| entity.words()).collect();
         score.reasons.push(format!("blamed {}, not the load ({})", or_nobody(&names), place_of(seen)));
@@ -157,7 +159,8 @@ fn score_actions(expect: &Expect, seen: &Seen, score: &mut Score) {
             trace.outcomes.iter().any(is_effect) && matches!(verdict, Some("resolved" | "improved"))
         });
         let left_alone = expect.may_be_left_alone && effects.is_empty();
-        if !helped && !left_alone {
+        let in_vain = expect.may_be_in_vain && !effects.is_empty();
+        if !helped && !left_alone && !in_vain {
             score
                 .reasons
                 .push(if effects.is_empty() { "nothing was done" } else { "no action helped, by its verdict" }.into());
@@ -210,11 +213,20 @@ fn suspect(trace: &Trace) -> Option<(Entity, Option<String>)> {
     Some(first.unwrap_or_else(|| (explanation.primary.entity.clone(), None)))
 }
 
+fn blames_the_limit(seen: &Seen, trace: &Trace) -> bool {
+    let of_load = |path: Option<&str>| path.is_some() && path == seen.cgroup.as_deref();
+    trace.explanation.as_ref().is_some_and(|explanation| {
+        let within = explanation.suspects.first().is_none_or(|first| of_load(first.cgroup.as_deref()));
+        of_load(explanation.primary.entity.path.as_deref()) && within
+    })
+}
+
 fn is_culprit(expect: &Expect, seen: &Seen, entity: &Entity, cgroup: Option<&str>) -> bool {
     let process = entity.pid.is_some_and(|pid| seen.culprits.contains(&pid));
     let group = |path: Option<&str>| path.is_some() && path == seen.cgroup.as_deref();
     expect.culprit.iter().any(|culprit| match culprit {
         Culprit::Process => process,
+        Culprit::Limit => false,
         Culprit::Cgroup => group(entity.path.as_deref()) || (process && group(cgroup)),
     })
 }

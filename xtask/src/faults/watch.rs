@@ -106,7 +106,8 @@ fn ended(fault: &Fault, elapsed: Duration, load: &mut Running, victim: Option<&m
     if !may_end && !bound_reached && (lost > 0 || !load.runs()) {
         ended.push(format!("the load was ended ({lost} of its processes), which is no cure"));
     }
-    if load.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0) {
+    let may_lose = fault.expect.as_ref().is_some_and(|expect| expect.may_lose_processes);
+    if !may_lose && load.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0) {
         ended.push("the kernel killed a process of the load for memory".to_owned());
     }
     if let Some(victim) = victim

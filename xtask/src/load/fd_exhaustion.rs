@@ -1,4 +1,4 @@
-//! `fd_exhaustion`: a service that leaks files until its limit, and then fails to open while it goes on serving.
+//! `fd_exhaustion`: a service that opens more files than its limit, needs or leaks them, and goes on serving.
 
 use std::{
     fs::File,
@@ -24,12 +24,14 @@ pub(super) const LOAD: Load = Load { name: "fd_exhaustion", check: check_as::<Se
 struct Settings {
     /// Soft limit of open files; the hard one stays, so that an operator can raise it.
     limit: u64,
+    /// So many it needs open; none: it leaks without end.
+    wants: Option<u64>,
     opens_per_s: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { limit: 64, opens_per_s: 500 }
+        Self { limit: 64, wants: None, opens_per_s: 500 }
     }
 }
 
@@ -38,23 +40,25 @@ fn run(ground: &mut Ground, settings: Value) -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, settings.limit.min(hard), hard)?;
     // What it serves goes over a connection that it already has.
-    let (mut client, mut server) = UnixStream::pair()?;
+    let mut connection = UnixStream::pair()?;
     ground.started(&[std::process::id()])?;
-    let mut leaked = Vec::new();
+    let mut held = Vec::new();
     let (mut refused, mut served) = (0_u64, 0_u64);
     let pause = Duration::from_secs(1) / u32::try_from(settings.opens_per_s.clamp(1, 100_000))?;
     while !ground.over() {
+        if settings.wants.is_some_and(|wants| held.len() as u64 >= wants) {
+            // It has what it needs, and goes on to open and close.
+            held.pop();
+        }
         match File::open("/dev/null") {
-            Ok(file) => leaked.push(file),
+            Ok(file) => held.push(file),
             Err(error) if error.raw_os_error() == Some(Errno::EMFILE as i32) => refused += 1,
             Err(error) => return Err(error.into()),
         }
-        let mut request = *b"?";
-        client.write_all(&request)?;
-        server.read_exact(&mut request)?;
+        serve(&mut connection)?;
         served += 1;
         std::thread::sleep(pause);
-        let open = leaked.len();
+        let open = held.len();
         ground.report(|seconds| {
             let line = json!({
                 "open_files": open,
@@ -66,4 +70,11 @@ fn run(ground: &mut Ground, settings: Value) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// One request and its answer, both here.
+pub(super) fn serve((client, server): &mut (UnixStream, UnixStream)) -> Result<()> {
+    let mut request = *b"?";
+    client.write_all(&request)?;
+    Ok(server.read_exact(&mut request)?)
 }

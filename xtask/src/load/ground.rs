@@ -23,6 +23,8 @@ use nix::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::place;
+
 pub(super) struct Ground {
     name: &'static str,
     helper: bool,
@@ -137,7 +139,16 @@ impl Ground {
 
     /// A directory of this load's own, removed when it leaves.
     pub(super) fn directory(&mut self) -> Result<PathBuf> {
-        let template = std::env::temp_dir().join(format!("kernelsight-{}-XXXXXX", self.name));
+        self.directory_in(&std::env::temp_dir())
+    }
+
+    /// The same beside what was built, which lies on a disk.
+    pub(super) fn disk_directory(&mut self) -> Result<PathBuf> {
+        self.directory_in(&place::target()?)
+    }
+
+    fn directory_in(&mut self, parent: &Path) -> Result<PathBuf> {
+        let template = parent.join(format!("kernelsight-{}-XXXXXX", self.name));
         let directory = unistd::mkdtemp(&template).with_context(|| format!("{} cannot be made", template.display()))?;
         self.directory = Some(directory.clone());
         Ok(directory)

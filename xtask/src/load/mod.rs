@@ -14,25 +14,35 @@ mod archive;
 mod cache_reader;
 mod compile;
 mod cpu_hog;
+mod device_saturation;
+mod dirty_flood;
+mod disk;
+mod eio_reads;
 mod fd_exhaustion;
 mod fork_storm;
+mod fsync_storm;
 mod ground;
 mod grow;
 mod hostile_names;
 mod idle_services;
+mod job;
 mod log_rotation;
+mod major_fault_storm;
+mod memcg_oom;
 mod minor_fault_churn;
+mod pids_limit;
 mod pong;
 mod slow_leak;
 mod spinner;
 mod switch_storm;
+mod syscall_storm;
 mod waker;
 
 use crate::cgroup;
 use ground::Ground;
 
 /// Every load there is. The name is the file's.
-const LOADS: [Load; 16] = [
+const LOADS: [Load; 25] = [
     anon_hog::LOAD,
     slow_leak::LOAD,
     cache_reader::LOAD,
@@ -41,6 +51,14 @@ const LOADS: [Load; 16] = [
     switch_storm::LOAD,
     minor_fault_churn::LOAD,
     fd_exhaustion::LOAD,
+    pids_limit::LOAD,
+    memcg_oom::LOAD,
+    syscall_storm::LOAD,
+    eio_reads::LOAD,
+    device_saturation::LOAD,
+    fsync_storm::LOAD,
+    dirty_flood::LOAD,
+    major_fault_storm::LOAD,
     hostile_names::LOAD,
     compile::LOAD,
     archive::LOAD,
@@ -50,6 +68,7 @@ const LOADS: [Load; 16] = [
     waker::LOAD,
     spinner::LOAD,
     pong::LOAD,
+    job::LOAD,
 ];
 
 /// No load lasts longer, whatever it was told.

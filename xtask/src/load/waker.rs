@@ -79,7 +79,8 @@ fn work(rounds: u64) {
     }
 }
 
-fn percentile(values: &mut [f64], share: f64) -> f64 {
+/// The value below which that share of them lies; it sorts them.
+pub(super) fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
     values.get(at).map_or(0.0, |value| (value * 1e3).round() / 1e3)
