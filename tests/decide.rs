@@ -447,6 +447,15 @@ fn a_switch_storm_is_limited_and_never_moved_to_one_cpu() {
 }
 
 #[test]
+fn who_waits_for_a_device_at_each_switch_is_left_alone() {
+    let database = Actor { cpu: 33.0, sleeps: 53_000, written: 90 << 20, age_s: 60.0, ..actor(50, "database") };
+    let scene = Scene::of(&[database], &[]);
+    let signal = scene.signal(1, SignalType::Scheduler, "process_switches_per_s", scene.process(50), 53_000.0);
+    let case = case(&scene, &[signal]);
+    assert!(!acts(&case), "{}", told(&decide(&case)));
+}
+
+#[test]
 fn a_fault_churn_with_the_cpu_to_itself_is_throttled_for_renicing_would_change_nothing() {
     let churn = Actor { cpu: 99.0, minor: 300_000, sleeps: 0, age_s: 20.0, ..actor(50, "churn") };
     let scene = Scene::of(&[churn], &[]);

@@ -19,6 +19,9 @@ pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::SwitchStorm, hyp
 /// A database or a proxy on full load switches less than this, a second.
 const STORM_FROM_PER_S: f64 = 20_000.0;
 const OLD_FROM_S: f64 = 5.0;
+/// Who moves so many bytes to or from a device for each switch waits for that, as a database does: each wait of a direct
+/// write of 4 KiB moves 1 to 4 KiB, a pipe's none.
+const WORKS_FROM_BYTES: f64 = 256.0;
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     signal(explanation, SignalType::Scheduler, &["switches"])?;
@@ -41,6 +44,11 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
                 format!("{:.0} of these to wait, {:.0} because others want the CPU", voluntary, involuntary),
             )
             .weigh(
+                works(culprit).map(|_| false),
+                0.8,
+                format!("it moves {:.0} bytes of block I/O for each switch", works(culprit).unwrap_or(0.0)),
+            )
+            .weigh(
                 Some(storming >= 0.6),
                 0.4,
                 format!("the first suspects have {:.0} % of all switches", storming * 100.0),
@@ -59,7 +67,10 @@ fn remedies(explanation: &Explanation) -> Remedies {
             culprit.entity,
             restartable(culprit)
         ),
-        hold: young.then(|| format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity)),
+        hold: match works(culprit) {
+            Some(bytes) => Some(format!("{} works: {bytes:.0} bytes of block I/O for each switch", culprit.entity)),
+            None => young.then(|| format!("{} is younger than {OLD_FROM_S:.0} s", culprit.entity)),
+        },
     }
 }
 
@@ -67,6 +78,12 @@ fn remedies(explanation: &Explanation) -> Remedies {
 fn storming(explanation: &Explanation) -> Vec<&Suspect> {
     let storms = |suspect: &&Suspect| switches(suspect).is_some_and(|rate| rate >= 0.2 * STORM_FROM_PER_S);
     explanation.suspects.iter().filter(storms).collect()
+}
+
+/// Bytes of block I/O for each switch, where they are so many that it waits for a device.
+fn works(suspect: &Suspect) -> Option<f64> {
+    let bytes = suspect.number("read_bytes_per_s")? + suspect.number("written_bytes_per_s")?;
+    switches(suspect).map(|switches| bytes / switches.max(1.0)).filter(|bytes| *bytes >= WORKS_FROM_BYTES)
 }
 
 fn switches(suspect: &Suspect) -> Option<f64> {
