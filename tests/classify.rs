@@ -483,3 +483,44 @@ fn the_agent_is_none_of_those_who_wait() {
     assert!(waits_of(0) > 40.0);
     assert_eq!(waits_of(100), 0.0);
 }
+
+#[test]
+fn who_is_stopped_now_and_then_is_heard_in_the_other_periods() {
+    let waits_of = |throttled_periods: u64| {
+        let mut machine = Machine::new();
+        machine.run(3, |sample| {
+            let cpu = sample.cgroups[0].cpu.as_mut().unwrap();
+            cpu.quota_percent = Some(50.0);
+            cpu.periods += 10;
+            cpu.throttled_periods += throttled_periods;
+            let service = app(sample);
+            service.cpu_time_ns += 200_000_000;
+            service.run_delay_ns = service.run_delay_ns.map(|delay| delay + 200_000_000);
+        });
+        (machine.window.others_wait_percent().unwrap() > 40.0, machine.window.quota_wait_share())
+    };
+    assert_eq!(waits_of(0), (true, 0.0));
+    let (heard, share) = waits_of(2);
+    assert!(heard && (0.2..0.6).contains(&share), "{share}");
+    let (heard, share) = waits_of(10);
+    assert!(!heard && share > 0.9, "{share}");
+}
+
+#[test]
+fn on_a_busy_node_a_quota_hides_nobodys_wait() {
+    let p99_of = |busy: f64| {
+        let mut machine = Machine::new();
+        machine.run(8, |sample| {
+            let cpu = sample.cgroups[0].cpu.as_mut().unwrap();
+            (cpu.quota_percent, cpu.periods, cpu.throttled_periods) =
+                (Some(20.0), cpu.periods + 10, cpu.throttled_periods + 10);
+            let service = app(sample);
+            service.run_delay_ns = service.run_delay_ns.map(|delay| delay + 800_000_000);
+            burn(sample, busy);
+            waits(sample, 28, 300);
+        });
+        machine.reading(SignalType::LoadMismatch, "run_queue_p99_ns").value
+    };
+    assert_eq!(p99_of(0.1), 0.0);
+    assert!(p99_of(0.9) > 100e6);
+}

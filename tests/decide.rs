@@ -517,6 +517,23 @@ fn a_limit_of_tasks_is_doubled_but_not_for_who_forks_without_end() {
 }
 
 #[test]
+fn a_limit_that_is_only_near_is_a_persons_to_raise() {
+    let scene = Scene::of(&[Actor { cgroup: "/x", ..actor(50, "server") }], &[group("/x")]);
+    let numbers = kernelsight::numbers! {
+        tasks: 96.0, maximum_tasks: 100.0, open_files: 96.0, open_files_limit: 100.0, limit_bytes: 64.0 * 1_048_576.0,
+    };
+    for (kind, measure, entity) in [
+        (SignalType::Syscall, "cgroup_pids_percent", cgroup_entity("/x")),
+        (SignalType::Syscall, "process_open_files_percent", scene.process(50)),
+        (SignalType::MemoryPressure, "cgroup_anonymous_percent", cgroup_entity("/x")),
+    ] {
+        let near = Signal { numbers: numbers.clone(), ..scene.signal(1, kind, measure, entity, 96.0) };
+        let case = case(&scene, &[near]);
+        assert!(!acts(&case), "{}", told(&decide(&case)));
+    }
+}
+
+#[test]
 fn a_cgroup_that_meets_its_memory_limit_gets_more_unless_it_would_leak_that_too() {
     let decided = |grows_mib: f64| {
         let server = Actor { cgroup: "/x", grows_mib, rss_mib: 50.0, ..actor(50, "server") };

@@ -72,12 +72,12 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         lower_io_priority(pid 1..4194304, io_class 2..3 = 2, priority 0..7 = 7) Low SysNice, settles 10 s
         set_cpu_affinity(pid 1..4194304, cpus) Low SysNice, settles 10 s
         demote_realtime(pid 1..4194304) Medium SysNice, settles 10 s, lease 3600 s
-        raise_nofile_limit(pid 1..4194304, files 64..1048576) Low TargetsUser, settles 5 s
-        raise_oom_score_adj(pid 1..4194304, value 1..1000) Medium ProcessFile, settles 5 s, lease 3600 s
-        lower_oom_score_adj(pid 1..4194304, value -900..999) Medium ProcessFile, settles 5 s, lease 3600 s
-        reduce_swappiness(value 0..100 = 10) Low SysctlFile, settles 20 s
-        increase_tcp_backlog(value 128..65536) Low SysctlFile, settles 10 s
-        reduce_fin_timeout(value 10..120 = 30) Low SysctlFile, settles 20 s
+        raise_nofile_limit(pid 1..4194304, files 64..1048576) Low TargetsUser, settles 10 s
+        raise_oom_score_adj(pid 1..4194304, value 1..1000) Medium ProcessFile, settles 10 s, lease 3600 s
+        lower_oom_score_adj(pid 1..4194304, value -900..999) Medium ProcessFile, settles 10 s, lease 3600 s
+        reduce_swappiness(value 0..100 = 10) Low SysctlFile, settles 30 s
+        increase_tcp_backlog(value 128..65536) Low SysctlFile, settles 30 s
+        reduce_fin_timeout(value 10..120 = 30) Low SysctlFile, settles 30 s
         raise_min_free_kbytes(kbytes 1024..67108864) Medium SysctlFile, settles 20 s, lease 3600 s
         limit_dirty_bytes(bytes 16777216..68719476736) Medium SysctlFile, settles 20 s, lease 3600 s
         limit_dirty_background_bytes(bytes 4194304..68719476736) Low SysctlFile, settles 20 s, lease 3600 s
@@ -89,25 +89,25 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         increase_wmem_max(value 212992..67108864) Low SysctlFile, settles 10 s
         flush_buffers() Low Nothing, settles 10 s, not undone
         compact_memory() Low SysctlFile, settles 10 s, not undone
-        clear_page_cache(level 1..3 = 1) Medium SysctlFile, settles 10 s, not undone
+        clear_page_cache(level 1..3 = 1) Medium SysctlFile, settles 30 s, not undone
         reclaim_cgroup(cgroup, bytes 1048576..1073741824) Low CgroupFile, settles 10 s, not undone
         resume_process(pid 1..4194304) Low Kill, settles 5 s
-        thaw_cgroup(cgroup) Medium CgroupFile, settles 5 s
-        thaw_filesystem(path) Medium Thaw, settles 5 s, not undone
+        thaw_cgroup(cgroup) Medium CgroupFile, settles 10 s
+        thaw_filesystem(path) Medium Thaw, settles 10 s, not undone
         reset_qdisc(interface) High NetAdmin, settles 10 s, lease 3600 s
         set_link_speed(interface, mbit 10..800000) High NetAdmin, settles 20 s, lease 3600 s
         throttle_cpu(pid 1..4194304, limit 1..99) Medium Kill, settles 10 s, lease 1800 s
         confine_process(pid 1..4194304, cpu_percent 1..102400, memory_mb 16..1073741824) Medium OwnCgroup, settles 10 s, lease 3600 s
         limit_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
         limit_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
-        limit_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 5 s, lease 3600 s
+        limit_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 10 s, lease 3600 s
         limit_cgroup_io(cgroup, device, what, rate 10..1000000000000) Medium CgroupFile, settles 10 s, lease 3600 s
         raise_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
         raise_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
-        raise_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 5 s, lease 3600 s
+        raise_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 10 s, lease 3600 s
         pause_process(pid 1..4194304) Medium Kill, settles 5 s, lease 300 s
         freeze_cgroup(cgroup) Medium CgroupFile, settles 5 s, lease 300 s
-        truncate_file(path) High ListedFile, settles 5 s, not undone
+        truncate_file(path) High ListedFile, settles 10 s, not undone
         restart_unit(unit) High ServiceManager, settles 30 s, not undone
         terminate_process(pid 1..4194304) High Kill, settles 10 s, not undone
         kill_process(pid 1..4194304, wait_s 1..20 = 10) High Kill, settles 10 s, not undone"#]]

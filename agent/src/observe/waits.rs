@@ -3,7 +3,7 @@
 use super::{
     Window,
     entity::is_within,
-    window::{ProcessTick, Tick},
+    window::{CgroupTick, ProcessTick, Tick},
 };
 
 /// Who uses this much of a CPU is none of those who wait for others.
@@ -17,16 +17,18 @@ const OTHERS_SLEEP_PER_S: f64 = 5.0;
 const TRADES_PER_S: f64 = 8_000.0;
 const TRADES_WITHIN_PERCENT: f64 = 0.002;
 /// Below this much of a CPU wanted by all of them, percent, their wait says nothing.
-const OTHERS_WANT_PERCENT: f64 = 10.0;
-/// A cgroup whose quota stops it in this part of its periods, percent, waits for its quota.
+const OTHERS_WANT_PERCENT: f64 = 5.0;
+/// A cgroup whose quota stops it in this part of its periods, percent, is held back by it.
 pub const STOPPED_FROM_PERCENT: f64 = 10.0;
+/// Who is stopped in this part of his periods, percent, waits for little else.
+const STOPPED_FOR_GOOD_PERCENT: f64 = 50.0;
 
 impl Window {
     /// How much those suffer who do not hog the CPU: 100 × wait / (wait + use) over processes that use less than half
     /// of one, and sleep at times, but not without end, as a pair does that wakes each other. Unlike CPU pressure and
     /// run-queue percentiles it does not count the wait of the hogs themselves, and so it falls when these are reniced
-    /// or limited. Who waits for his own quota waits for no CPU. None before the second sample, or where run delays are
-    /// not told.
+    /// or limited. Who is stopped by his own quota counts the less, the more he is. None before the second sample, or
+    /// where run delays are not told.
     #[must_use]
     pub fn others_wait_percent(&self) -> Option<f64> {
         let (mut wait, mut used, mut told) = (0.0, 0.0, false);
@@ -39,9 +41,10 @@ impl Window {
                 let never_rests =
                     cpu + delay >= NEVER_RESTS_PERCENT && sleeps.is_some_and(|per_s| per_s < OTHERS_SLEEP_PER_S);
                 let trades = sleeps.is_some_and(|per_s| per_s >= TRADES_PER_S && cpu / per_s < TRADES_WITHIN_PERCENT);
-                if cpu < OTHERS_BELOW_PERCENT && !never_rests && !trades && !is_stopped(process, &quotas) {
-                    wait += delay;
-                    used += cpu;
+                if cpu < OTHERS_BELOW_PERCENT && !never_rests && !trades {
+                    let free = 1.0 - stopped_part(process, &quotas);
+                    wait += free * delay;
+                    used += free * cpu;
                 }
             }
         }
@@ -58,9 +61,7 @@ impl Window {
         for process in self.all_but_the_agent(tick) {
             let delay = process.run_delay_percent.unwrap_or(0.0);
             all += delay;
-            if is_stopped(process, &quotas) {
-                of_quotas += delay;
-            }
+            of_quotas += delay * stopped_part(process, &quotas);
         }
         if all > 0.0 { of_quotas / all } else { 0.0 }
     }
@@ -71,15 +72,17 @@ impl Window {
     }
 }
 
-/// Paths of the cgroups that their own quota stops.
-fn quotas_that_stop(tick: &Tick) -> Vec<&str> {
-    let stops = tick.cgroups.iter().filter(|cgroup| {
-        let has_quota = cgroup.sample.cpu.as_ref().is_some_and(|cpu| cpu.quota_percent.is_some());
-        has_quota && cgroup.throttled_percent.is_some_and(|percent| percent >= STOPPED_FROM_PERCENT)
-    });
-    stops.map(|cgroup| cgroup.sample.path.as_str()).collect()
+/// The cgroups that their own quota stops, and which part of their waits is for that, 0 to 1.
+fn quotas_that_stop(tick: &Tick) -> Vec<(&str, f64)> {
+    let stopped = |cgroup: &CgroupTick| {
+        cgroup.sample.cpu.as_ref()?.quota_percent?;
+        cgroup.throttled_percent.map(|percent| percent / STOPPED_FOR_GOOD_PERCENT).filter(|part| *part > 0.0)
+    };
+    tick.cgroups.iter().filter_map(|cgroup| Some((cgroup.sample.path.as_str(), stopped(cgroup)?))).collect()
 }
 
-fn is_stopped(process: &ProcessTick, quotas: &[&str]) -> bool {
-    quotas.iter().any(|path| is_within(process.sample.cgroup.as_str(), path))
+/// The part of its waits that is for a quota, 0 to 1: by the one that stops it most.
+fn stopped_part(process: &ProcessTick, quotas: &[(&str, f64)]) -> f64 {
+    let above = quotas.iter().filter(|(path, _)| is_within(process.sample.cgroup.as_str(), path));
+    above.map(|(_, part)| part.min(1.0)).fold(0.0, f64::max)
 }

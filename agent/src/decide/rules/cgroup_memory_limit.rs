@@ -14,6 +14,7 @@ use crate::{
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::CgroupMemoryLimit, hypothesise, remedies };
 
+/// Who grows by so many bytes/s, in so much of its steps, and is so old, s, leaks: more memory would go the same way.
 const GROWS_FROM: f64 = 256.0 * 1024.0;
 const RISING_FROM: f64 = 0.8;
 const OLD_FROM_S: f64 = 10.0;
@@ -43,13 +44,14 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let limit =
         at_limit.numbers.get("limit_bytes").map_or_else(String::new, |l| format!(" of {}", figure("limit_bytes", l)));
     let room = figure("available_bytes", explanation.node.memory_available_bytes as f64);
+    let suffers = signal(explanation, SignalType::MemoryPressure, &["cgroup_oom_kills", "cgroup_some"]);
     let hold = explanation.suspects.iter().find(|suspect| grows(suspect)).map(|leak| {
         let by = figure("growth_bytes_per_s", leak.number("growth_bytes_per_s").unwrap_or(0.0));
         format!("{} grows by {by}, and would meet any limit", leak.entity)
     });
     Remedies {
         hold,
-        ladder: raise::memory(at_limit).into_iter().collect(),
+        ladder: suffers.and_then(|_| raise::memory(at_limit)).into_iter().collect(),
         advice: format!(
             "{} meets its limit{limit}; the node has {room} available. Raise the limit if what it does is worth it.",
             at_limit.entity

@@ -39,7 +39,8 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let restart = explanation
         .culprit()
         .map_or_else(String::new, |culprit| format!("; if it leaks them, {}", restartable(culprit)));
-    let ladder = limit.and_then(|limit| raise::open_files(&files.entity, limit));
+    let fails = signal(explanation, SignalType::Syscall, &["emfile"]);
+    let ladder = fails.zip(limit).and_then(|(fails, limit)| raise::open_files(&fails.entity, limit));
     Remedies {
         ladder: ladder.into_iter().collect(),
         advice: format!(

@@ -41,9 +41,10 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let leaker =
         explanation.culprit().map_or_else(String::new, |culprit| format!(" Most are made by {}.", culprit.entity));
     let (entity, sentence) = (&refused.entity, &refused.sentence);
+    let fails = signal(explanation, SignalType::Syscall, &["forks_refused", "fork_eagain"]);
     let per_s = refused.numbers.get("forks_refused_per_s").or_else(|| refused.numbers.get("failures_per_s"));
     Remedies {
-        ladder: raise::tasks(refused).into_iter().collect(),
+        ladder: fails.and_then(|_| raise::tasks(refused)).into_iter().collect(),
         hold: per_s
             .filter(|per_s| *per_s >= STORM_FROM_PER_S)
             .map(|per_s| format!("{per_s:.0} forks a second are refused, which would fill any limit")),

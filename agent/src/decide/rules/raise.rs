@@ -1,5 +1,5 @@
 //! Limits that are raised: what is short is what somebody allowed, while the node has room. Whether it has is asked again
-//! by the action itself.
+//! by the action itself. A limit that is only near is a person's to raise: nothing fails or waits yet.
 
 use super::remedy::{Remedy, Rung, action};
 use crate::{

@@ -35,7 +35,7 @@ impl Action for ClearPageCache {
     const PREDICTS: Predicts = Predicts::Unreckoned("as much memory is free as clean caches held");
     const COST: &'static str = "files are read from disk again";
     const NEVER: &'static [&'static str] = &["a dirty page"];
-    const SETTLE_S: u32 = 10;
+    const SETTLE_S: u32 = 30;
 }
 
 impl Step for ClearPageCache {

@@ -22,7 +22,7 @@ impl Action for IncreaseTcpBacklog {
     const WRITES: &'static str = "net.core.somaxconn";
     const PREDICTS: Predicts = Predicts::Unreckoned("a socket that listens anew drops fewer connections");
     const COST: &'static str = "each connection that waits holds memory of the kernel";
-    const SETTLE_S: u32 = 10;
+    const SETTLE_S: u32 = 30;
 }
 
 impl Step for IncreaseTcpBacklog {

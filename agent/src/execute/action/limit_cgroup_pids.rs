@@ -29,7 +29,7 @@ impl Action for LimitCgroupPids {
     const PREDICTS: Predicts = Predicts::Unreckoned("it forks no further");
     const COST: &'static str = "what it forks beyond that fails";
     const NEVER: &'static [&'static str] = &["a limit below the tasks that it has"];
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }
 

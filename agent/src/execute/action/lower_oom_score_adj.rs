@@ -28,7 +28,7 @@ impl Action for LowerOomScoreAdj {
     const PREDICTS: Predicts = Predicts::Unreckoned("the kernel ends others before it when memory ends");
     const COST: &'static str = "others are ended before it when memory ends";
     const NEVER: &'static [&'static str] = &["a score of 0 or more, to make it negative"];
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }
 

@@ -31,7 +31,7 @@ impl Action for RaiseCgroupPids {
     const PREDICTS: Predicts = Predicts::Raised(Raises::Tasks);
     const COST: &'static str = "less is left for all others";
     const NEVER: &'static [&'static str] = &["the tenth of all tasks that the node keeps"];
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }
 

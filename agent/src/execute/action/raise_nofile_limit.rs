@@ -35,7 +35,7 @@ impl Action for RaiseNofileLimit {
     const PREDICTS: Predicts = Predicts::Raised(Raises::OpenFiles);
     const COST: &'static str = "one that leaks them goes on to leak";
     const NEVER: &'static [&'static str] = &["its hard limit", "the tenth of all open files that the node keeps"];
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
 }
 
 impl Step for RaiseNofileLimit {

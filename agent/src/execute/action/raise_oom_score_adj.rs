@@ -23,7 +23,7 @@ impl Action for RaiseOomScoreAdj {
     const WRITES: &'static str = "/proc/PID/oom_score_adj";
     const PREDICTS: Predicts = Predicts::Unreckoned("the kernel ends it before others when memory ends");
     const COST: &'static str = "it is ended first when memory ends";
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
     const LEASE_S: Option<u32> = Some(3600);
 }
 

@@ -27,7 +27,7 @@ impl Action for ReduceFinTimeout {
     const WRITES: &'static str = "net.ipv4.tcp_fin_timeout";
     const PREDICTS: Predicts = Predicts::Unreckoned("fewer orphaned sockets wait in FIN-WAIT-2");
     const COST: &'static str = "the last data of a slow peer may be answered with a reset";
-    const SETTLE_S: u32 = 20;
+    const SETTLE_S: u32 = 30;
 }
 
 impl Step for ReduceFinTimeout {

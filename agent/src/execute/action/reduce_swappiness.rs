@@ -27,7 +27,7 @@ impl Action for ReduceSwappiness {
     const WRITES: &'static str = "vm.swappiness";
     const PREDICTS: Predicts = Predicts::Unreckoned("less is swapped");
     const COST: &'static str = "the page cache is reclaimed sooner than anonymous memory, on the whole node";
-    const SETTLE_S: u32 = 20;
+    const SETTLE_S: u32 = 30;
 }
 
 impl Step for ReduceSwappiness {

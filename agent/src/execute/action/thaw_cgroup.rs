@@ -22,7 +22,7 @@ impl Action for ThawCgroup {
     const PREDICTS: Predicts = Predicts::Unreckoned("all of it runs again");
     const COST: &'static str = "it goes on, whoever froze it";
     const NEVER: &'static [&'static str] = &["one that is frozen by the cgroup above it"];
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
 }
 
 impl Step for ThawCgroup {

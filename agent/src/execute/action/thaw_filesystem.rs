@@ -29,7 +29,7 @@ impl Action for ThawFilesystem {
     );
     const PREDICTS: Predicts = Predicts::Unreckoned("whoever waits to write there goes on");
     const COST: &'static str = "a snapshot for which it was frozen is not whole";
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
 }
 
 impl Step for ThawFilesystem {

@@ -29,7 +29,7 @@ impl Action for TruncateFile {
     const LISTING: Option<Listing> = Some(Listing::Truncate);
     const PREDICTS: Predicts = Predicts::Unreckoned("its filesystem has so much more room");
     const COST: &'static str = "what was in the file is lost";
-    const SETTLE_S: u32 = 5;
+    const SETTLE_S: u32 = 10;
 }
 
 impl Step for TruncateFile {

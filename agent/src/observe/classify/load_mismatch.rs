@@ -36,17 +36,17 @@ const WAITS_MIN: u64 = 100;
 /// From here on, CPUs are not idle: percent busy of all.
 const BUSY_PERCENT: f64 = 50.0;
 /// Where this part of the waits is waits for quotas, a percentile of all tells nothing of the CPUs.
-pub(super) const OF_QUOTAS: f64 = 0.5;
+const OF_QUOTAS: f64 = 0.5;
 
 fn read(window: &Window, readings: &mut Readings<'_>) {
     let Some(tick) = window.now() else { return };
     let busy = busy_percent(window);
     let cpus = tick.node.cpu.as_ref().map(|cpu| f64::from(cpu.online)).filter(|cpus| *cpus > 0.0);
     let load = tick.node.load.as_ref();
-    let of_quotas = window.quota_wait_share();
+    let of_quotas = idle_quota_share(window);
     let p99 =
         tick.kernel.run_queue.as_ref().filter(|waits| waits.count() >= WAITS_MIN).and_then(|h| h.quantile_ns(0.99));
-    let p99 = p99.map(|ns| if of_quotas < OF_QUOTAS { ns } else { 0.0 });
+    let p99 = p99.map(|ns| if are_of_quotas(window) { 0.0 } else { ns });
     let numbers = |mut first: Numbers| {
         let others = [
             ("online_cpus", cpus),
@@ -143,6 +143,17 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
             },
         );
     }
+}
+
+/// The part of the waits that is waits for quotas, 0 to 1, while the CPUs are idle. Where they are not, who waits may wait
+/// for both, and nothing is taken from what is said of the node.
+fn idle_quota_share(window: &Window) -> f64 {
+    if busy_percent(window).is_some_and(|busy| busy < BUSY_PERCENT) { window.quota_wait_share() } else { 0.0 }
+}
+
+/// Whether the long waits for a CPU are those of who waits for his quota.
+pub(super) fn are_of_quotas(window: &Window) -> bool {
+    idle_quota_share(window) >= OF_QUOTAS
 }
 
 /// CPU time that was neither idle nor waiting for I/O, percent of all CPUs.

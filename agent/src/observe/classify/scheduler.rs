@@ -1,6 +1,6 @@
 //! `scheduler`: switches and forks beyond what work needs, tasks held by their quota, and long waits to run.
 
-use super::{Classifier, Measure, Readings, load_mismatch::OF_QUOTAS, say};
+use super::{Classifier, Measure, Readings, load_mismatch::are_of_quotas, say};
 use crate::{
     numbers,
     observe::{Entity, SignalType, Window, event::What, window::ProcessTick},
@@ -130,7 +130,7 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
                 _ => None,
             })
             .collect();
-        let of_cpus = if window.quota_wait_share() < OF_QUOTAS { waits.len() as f64 } else { 0.0 };
+        let of_cpus = if are_of_quotas(window) { 0.0 } else { waits.len() as f64 };
         readings.node(OUTLIERS, Some(of_cpus / seconds), |per_s| {
             let longest = waits.iter().copied().max().unwrap_or(0) as f64;
             let sentence = format!(
