@@ -28,6 +28,8 @@ pub(crate) struct Step {
     begun: Instant,
     said: Instant,
     terminal: bool,
+    /// Of another thread than the first: it would be drawn into the steps of that one, so only its end is told.
+    is_beside: bool,
     frame: usize,
 }
 
@@ -35,8 +37,9 @@ impl Step {
     pub(crate) fn begin(label: impl Into<String>) -> Self {
         let now = Instant::now();
         let terminal = std::io::stderr().is_terminal();
-        let mut step = Self { label: label.into(), begun: now, said: now, terminal, frame: 0 };
-        if terminal {
+        let is_beside = thread::current().name() != Some("main");
+        let mut step = Self { label: label.into(), begun: now, said: now, terminal, is_beside, frame: 0 };
+        if terminal && !is_beside {
             step.draw();
         }
         step
@@ -44,6 +47,9 @@ impl Step {
 
     /// To be called every 100 ms or so while the step lasts.
     pub(crate) fn tick(&mut self) {
+        if self.is_beside {
+            return;
+        }
         if self.terminal {
             self.draw();
         } else if self.said.elapsed() >= HEARTBEAT {

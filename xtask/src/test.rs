@@ -1,6 +1,6 @@
 //! `cargo xtask test`: format, lints, tests, faults; each a stage with its time, counted at the end.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, panic, path::Path, process::Command, thread};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -33,32 +33,48 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
     let log = place::target()?.join("test.log");
     let _ = fs::remove_file(&log);
     let mut total = Count::default();
-    if test.filter.is_none() {
+    let whole = test.filter.is_none();
+    if whole {
         total.add(stage("format", &mut place::cargo(&["fmt", "--all", "--check"]), &log)?);
-        let mut clippy = place::cargo(&["clippy", "--release", "--workspace", "--all-targets"]);
-        match setup::newer_linter()? {
-            None => _ = clippy.args(["--", "-D", "warnings"]),
-            // What a later linter thinks of in addition is no fault of this tree.
-            Some(version) => {
-                say::note(&format!(
-                    "clippy {version} is newer than the one this tree is held to; it warns, in the log"
-                ));
-            }
-        }
-        total.add(stage("lints", &mut clippy, &log)?);
+        let mut build = place::cargo(&["test", "--release", "--workspace", "--no-run"]);
+        say::logged("build the tests (release)", &mut build, &log)?;
+        total.add(lints_beside_guests(&log)?);
     }
     // Shown in the log only; a test that was skipped says so there, and is told below.
     let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     cargo.args(&test.filter);
     total.add(stage("tests", &mut cargo, &log)?);
-    if test.filter.is_none() {
-        total.add(guests()?);
-    }
-    if !test.no_faults && test.filter.is_none() {
+    if whole && !test.no_faults {
         total.add(faults()?);
     }
     println!("{} passed, {} failed{}", total.passed, total.failed, total.ignored_words());
     Ok(total.failed == 0)
+}
+
+/// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others.
+fn lints_beside_guests(log: &Path) -> Result<Count> {
+    // Cargo's lock is held while it lints, so the guests' part of it comes first.
+    let programs = vm::programs();
+    let (guests, lints) = thread::scope(|scope| {
+        let guests = scope.spawn(|| guests(programs));
+        let lints = lints(log);
+        (guests.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), lints)
+    });
+    let mut sum = guests?;
+    sum.add(lints?);
+    Ok(sum)
+}
+
+fn lints(log: &Path) -> Result<Count> {
+    let mut clippy = place::cargo(&["clippy", "--release", "--workspace", "--all-targets"]);
+    match setup::newer_linter()? {
+        None => _ = clippy.args(["--", "-D", "warnings"]),
+        // What a later linter thinks of in addition is no fault of this tree.
+        Some(version) => {
+            say::note(&format!("clippy {version} is newer than the one this tree is held to; it warns, in the log"));
+        }
+    }
+    stage("lints", &mut clippy, log)
 }
 
 /// The catalogue. Without root it is left out, but where everything must be tested that is a failure.
@@ -73,9 +89,9 @@ fn faults() -> Result<Count> {
 
 /// The tests that need another kernel than this machine's. Where no guest can be had that is said, and a failure where
 /// everything must be tested.
-fn guests() -> Result<Count> {
+fn guests(programs: Result<vm::Programs>) -> Result<Count> {
     let mut sum = Count::default();
-    let ran = vm::stage(|step, ran| {
+    let mut each = |step: say::Step, ran: vm::Ran| {
         let mut count = count(&ran.said);
         let outcome = format!("guest of Linux {}: {} passed{}", ran.kernel, count.passed, count.ignored_words());
         if ran.passed() {
@@ -86,9 +102,8 @@ fn guests() -> Result<Count> {
             show(&ran.said);
         }
         sum.add(count);
-        Ok(())
-    });
-    if let Err(why) = ran {
+    };
+    if let Err(why) = programs.and_then(|programs| vm::stage(&programs, &mut each)) {
         say::note(&format!("skipped: tests in virtual machines: {why:#}"));
         sum.add(Count { failed: must_all().into(), ..Count::default() });
     }

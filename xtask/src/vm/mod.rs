@@ -30,8 +30,8 @@ const SYSTEM_FILTER: &str =
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// The target of the agent's manifest that all its tests are.
 const TESTS: &str = "all";
-/// Longest run of a guest. Without KVM all is some twenty times slower than here.
-const TIMEOUT: Duration = Duration::from_secs(600);
+/// Longest run of a guest. Without KVM all is some twenty times slower than here, and lints may run beside it.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 #[derive(Debug, Args)]
 pub(crate) struct Vm {
@@ -64,15 +64,23 @@ impl Ran {
     }
 }
 
+/// What is tested in a guest, as cargo built it here last.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    tests: PathBuf,
+    agent: PathBuf,
+}
+
 /// True when every guest's tests passed.
 pub(crate) fn vm(vm: &Vm) -> Result<bool> {
     setup::ensure(setup::For::Building)?;
+    let programs = programs()?;
     let series: Vec<&str> = vm.kernel.as_deref().map_or_else(|| SERIES.to_vec(), |one| vec![one]);
     let mut passed = true;
     for series in series {
         let filter = vm.filter.as_deref().unwrap_or(if vm.systemd { SYSTEM_FILTER } else { FILTER });
         let step = say::Step::begin(format!("{filter} in a guest of Linux {series}"));
-        let (step, ran) = run(step, series, filter, vm.systemd)?;
+        let (step, ran) = run(step, &programs, series, filter, vm.systemd)?;
         let tests = ran.said.lines().filter(|line| line.starts_with("test ") || line.starts_with("test result: "));
         tests.for_each(|line| println!("  {line}"));
         let ends = ran.said.lines().filter(|line| line.starts_with("the guest: "));
@@ -89,28 +97,35 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
 }
 
 /// The whole stage of `cargo xtask test`: each series with what it must show.
-pub(crate) fn stage(mut each: impl FnMut(say::Step, Ran) -> Result<()>) -> Result<()> {
+pub(crate) fn stage(programs: &Programs, each: &mut impl FnMut(say::Step, Ran)) -> Result<()> {
     for series in SERIES {
         let step = say::Step::begin(format!("control groups v2 in a guest of Linux {series}"));
-        let (step, ran) = run(step, series, FILTER, false)?;
-        each(step, ran)?;
+        let (step, ran) = run(step, programs, series, FILTER, false)?;
+        each(step, ran);
     }
     let series = SERIES[0];
     let step = say::Step::begin(format!("the unit and the programs in a guest of Linux {series} with systemd"));
-    let (step, ran) = run(step, series, SYSTEM_FILTER, true)?;
-    each(step, ran)
+    let (step, ran) = run(step, programs, series, SYSTEM_FILTER, true)?;
+    each(step, ran);
+    Ok(())
 }
 
 /// Runs the tests that `filter` names in a guest of that series.
-fn run(step: say::Step, series: &str, filter: &str, systemd: bool) -> Result<(say::Step, Ran)> {
+fn run(step: say::Step, programs: &Programs, series: &str, filter: &str, systemd: bool) -> Result<(say::Step, Ran)> {
     let log = place::target()?.join("vm.log");
     setup::guests(&log, systemd)?;
     let kernel = kernel::fetch(series, &log)?;
-    let tests = test_binary()?;
-    let agent = place::agent()?;
     let make = if systemd { image::system } else { image::initramfs };
-    let image = make(&kernel, &tests, &agent, &log)?;
+    let image = make(&kernel, &programs.tests, &programs.agent, &log)?;
     guest::boot(step, &kernel, &image, filter, TIMEOUT)
+}
+
+/// The agent and its tests, built now if they are not.
+///
+/// # Errors
+/// When they cannot be built.
+pub(crate) fn programs() -> Result<Programs> {
+    Ok(Programs { tests: test_binary()?, agent: place::agent()? })
 }
 
 /// The agent's tests as cargo built them last, built now if they are not.
