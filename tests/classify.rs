@@ -48,9 +48,11 @@ fn heal(sample: &mut Sample) {
     sample.node.load = idle.node.load;
     sample.node.memory = idle.node.memory;
     sample.node.sockets = idle.node.sockets;
+    sample.node.filesystems = idle.node.filesystems;
     (cpu(sample).blocked, cpu(sample).running) = (0, 1);
     (tcp(sample).close_wait, tcp(sample).syn_recv) = (0, 0);
     (app(sample).open_files, app(sample).open_files_limit, app(sample).swap_bytes) = (Some(20), Some(1024), 0);
+    sample.sockets = None;
     sample.cgroups[0].pids.as_mut().unwrap().current = 10;
     let memory = app_memory(sample);
     (memory.usage_bytes, memory.anonymous_bytes, memory.file_bytes) = (300 * MIB, 100 * MIB, 200 * MIB);
@@ -437,12 +439,29 @@ fn what_a_person_reads_has_its_numbers() {
         device_saturation: device vda: the p99 of 100 reads was 4.27 s
         dirty_flood: 1.2 GiB wait to be written, 19.9 % of what may be dirty
         syscall_storm: app (pid 100) makes 4,000,000 system calls a second, 4,000,000 of them getppid
-        port_exhaustion: app (pid 100): connect fails with EADDRNOTAVAIL, 100 failures a second; 28,232 local ports in the range
-        listen_overflow: 10 connections a second were turned away by a full backlog: a listener accepts too slowly (somaxconn 4,096)
+        port_exhaustion: app (pid 100): connect fails with EADDRNOTAVAIL, 100 failures a second; 28,232 local ports in the range; 0 sockets in TIME_WAIT
+        listen_overflow: 10 connections a second were turned away by a full backlog: a listener accepts too slowly
         packet loss: 14.4 % of TCP segments had to be sent again: 150 of 1,040 a second
         a node out of memory: some task waited for memory 60 % of the time; 200 MiB of 8 GiB (2.44 %) are available
         a cgroup that cannot reclaim: cgroup /app: some task waited for memory 80 % of the time; it holds 2 GiB of 2 GiB, 1.98 GiB anonymous, 10 MiB cache
     "#]].assert_eq(&names.map(of).concat());
+}
+
+#[test]
+fn a_write_that_finds_no_room_is_told_with_the_filesystem_that_has_none() {
+    let told = |used_bytes: u64, files_free: u64| {
+        let mut machine = Machine::new();
+        machine.run(10, |sample| {
+            fill(sample, used_bytes, files_free);
+            fails(sample, "write", 28, 100);
+        });
+        machine.reading(SignalType::Syscall, "enospc_per_s").sentence
+    };
+    let failing = "app (pid 100): write fails with ENOSPC, 100 failures a second";
+    assert_eq!(told(100 * MIB, 900), format!("{failing}; mount /data (ext4) has 0 B of 100 MiB left"));
+    assert_eq!(told(50 * MIB, 0), format!("{failing}; mount /data (ext4) has 0 of 1,000 inodes left"));
+    // It is another filesystem's: that is not known, and not said.
+    assert_eq!(told(50 * MIB, 900), failing);
 }
 
 #[test]

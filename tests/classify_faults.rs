@@ -4,7 +4,7 @@
 use kernelsight::observe::{
     Entity, Sample, Severity, SignalType,
     event::BlockOperation,
-    sample::{BlockCounters, Log2Histogram, SyscallError, SyscallsOfProcess},
+    sample::{BlockCounters, Listener, Log2Histogram, SocketsOfProcess, SyscallError, SyscallsOfProcess},
 };
 
 use crate::classify_machine::*;
@@ -239,6 +239,14 @@ pub(crate) const FAULTS: &[Fault] = &[
         entity: the_app,
         least: Severity::High,
         each_second: |sample| fails(sample, "write", 28, 100),
+    },
+    Fault {
+        name: "a filesystem that fills",
+        signal: SignalType::Syscall,
+        measure: "filesystem_used_percent",
+        entity: || Entity::Mount { path: "/data".into() },
+        least: Severity::Medium,
+        each_second: |sample| fill(sample, 98 * MIB, 900),
     },
     Fault {
         name: "eio_reads",
@@ -606,6 +614,22 @@ pub(crate) const FAULTS: &[Fault] = &[
         each_second: |sample| tcp(sample).close_wait = 500,
     },
     Fault {
+        name: "close_wait_leak of a process",
+        signal: SignalType::TcpExhaustion,
+        measure: "process_close_wait_sockets",
+        entity: the_app,
+        least: Severity::Medium,
+        each_second: |sample| app_sockets(sample, 500, None),
+    },
+    Fault {
+        name: "a listener that accepts too slowly",
+        signal: SignalType::TcpExhaustion,
+        measure: "listener_drops_per_s",
+        entity: the_app,
+        least: Severity::Medium,
+        each_second: |sample| app_sockets(sample, 0, Some(10.0)),
+    },
+    Fault {
         name: "time_wait_flood",
         signal: SignalType::TcpExhaustion,
         measure: "time_wait_percent",
@@ -684,4 +708,19 @@ fn full_cgroup(sample: &mut Sample) {
         ..Default::default()
     };
     sample.cgroups[0].memory_pressure.as_mut().unwrap().some_total_us += 800_000;
+}
+
+/// The service's sockets, and what its listener at port 80 turns away a second.
+pub(crate) fn app_sockets(sample: &mut Sample, close_wait: u32, dropped_per_s: Option<f64>) {
+    let listener = Listener { port: 80, waiting: 2, backlog: 1, dropped_per_s };
+    let of_app =
+        SocketsOfProcess { pid: 100, network: 9, close_wait, listeners: vec![listener], ..SocketsOfProcess::default() };
+    sample.sockets = Some(vec![of_app]);
+}
+
+/// So much of the data's filesystem is used, and so many of its inodes are left.
+pub(crate) fn fill(sample: &mut Sample, used_bytes: u64, files_free: u64) {
+    let filesystem = &mut sample.node.filesystems[0];
+    (filesystem.used_bytes, filesystem.files_free) = (used_bytes, files_free);
+    filesystem.available_bytes = filesystem.total_bytes - used_bytes;
 }

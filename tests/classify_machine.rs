@@ -5,7 +5,7 @@ use kernelsight::{
         Entity, Event, History, ProcessId, Reading, Sample, Severity, Signal, SignalType, Window,
         classify::{CLASSIFIERS, Change, Classification, Readings, Thresholds},
         sample::{
-            CgroupCpu, CgroupMemory, CgroupPids, CgroupSample, Cpu, Disk, FaultCounters, Files, Interface,
+            CgroupCpu, CgroupMemory, CgroupPids, CgroupSample, Cpu, Disk, FaultCounters, Files, Filesystem, Interface,
             KernelLimits, KernelSample, LifecycleCounters, Load, Log2Histogram, Memory, MemoryCounters, NodePressure,
             NodeSample, ProcessSample, Psi, Sockets, SyscallCounters, Tcp, Vmstat,
         },
@@ -66,6 +66,7 @@ impl Machine {
                 cpu: Some(Cpu { online: 2, running: 1, ..Cpu::default() }),
                 pressure: Some(NodePressure::default()),
                 disks: vec![Disk { name: "vda".into(), ..Disk::default() }],
+                filesystems: vec![half_full()],
                 interfaces: vec![Interface {
                     name: "eth0".into(),
                     up: true,
@@ -80,8 +81,8 @@ impl Machine {
                     somaxconn: 4096,
                     local_port_low: 32_768,
                     local_port_high: 60_999,
-                    tcp_mem_max_pages: 100_000,
-                    tcp_max_orphans: 32_768,
+                    tcp_mem_max_pages: Some(100_000),
+                    tcp_max_orphans: Some(32_768),
                     swappiness: 60,
                 }),
             },
@@ -207,6 +208,7 @@ pub(crate) fn process(pid: u32, comm: &str, cgroup: &str) -> ProcessSample {
         written_bytes: Some(0),
         open_files: Some(20),
         open_files_limit: Some(1024),
+        network: None,
     }
 }
 
@@ -253,4 +255,17 @@ pub(crate) fn app_memory(sample: &mut Sample) -> &mut CgroupMemory {
 
 pub(crate) fn syscalls(sample: &mut Sample) -> &mut SyscallCounters {
     sample.kernel.syscalls.as_mut().unwrap()
+}
+
+/// The data of the service: half of 100 MiB is used.
+pub(crate) fn half_full() -> Filesystem {
+    Filesystem {
+        path: "/data".into(),
+        kind: "ext4".into(),
+        total_bytes: 100 * MIB,
+        used_bytes: 50 * MIB,
+        available_bytes: 50 * MIB,
+        files: 1000,
+        files_free: 900,
+    }
 }

@@ -11,7 +11,7 @@ use kernelsight::{
 
 use crate::scene::{Actor, Group, Scene, actor, cgroup_entity, group};
 
-fn case(scene: &Scene, signals: &[Signal]) -> Case {
+pub(crate) fn case(scene: &Scene, signals: &[Signal]) -> Case {
     let (incident, explanation) = scene.explain(signals);
     case_of(incident, explanation)
 }
@@ -21,14 +21,14 @@ fn case_of(incident: Incident, explanation: Explanation) -> Case {
     Case { incident, explanation, forecast, beliefs: vec![], tried: vec![] }
 }
 
-fn decide(case: &Case) -> Proposal {
+pub(crate) fn decide(case: &Case) -> Proposal {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let reasoner: &dyn Reasoner = &Rules;
     runtime.block_on(reasoner.decide(case))
 }
 
 /// `action(param, …) for mode`, or the kind of decision.
-fn told(proposal: &Proposal) -> String {
+pub(crate) fn told(proposal: &Proposal) -> String {
     let mode = proposal.hypotheses.first().map_or("nothing", |best| best.failure_mode.name());
     match &proposal.decision {
         Decision::Act { actions, .. } => {
@@ -43,7 +43,7 @@ fn told(proposal: &Proposal) -> String {
     }
 }
 
-fn check(case: &Case, expected: &str) {
+pub(crate) fn check(case: &Case, expected: &str) {
     let told = told(&decide(case));
     assert!(told.starts_with(expected), "{told}\n{:#?}", decide(case));
 }

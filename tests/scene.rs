@@ -261,6 +261,7 @@ fn process(actor: &Actor, second: u64, of: u64) -> ProcessSample {
         written_bytes: Some(so_far(actor.written as f64)),
         open_files: None,
         open_files_limit: None,
+        network: None,
     }
 }
 

@@ -22,6 +22,7 @@ use kernelsight::{
     },
     text::Text,
 };
+use nix::sys::statvfs::statvfs;
 
 use crate::kernel_child::kernel;
 
@@ -151,6 +152,11 @@ fn every_source_serves_or_says_why_not() {
     let limits = sample.node.limits.unwrap();
     assert!(limits.pid_max >= 301 && limits.local_port_low < limits.local_port_high);
     assert!(sample.node.interfaces.iter().any(|interface| interface.name.as_str() == "lo"));
+    for filesystem in &sample.node.filesystems {
+        let told = statvfs(filesystem.path.as_str()).unwrap();
+        assert_eq!(filesystem.total_bytes, told.blocks() * told.fragment_size(), "{filesystem:?}");
+        assert!((0.0..=100.0).contains(&filesystem.used_percent()), "{filesystem:?}");
+    }
     assert!(sample.processes.is_sorted_by_key(|process| process.id.pid));
     assert!(sample.cgroups.iter().any(|cgroup| cgroup.path.as_str() == "/"));
 }

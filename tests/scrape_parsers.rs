@@ -5,8 +5,8 @@ use kernelsight::{
         ProcessId,
         sample::Tcp,
         scrape::{
-            CgroupMounts, Controller, Document, ScrapeError, cgroups, cpu, disks, files, interfaces, load, memory,
-            pressure, processes, sockets, tcp, vmstat,
+            CgroupMounts, Controller, Document, ScrapeError, cgroups, cpu, disks, files, filesystems, interfaces, load,
+            memory, pressure, processes, sockets, tcp, vmstat,
         },
     },
     text::Text,
@@ -378,4 +378,24 @@ fn escaped_text_gives_back_what_was_written_unless_it_was_cut() {
         assert_eq!(Text::from_bytes(bytes).unescape().as_deref(), Some(bytes));
     }
     assert_eq!(Text::from_bytes(&[b'a'; 300]).unescape(), None);
+}
+
+#[test]
+fn local_filesystems_are_found_once_and_others_are_not_asked() {
+    let mounts = filesystems::parse(text(
+        "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n\
+         23 22 254:1 /var/lib/x /srv rw - ext4 /dev/vda1 rw\n\
+         24 22 0:21 / /proc rw - proc proc rw\n\
+         25 22 0:40 / /mnt/share rw - nfs4 server:/share rw\n\
+         26 22 0:41 / /mnt/phone rw - fuse.jmtpfs jmtpfs rw\n\
+         27 22 7:0 / /mnt/a\\040b rw master:2 - xfs /dev/loop0 rw\n\
+         28 22 0:50 / /dev/shm rw - tmpfs tmpfs rw\n",
+    ));
+    let told: Vec<String> =
+        mounts.unwrap().iter().map(|mount| format!("{} {}", mount.kind, mount.path.display())).collect();
+    assert_eq!(told, ["ext4 /", "xfs /mnt/a b", "tmpfs /dev/shm"]);
+    assert_eq!(
+        error(filesystems::parse(text("22 1 254:1 / / rw\n"))),
+        "/proc/test, line 1: `22 1 254:1 / / rw` is not a mount"
+    );
 }

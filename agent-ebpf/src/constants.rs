@@ -36,6 +36,7 @@ offsets! {
     task_real_parent = "task_struct.real_parent";
     task_exit_code = "task_struct.exit_code";
     task_mm = "task_struct.mm";
+    task_nsproxy = "task_struct.nsproxy";
     task_files = "task_struct.files";
     task_signal = "task_struct.signal";
     task_cgroups = "task_struct.cgroups";
@@ -90,6 +91,18 @@ offsets! {
     folio_flags = "folio.flags";
     folio_pages = "folio._nr_pages|folio._folio_nr_pages";
     iter_meta_seq = "bpf_iter_meta.seq";
+    socket_sk = "socket.sk";
+    sock_family = "sock.__sk_common.skc_family";
+    sock_state = "sock.__sk_common.skc_state";
+    /// The local port, in the host's order.
+    sock_port = "sock.__sk_common.skc_num";
+    sock_net = "sock.__sk_common.skc_net.net";
+    sock_protocol = "sock.sk_protocol";
+    sock_waiting = "sock.sk_ack_backlog";
+    sock_backlog = "sock.sk_max_ack_backlog";
+    sock_drops = "sock.sk_drops.counter";
+    nsproxy_net = "nsproxy.net_ns";
+    net_inode = "net.ns.inum";
 }
 
 /// What user space decides at load; the programs see constants.
@@ -121,10 +134,12 @@ pub struct Settings {
     pub tasks_io: u32,
     pub tasks_memory_cgroup: u32,
     pub tasks_open_files: u32,
+    pub tasks_network: u32,
     /// 1: a timed call may return a descriptor, and what it opened is looked at before it is called slow.
     pub fifo_check: u32,
     /// 1: resident pages are an array of atomics, as up to 6.1, into which the verifier lets no program walk.
     pub rss_by_probe: u32,
+    pub unused: u32,
     /// Slot of each system call's histogram, 1 to `TIMED` - 1; 0 for one that is not timed.
     pub timed: [u8; SYSCALLS],
     /// 1 for a call that returns a descriptor of what it opened.
@@ -149,8 +164,10 @@ impl Settings {
         tasks_io: 0,
         tasks_memory_cgroup: 0,
         tasks_open_files: 0,
+        tasks_network: 0,
         fifo_check: 0,
         rss_by_probe: 0,
+        unused: 0,
         timed: [0; SYSCALLS],
         opens: [0; SYSCALLS],
     };

@@ -330,11 +330,32 @@ pub struct ProcessRow {
     pub open_files: u64,
     pub comm: [u8; 16],
     /// 1 when the row tells memory.
-    pub has_memory: u64,
+    pub has_memory: u32,
+    /// Inode of its network namespace; 0 where it is not told.
+    pub network: u32,
+}
+
+/// A TCP socket that a process holds open, as the iterator over descriptors writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketRow {
+    pub tgid: u32,
+    /// Inode of its network namespace.
+    pub network: u32,
+    /// As in `include/net/tcp_states.h`.
+    pub state: u32,
+    /// The local one.
+    pub port: u32,
+    /// Of a listener: connections that wait to be accepted, and how many may.
+    pub waiting: u32,
+    pub backlog: u32,
+    /// Of a listener: connections and packets that were turned away since it is there.
+    pub drops: u32,
+    pub unused: u32,
 }
 
 plain! {
-    Header, NumberRecord, MemoryRecord, SyscallRecord, BlockRecord, Device, SyscallCounts,
+    SocketRow, Header, NumberRecord, MemoryRecord, SyscallRecord, BlockRecord, Device, SyscallCounts,
     SyscallLatency, ErrorKey, ErrorValue, SampleKey, Start, SchedulerCounters, FaultCounters, MemoryCounters, RssMark,
     RssSeen, BlockSlot, BlockCounters, ReferenceKey, TaskCounters, ThreadRow, ProcessRow,
 }

@@ -6,5 +6,6 @@ mod memory;
 mod page_faults;
 mod reference;
 mod scheduler;
+mod sockets;
 mod syscalls;
 mod tasks;

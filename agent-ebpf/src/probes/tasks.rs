@@ -114,6 +114,14 @@ fn describe(task: *const u8, row: &mut ProcessRow) {
         let kn = field!(cgroup, cgroup_kn as *const u8);
         row.memory_cgroup_id = field!(kn, kernfs_id as u64);
     }
+    if setting!(tasks_network) != 0 {
+        // A process that has ended is in no namespace any more.
+        let namespaces = field!(leader, task_nsproxy as *const u8);
+        if !namespaces.is_null() {
+            let net = field!(namespaces, nsproxy_net as *const u8);
+            row.network = field!(net, net_inode as u32);
+        }
+    }
     if setting!(tasks_open_files) != 0 {
         row.open_files = open_files(task);
     }

@@ -15,7 +15,7 @@ use crate::{
         classify::{Change, Classification, Thresholds, Usual},
         kernel::{self, Kernel, KernelError, State},
         ring::Events,
-        sample::CgroupIds,
+        sample::{CgroupIds, SocketsOfProcess},
         scrape::{Scraper, SourceState, TaskTable},
     },
     store::Store,
@@ -49,9 +49,17 @@ pub(super) struct Eyes {
     begun: Instant,
     /// Why the urgent ring is not waited for.
     slow: Option<String>,
+    /// The sockets of every process as of the last pass, and when the next one is due, `CLOCK_MONOTONIC`, ns.
+    sockets: Option<Vec<SocketsOfProcess>>,
+    sockets_due_ns: u64,
     /// The last reason for which the programs' counters could not be read.
     blind: Option<String>,
 }
+
+/// The part of a CPU that going through all descriptors may take, and how seldom it does it at most.
+const SOCKETS_SHARE: f64 = 0.000_2;
+const SOCKETS_SHARE_IN_WANT: f64 = 0.005;
+const SOCKETS_SELDOM_NS: u64 = 30_000_000_000;
 
 impl Eyes {
     /// Loads the programs and begins the sources. Within a tokio runtime.
@@ -74,6 +82,8 @@ impl Eyes {
             counting_since: None,
             begun: Instant::now(),
             slow: None,
+            sockets: None,
+            sockets_due_ns: 0,
             blind: None,
         };
         eyes.recall(store)?;
@@ -138,6 +148,8 @@ impl Eyes {
             sample.kernel.lost.push(("daemon", self.pending_lost));
         }
         self.lost.clone_from(&sample.kernel.lost);
+        self.count_sockets(&live.signals);
+        sample.sockets.clone_from(&self.sockets);
         live.window.push(sample, std::mem::take(&mut self.pending));
         let usual = |signal: SignalType, measure: &str, entity: &Entity| usual(&self.usual, signal, measure, entity);
         let changes = self.classification.tick(&live.window, &mut live.history, &usual);
@@ -231,6 +243,25 @@ impl Eyes {
             processes.push(row.sample);
         }
         Some(TaskTable { processes, cgroups })
+    }
+
+    /// Goes through all descriptors as often as its share of a CPU allows: more often while TCP is in want.
+    fn count_sockets(&mut self, open: &[Signal]) {
+        let now_ns = monotonic_ns();
+        if now_ns < self.sockets_due_ns {
+            return;
+        }
+        match self.kernel.sockets(now_ns) {
+            Ok(sockets) => self.sockets = Some(sockets),
+            Err(error) => {
+                tracing::debug!(%error, "sockets are not told by process");
+                self.sockets = None;
+            }
+        }
+        let wanted = open.iter().any(|signal| signal.signal_type == SignalType::TcpExhaustion);
+        let share = if wanted { SOCKETS_SHARE_IN_WANT } else { SOCKETS_SHARE };
+        let took_ns = monotonic_ns().saturating_sub(now_ns);
+        self.sockets_due_ns = now_ns + ((took_ns as f64 / share) as u64).min(SOCKETS_SELDOM_NS);
     }
 
     /// Has the kernel count and time the programs' runs now and then.

@@ -4,17 +4,21 @@
 //! mildest whose predicted effect suffices; when the evidence is thin, nothing is done and that is said.
 
 mod cgroup_memory_limit;
+mod close_wait_leak;
 mod cpu_hog;
 mod cpu_quota;
 mod device_saturation;
+mod disk_full;
 mod evidence;
 mod fd_exhaustion;
 mod fork_storm;
+mod listen_overflow;
 mod major_fault_storm;
 mod memory_hog;
 mod memory_leak;
 mod minor_fault_churn;
 mod pids_limit;
+mod port_exhaustion;
 mod raise;
 mod remedy;
 mod swap_thrash;
@@ -40,7 +44,7 @@ use evidence::Finding;
 use remedy::{ASKS_TO_END, Remedies, Remedy, Rung};
 
 /// All rules. A hypothesis of an earlier one wins among equals.
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 20] = [
     memory_leak::RULE,
     memory_hog::RULE,
     cgroup_memory_limit::RULE,
@@ -54,9 +58,13 @@ const RULES: [Rule; 16] = [
     fd_exhaustion::RULE,
     pids_limit::RULE,
     syscall_storm::RULE,
+    disk_full::RULE,
     syscall_errors::RULE,
     device_saturation::RULE,
     writeback_congestion::RULE,
+    port_exhaustion::RULE,
+    listen_overflow::RULE,
+    close_wait_leak::RULE,
 ];
 
 /// Below this confidence nothing is done.

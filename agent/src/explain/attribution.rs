@@ -8,6 +8,7 @@ use super::{Member, Suspect, facts, family, figures::figure, unit::unit_of};
 use crate::observe::{
     Entity, Numbers, Signal, SignalType, Window,
     entity::is_within,
+    syscall_name::syscall_name,
     window::{ProcessTick, Tick},
 };
 
@@ -45,6 +46,12 @@ pub enum Contested {
     Syscalls,
     SyscallErrors,
     OpenFiles,
+    /// Sockets that the peer closed and the process did not.
+    CloseWait,
+    /// Connections that a process's listeners turn away.
+    TurnedAway,
+    /// Connections that a process makes.
+    Connects,
     /// Nothing that is counted by process.
     Nothing,
 }
@@ -253,6 +260,10 @@ impl Contested {
             SignalType::Syscall if says(&["call_p99"]) => Self::Nothing,
             SignalType::Syscall => Self::SyscallErrors,
             SignalType::IoCongestion | SignalType::BlockDeviceSaturation => Self::Io,
+            SignalType::TcpExhaustion if says(&["close_wait"]) => Self::CloseWait,
+            SignalType::TcpExhaustion if says(&["listen"]) => Self::TurnedAway,
+            SignalType::TcpExhaustion if says(&["no_address"]) => Self::SyscallErrors,
+            SignalType::TcpExhaustion if says(&["time_wait"]) => Self::Connects,
             SignalType::NetworkDegradation | SignalType::TcpExhaustion => Self::Nothing,
         }
     }
@@ -278,6 +289,9 @@ impl Contested {
             Self::Syscalls => "system calls",
             Self::SyscallErrors => "system call errors",
             Self::OpenFiles => "open files",
+            Self::CloseWait => "sockets in CLOSE_WAIT",
+            Self::TurnedAway => "connections turned away",
+            Self::Connects => "connects",
             Self::Nothing => "what is short",
         }
     }
@@ -289,7 +303,7 @@ impl Contested {
             Self::Memory => "rss_bytes",
             Self::MemoryGrowth => "growth_bytes_per_s",
             Self::Io => "io_bytes_per_s",
-            Self::OpenFiles | Self::Nothing => "count",
+            Self::OpenFiles | Self::CloseWait | Self::Nothing => "count",
             _ => "events_per_s",
         }
     }
@@ -319,6 +333,19 @@ impl Contested {
                     .iter()
                     .filter(|row| row.pid == pid && same("errno", row.errno) && same("syscall", row.syscall));
                 per_s(of_it.map(|row| row.count).sum())
+            }
+            Self::Connects => {
+                let rows = &tick.kernel.syscalls.as_ref()?.by_process;
+                let connects = rows.iter().filter(|row| row.pid == pid && syscall_name(row.syscall) == "connect");
+                per_s(connects.map(|row| row.calls).sum())
+            }
+            Self::CloseWait => {
+                let of_it = tick.sockets.as_ref()?.iter().filter(|of| of.pid == pid);
+                Some(of_it.map(|of| f64::from(of.close_wait)).sum())
+            }
+            Self::TurnedAway => {
+                let of_it = tick.sockets.as_ref()?.iter().filter(|of| of.pid == pid);
+                Some(of_it.flat_map(|of| &of.listeners).filter_map(|listener| listener.dropped_per_s).sum())
             }
             Self::OpenFiles => process.sample.open_files.map(|files| files as f64),
             Self::Nothing => None,

@@ -215,7 +215,7 @@ impl Resource {
 /// Whether the entity is shared by all, so that what is seen there is a symptom of whoever takes much.
 fn is_of_all(entity: &Entity) -> bool {
     match entity {
-        Entity::Node | Entity::Device { .. } => true,
+        Entity::Node | Entity::Device { .. } | Entity::Mount { .. } => true,
         Entity::Cgroup { path } => path.as_str() == "/",
         _ => false,
     }

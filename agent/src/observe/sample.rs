@@ -21,6 +21,8 @@ pub struct Sample {
     /// Cgroups that are there and had no room in `cgroups`.
     pub cgroups_left_out: u64,
     pub kernel: KernelSample,
+    /// As of the last pass over all descriptors, by pid; none where nobody goes through them.
+    pub sockets: Option<Vec<SocketsOfProcess>>,
 }
 
 /// Most cgroups in a sample.
@@ -40,6 +42,8 @@ pub struct NodeSample {
     pub sockets: Option<Sockets>,
     pub files: Option<Files>,
     pub limits: Option<KernelLimits>,
+    /// The fullest first.
+    pub filesystems: Vec<Filesystem>,
 }
 
 /// `/proc/meminfo`, bytes.
@@ -195,6 +199,44 @@ pub struct Files {
     pub maximum: u64,
 }
 
+/// A local filesystem that may be written, as `df` tells it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Filesystem {
+    /// Where it is mounted.
+    pub path: Text,
+    pub kind: Text,
+    pub total_bytes: u64,
+    pub used_bytes: u64,
+    /// For who is not root.
+    pub available_bytes: u64,
+    /// Inodes that there may be, and how many of them are left; 0 where they are made as they are needed.
+    pub files: u64,
+    pub files_free: u64,
+}
+
+impl Filesystem {
+    /// What is used of what may be, of bytes or of inodes, whichever is more; 0 to 100.
+    #[must_use]
+    pub fn used_percent(&self) -> f64 {
+        self.used_bytes_percent().max(self.used_files_percent())
+    }
+
+    /// As `df` reckons it: what is kept for root is no part of the whole.
+    #[must_use]
+    pub fn used_bytes_percent(&self) -> f64 {
+        percent(self.used_bytes, self.used_bytes.saturating_add(self.available_bytes))
+    }
+
+    #[must_use]
+    pub fn used_files_percent(&self) -> f64 {
+        percent(self.files.saturating_sub(self.files_free), self.files)
+    }
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+}
+
 /// Settings of the kernel that bound what the node can do, as they stand.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct KernelLimits {
@@ -202,8 +244,9 @@ pub struct KernelLimits {
     pub somaxconn: u64,
     pub local_port_low: u16,
     pub local_port_high: u16,
-    pub tcp_mem_max_pages: u64,
-    pub tcp_max_orphans: u64,
+    /// These two are told in the node's own network namespace alone.
+    pub tcp_mem_max_pages: Option<u64>,
+    pub tcp_max_orphans: Option<u64>,
     pub swappiness: u64,
 }
 
@@ -232,6 +275,8 @@ pub struct ProcessSample {
     pub written_bytes: Option<u64>,
     pub open_files: Option<u64>,
     pub open_files_limit: Option<u64>,
+    /// Inode of its network namespace.
+    pub network: Option<u32>,
 }
 
 /// A cgroup by the ids that the kernel gives it, which are the inode numbers of its directories; 0 where it has none.
@@ -291,6 +336,30 @@ pub struct CgroupPids {
     pub maximum: Option<u64>,
     /// Forks refused because of the maximum, since the cgroup was made.
     pub refused: u64,
+}
+
+/// The TCP sockets that one process holds open in one network namespace. Who shares a descriptor counts it too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SocketsOfProcess {
+    pub pid: u32,
+    /// Inode of the namespace.
+    pub network: u32,
+    pub established: u32,
+    /// The peer has closed, and the process has not.
+    pub close_wait: u32,
+    /// In any other state.
+    pub others: u32,
+    pub listeners: Vec<Listener>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Listener {
+    pub port: u16,
+    /// Connections that wait to be accepted, and how many may wait.
+    pub waiting: u32,
+    pub backlog: u32,
+    /// Turned away since the pass before; none at the first.
+    pub dropped_per_s: Option<f64>,
 }
 
 /// What the eBPF programs counted since they were loaded, all CPUs summed; histograms are by log2 of ns.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{
     Entity, Event, ProcessId, Sample,
-    sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample},
+    sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample, SocketsOfProcess},
 };
 
 /// Node samples kept for rates over longer times: two minutes at one a second.
@@ -43,6 +43,8 @@ pub struct Tick {
     pub cgroups: Vec<CgroupTick>,
     /// What the programs counted since the tick before (not since load).
     pub kernel: KernelSample,
+    /// As of the last pass over all descriptors, by pid.
+    pub sockets: Option<Vec<SocketsOfProcess>>,
     /// Ring events since the tick before, at most [`EVENTS_PER_TICK`]; the count of all is in `events_seen`.
     pub events: Vec<Event>,
     pub events_seen: u64,
@@ -149,6 +151,7 @@ impl Window {
             cgroups,
             lost: kernel.lost.iter().map(|(_, lost)| lost).sum(),
             kernel,
+            sockets: sample.sockets.clone(),
             events,
             events_seen,
         });
@@ -190,6 +193,14 @@ impl Window {
         let tick = self.now.as_ref()?;
         let at = tick.processes.binary_search_by_key(&pid, |process| process.sample.id.pid).ok()?;
         Some(&tick.processes[at])
+    }
+
+    /// Inode of a network namespace, if it is surely another than the agent's own, of which `/proc/sys/net` and `/proc/net`
+    /// tell.
+    #[must_use]
+    pub fn apart(&self, network: u32) -> Option<u32> {
+        let own = self.process_by_pid(self.own_pid)?.sample.network?;
+        Some(network).filter(|network| *network != own)
     }
 
     /// The cgroup of that path in the newest tick.

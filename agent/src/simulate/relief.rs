@@ -18,16 +18,21 @@ pub(super) fn left_when_raised(
     raises: Raises,
     action: &ActionRequest,
 ) -> Option<Left> {
+    let says = |words: &[&str]| words.iter().any(|word| yardstick.measure.contains(word));
+    if matches!(raises, Raises::Ports | Raises::PortsInTimeWait) {
+        // Of the whole network: whoever finds no port is helped.
+        return left_of_ports(explanation, raises).filter(|_| says(&["no_address"]));
+    }
     let is_limited = match &yardstick.entity {
         Entity::Process { id, .. } => action.pid() == Some(id.pid) || is_in(explanation, *id, action.cgroup()),
         Entity::Cgroup { path } => action.cgroup() == Some(path.as_str()),
         _ => false,
     };
-    let says = |words: &[&str]| words.iter().any(|word| yardstick.measure.contains(word));
     let (is_of_it, measure, name) = match raises {
         Raises::CpuQuota => (says(&["throttled"]), "cpu_percent", "percent"),
         Raises::Tasks => (says(&["forks_refused", "fork_eagain", "pids_percent"]), "tasks", "tasks"),
         Raises::OpenFiles => (says(&["emfile", "open_files"]), "open files", "files"),
+        Raises::Ports | Raises::PortsInTimeWait => return None,
         Raises::Memory => (says(&["oom_kills", "some_percent", "anonymous_percent"]), "memory_bytes", "bytes"),
     };
     let to = action.number(name)?;
@@ -39,12 +44,25 @@ pub(super) fn left_when_raised(
     let wanted = match raises {
         Raises::CpuQuota => cpu_wanted(explanation, &yardstick.entity)?,
         Raises::Memory => return said(0.0, format!("left 0, until it holds {shown}")),
-        Raises::Tasks | Raises::OpenFiles => {
+        Raises::Tasks | Raises::OpenFiles | Raises::Ports | Raises::PortsInTimeWait => {
             return said(0.0, format!("left 0, until it has {to:.0} {measure}"));
         }
     };
     let left = if wanted <= to { 0.0 } else { 1.0 };
     said(left, format!("left {left:.0}, for it wants {} of a CPU and may have {shown}", figure(measure, wanted)))
+}
+
+/// Ports in TIME-WAIT serve again a second after; in a wider range there are more until those are used, too.
+fn left_of_ports(explanation: &Explanation, raises: Raises) -> Option<Left> {
+    let number = |name: &str| explanation.primary.numbers.get(name);
+    let (waiting, ports) = (number("time_wait_sockets")?, number("local_ports")?);
+    let of_wait = raises == Raises::PortsInTimeWait;
+    let left = if of_wait && waiting < ports * 0.5 { 1.0 } else { 0.0 };
+    let because = match of_wait {
+        true => format!("left {left:.0}, for {waiting:.0} of {ports:.0} ports lie in TIME-WAIT"),
+        false => "left 0, until the wider range is used, too".to_owned(),
+    };
+    Some(Left { left, because, of_all: true })
 }
 
 /// Whether the cgroup holds the process.

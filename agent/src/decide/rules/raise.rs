@@ -10,6 +10,11 @@ use crate::{
 
 /// Fewer are never worth raising a limit to.
 const FILES_LEAST: f64 = 1024.0;
+/// Ports in TIME-WAIT are what is short when they are this part of the range.
+const IN_TIME_WAIT: f64 = 0.5;
+/// The kernel's own range ends here; below is what services commonly listen on.
+const PORT_LOW: f64 = 15_000.0;
+const PORT_HIGH: f64 = 60_999.0;
 /// What is wanted of a CPU differs from second to second.
 const CPU_MORE: f64 = 1.25;
 /// Of the CPU time that is idle so much may be given away.
@@ -46,6 +51,24 @@ pub(super) fn memory(at_limit: &Signal) -> Option<Remedy> {
     let limit = at_limit.numbers.get("limit_bytes")?;
     let cgroup = Some(path.as_str()).filter(|_| path.is_plain())?;
     raised("raise_cgroup_memory", ("cgroup", cgroup.into()), ("bytes", limit * 2.0))
+}
+
+/// Ports in TIME-WAIT for new connections, where they are most of the range; and a wider range.
+pub(super) fn ports(failing: &Signal) -> Vec<Remedy> {
+    let number = |name: &str| failing.numbers.get(name);
+    let remedy =
+        |name, params: [(&str, serde_json::Value); 2]| Remedy { rung: Rung::Adjust, actions: action(name, params) };
+    let mut ladder = Vec::new();
+    if let (Some(waiting), Some(ports)) = (number("time_wait_sockets"), number("local_ports"))
+        && waiting >= ports * IN_TIME_WAIT
+    {
+        ladder.push(Remedy { rung: Rung::Adjust, actions: action("reuse_time_wait", [("value", 1.into())]) });
+    }
+    if let (Some(low), Some(high)) = (number("local_port_low"), number("local_port_high")) {
+        let (low, high) = (low.min(PORT_LOW) as u64, high.max(PORT_HIGH) as u64);
+        ladder.push(remedy("widen_port_range", [("low", low.into()), ("high", high.into())]));
+    }
+    ladder
 }
 
 fn raised(name: &str, whose: (&str, serde_json::Value), (to, value): (&str, f64)) -> Option<Remedy> {

@@ -9,7 +9,7 @@ use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::SyscallErrors, hypothesise, remedies };
 
-const ERRORS: [&str; 4] = ["enospc", "eio", "enomem", "other_errors"];
+const ERRORS: [&str; 3] = ["eio", "enomem", "other_errors"];
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let errors = signal(explanation, SignalType::Syscall, &ERRORS)?;
@@ -24,7 +24,6 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 fn remedies(explanation: &Explanation) -> Remedies {
     let errors = signal(explanation, SignalType::Syscall, &ERRORS).unwrap_or(&explanation.primary);
     let then = match errors.measure.as_ref() {
-        measure if measure.contains("enospc") => "free space on what it writes to".to_owned(),
         measure if measure.contains("enomem") => "give it memory".to_owned(),
         _ => explanation.culprit().map_or_else(|| "look at what it asks for".to_owned(), restartable),
     };

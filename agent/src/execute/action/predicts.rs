@@ -34,6 +34,10 @@ pub enum Raises {
     Memory,
     Tasks,
     OpenFiles,
+    /// Local ports, by a wider range.
+    Ports,
+    /// Local ports, by those in TIME-WAIT.
+    PortsInTimeWait,
 }
 
 impl Predicts {
@@ -69,6 +73,7 @@ impl fmt::Display for Predicts {
             Self::Raised(Raises::CpuQuota) => "its quota stops it no longer, if what it wants of a CPU is less than the new one",
             Self::Raised(Raises::Memory) => "it reclaims less, and is not ended for want of memory, until it holds the new limit",
             Self::Raised(Raises::Tasks) => "its forks succeed, until it has the new limit of tasks",
+            Self::Raised(Raises::Ports | Raises::PortsInTimeWait) => "outgoing connections find a free port",
             Self::Raised(Raises::OpenFiles) => "it opens files again, until it has the new limit open",
             Self::Unreckoned(words) => return write!(f, "{words} (no number is reckoned)"),
         })

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target, number};
+use super::{Action, Found, On, Plan, Power, Predicts, Raises, Refusal, Risk, Step, Target, number};
 use crate::execute::{command::Command, sysctl::SysctlKey, undo::Setting, value::Bounded};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -25,7 +25,7 @@ impl Action for ReuseTimeWait {
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.ipv4.tcp_tw_reuse";
-    const PREDICTS: Predicts = Predicts::Unreckoned("outgoing connections find a free port");
+    const PREDICTS: Predicts = Predicts::Raised(Raises::PortsInTimeWait);
     const COST: &'static str = "a new connection may meet a late segment of an old one";
     const SETTLE_S: u32 = 10;
 }

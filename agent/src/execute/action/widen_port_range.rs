@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Found, On, Plan, Power, Predicts, Refusal, Risk, Step, Target};
+use super::{Action, Found, On, Plan, Power, Predicts, Raises, Refusal, Risk, Step, Target};
 use crate::execute::{
     command::Command,
     sysctl::{Numbers, SysctlKey},
@@ -35,7 +35,7 @@ impl Action for WidenPortRange {
     const RISK: Risk = Risk::Low;
     const POWER: Power = Power::SysctlFile;
     const WRITES: &'static str = "net.ipv4.ip_local_port_range";
-    const PREDICTS: Predicts = Predicts::Unreckoned("outgoing connections find a free port");
+    const PREDICTS: Predicts = Predicts::Raised(Raises::Ports);
     const COST: &'static str = "a service that begins later may find its port taken";
     const NEVER: &'static [&'static str] = &["a port that is listened on, unless it is reserved"];
     const SETTLE_S: u32 = 10;

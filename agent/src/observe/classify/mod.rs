@@ -181,6 +181,9 @@ fn exists(window: &Window, entity: &Entity) -> bool {
             let counted = || tick.kernel.block.iter().flatten().any(|row| row.device == *name);
             tick.node.disks.is_empty() || tick.node.disks.iter().any(|disk| disk.name == *name) || counted()
         }
-        Entity::Node | Entity::Port { .. } | Entity::Mount { .. } => true,
+        Entity::Mount { path } => {
+            tick.node.filesystems.is_empty() || tick.node.filesystems.iter().any(|one| one.path == *path)
+        }
+        Entity::Node | Entity::Port { .. } => true,
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     numbers,
     observe::{
         Entity, SignalType, Window,
-        sample::{SyscallError, SyscallsOfProcess},
+        sample::{Filesystem, SyscallError, SyscallsOfProcess},
         syscall_name::syscall_name,
         window::ProcessTick,
     },
@@ -24,6 +24,7 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
         FILES_USED,
         FORKS_REFUSED,
         PIDS_USED,
+        FILESYSTEM_USED,
         CALLS,
         LATENCY,
     ],
@@ -42,6 +43,8 @@ const OTHER_ERRORS: Measure =
 const FILES_USED: Measure = Measure::rising("process_open_files_percent", "open files of a process, of its limit");
 const FORKS_REFUSED: Measure = Measure::rising("cgroup_forks_refused_per_s", "forks that a cgroup's pids.max refused");
 const PIDS_USED: Measure = Measure::rising("cgroup_pids_percent", "tasks of a cgroup, of its pids.max");
+const FILESYSTEM_USED: Measure =
+    Measure::rising("filesystem_used_percent", "bytes or inodes of a filesystem that are used, of those that may be");
 const CALLS: Measure = Measure::rising("process_calls_per_s", "system calls of a process");
 const LATENCY: Measure = Measure::rising("call_p99_ns", "time that one in a hundred calls of a kind took longer than");
 
@@ -74,6 +77,9 @@ const USUAL: [u32; 27] =
     [1, 2, 3, 4, 6, 10, 11, 13, 17, 20, 22, 25, 29, 32, 61, 95, 104, 107, 110, 111, 114, 115, 512, 513, 514, 515, 516];
 const USUAL_WEIGHT: f64 = 0.01;
 
+/// A filesystem is full from here, and so many of those are told.
+const FULL_PERCENT: f64 = 99.0;
+const FULL_TOLD: usize = 3;
 /// Calls of a kind in one tick below which a percentile says nothing.
 const CALLS_MIN: u64 = 20;
 /// Calls that wait for somebody else by their nature, or are told elsewhere (syncs, by `io_congestion`).
@@ -139,6 +145,9 @@ fn read_errors(window: &Window, readings: &mut Readings<'_>) {
                     numbers.0.push(("open_files".into(), open as f64));
                     numbers.0.push(("open_files_limit".into(), limit as f64));
                 }
+                if measure == NO_SPACE {
+                    sentence += &full(window);
+                }
                 (sentence, numbers)
             },
         );
@@ -166,6 +175,23 @@ fn read_limits(window: &Window, readings: &mut Readings<'_>) {
                     say::short(percent)
                 );
                 (sentence, numbers! { open_files: *open, open_files_limit: *limit, open_files_percent: percent })
+            },
+        );
+    }
+    if !tick.node.filesystems.is_empty() {
+        readings.worst(
+            FILESYSTEM_USED,
+            tick.node.filesystems.iter().map(|one| (one.used_percent(), one)),
+            |one| Entity::Mount { path: one.path.clone() },
+            |percent, one| {
+                let numbers = numbers! {
+                    used_percent: percent,
+                    available_bytes: one.available_bytes as f64,
+                    total_bytes: one.total_bytes as f64,
+                    files_free: one.files_free as f64,
+                    errno: f64::from(ENOSPC),
+                };
+                (used(one), numbers)
             },
         );
     }
@@ -216,6 +242,24 @@ fn read_limits(window: &Window, readings: &mut Readings<'_>) {
             (sentence, numbers! { tasks: *current, maximum_tasks: *maximum, pids_percent: percent })
         },
     );
+}
+
+/// `mount /data (ext4) has 0 B of 28 MiB left`, or its inodes, whichever are nearer their end.
+fn used(filesystem: &Filesystem) -> String {
+    let Filesystem { path, kind, .. } = filesystem;
+    if filesystem.used_files_percent() > filesystem.used_bytes_percent() {
+        let (left, all) = (say::short(filesystem.files_free as f64), say::short(filesystem.files as f64));
+        return format!("mount {path} ({kind}) has {left} of {all} inodes left");
+    }
+    let (left, all) = (say::bytes(filesystem.available_bytes as f64), say::bytes(filesystem.total_bytes as f64));
+    format!("mount {path} ({kind}) has {left} of {all} left")
+}
+
+/// `; mount /data (ext4) has 0 B of 28 MiB left`, for those that have nothing to give; nothing where none is full.
+fn full(window: &Window) -> String {
+    let Some(tick) = window.now() else { return String::new() };
+    let full = tick.node.filesystems.iter().filter(|one| one.used_percent() >= FULL_PERCENT).take(FULL_TOLD);
+    full.map(|one| format!("; {}", used(one))).collect()
 }
 
 fn read_calls(window: &Window, readings: &mut Readings<'_>) {

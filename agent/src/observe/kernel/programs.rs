@@ -7,6 +7,9 @@ use crate::observe::offsets::Types;
 /// The program that writes the rows of tasks.
 pub(super) const TASKS: &str = "tasks";
 
+/// The program that writes the rows of sockets.
+pub(super) const SOCKETS: &str = "sockets";
+
 /// What the benchmark's reference remembers in.
 pub(super) const REFERENCE_MAPS: [&str; 2] = ["REFERENCE_STARTS", "REFERENCE_LATENCY"];
 
@@ -139,7 +142,28 @@ pub(super) static PROGRAMS: &[Program] = &[
             Want { path: "task_struct.ioac.read_bytes", without: "no bytes of I/O by process" },
             Want { path: "css_set.subsys[memory_cgrp_id]", without: "no memory cgroup by process" },
             Want { path: "fdtable.open_fds", without: "no open files by process" },
+            Want { path: "nsproxy.net_ns", without: "no network namespace by process" },
         ],
+        ..PLAIN
+    },
+    Program {
+        name: SOCKETS,
+        tracer: "sockets",
+        hook: Hook::Iterator("task_file"),
+        needs: &[&[
+            "bpf_iter_meta.seq",
+            "task_struct.tgid",
+            "socket.sk",
+            "sock.__sk_common.skc_family",
+            "sock.__sk_common.skc_state",
+            "sock.__sk_common.skc_num",
+            "sock.__sk_common.skc_net.net",
+            "sock.sk_protocol",
+            "sock.sk_ack_backlog",
+            "sock.sk_max_ack_backlog",
+            "sock.sk_drops.counter",
+            "net.ns.inum",
+        ]],
         ..PLAIN
     },
     Program {

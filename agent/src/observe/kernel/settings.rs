@@ -134,6 +134,9 @@ pub(super) fn timed_calls() -> impl Iterator<Item = (usize, u32)> {
 pub(super) const OPEN_FILES: &[&str] =
     &["task_struct.files", "files_struct.fdt", "files_struct.next_fd", "fdtable.max_fds", "fdtable.open_fds"];
 
+/// What the network namespace of a process is found by.
+const NETWORK: &[&str] = &["task_struct.nsproxy", "nsproxy.net_ns", "net.ns.inum"];
+
 impl Settings {
     pub(super) fn constants(&self, types: &Types) -> constants::Settings {
         let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |bytes| bytes as u64);
@@ -167,8 +170,10 @@ impl Settings {
             tasks_io: told("task_struct.ioac.read_bytes") & told("signal_struct.ioac.read_bytes"),
             tasks_memory_cgroup: told("css_set.subsys[memory_cgrp_id]") & told("cgroup_subsys_state.cgroup"),
             tasks_open_files: OPEN_FILES.iter().map(|path| told(path)).min().unwrap_or(0),
+            tasks_network: NETWORK.iter().map(|path| told(path)).min().unwrap_or(0),
             fifo_check: told("task_struct.files") & told("fdtable.fd") & told("file.f_inode") & told("inode.i_mode"),
             rss_by_probe: told("mm_struct.rss_stat.count"),
+            unused: 0,
             timed,
             opens,
         }

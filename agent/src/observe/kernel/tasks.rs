@@ -1,17 +1,14 @@
 //! Reads the task iterator and folds threads into processes.
 
-use std::{collections::HashMap, fs::File, io::Read as _};
+use std::collections::HashMap;
 
 use agent_ebpf::{
     constants::Settings,
     wire::{ProcessRow, TaskCounters, ThreadRow},
 };
-use aya::{
-    Ebpf,
-    programs::{Iter, ProgramError},
-};
+use aya::Ebpf;
 
-use super::{KernelError, ProcessSample, programs::TASKS};
+use super::{KernelError, ProcessSample, programs::TASKS, rows};
 use crate::{
     observe::{
         ProcessId,
@@ -24,8 +21,6 @@ use crate::{
 const KERNEL_THREAD: u32 = 0x0020_0000;
 /// `RLIM_INFINITY`.
 const NO_LIMIT: u64 = u64::MAX;
-/// Bytes asked for at once: the kernel's own buffer for iterators.
-const READ_BYTES: usize = 32 << 10;
 
 /// One process as the kernel keeps it.
 #[derive(Clone, Debug)]
@@ -87,25 +82,8 @@ impl Tasks {
     }
 
     fn fill(&mut self, ebpf: &mut Ebpf) -> Result<(), KernelError> {
-        let open = |ebpf: &mut Ebpf| -> Result<File, Box<dyn std::error::Error + Send + Sync>> {
-            let program = ebpf.program_mut(TASKS).ok_or(ProgramError::NotLoaded)?;
-            let program: &mut Iter = program.try_into()?;
-            let link = program.attach()?;
-            Ok(program.take_link(link)?.into_file()?)
-        };
-        let mut file = open(ebpf).map_err(|source| KernelError::TasksOpen { source })?;
-        let mut length = 0;
-        loop {
-            if self.bytes.len() < length + READ_BYTES {
-                self.bytes.resize(length + READ_BYTES, 0);
-            }
-            match file.read(&mut self.bytes[length..]).map_err(|source| KernelError::TasksRead { source })? {
-                0 => break,
-                bytes => length += bytes,
-            }
-        }
-        self.bytes.truncate(length);
-        Ok(())
+        let file = rows::open(ebpf, TASKS).map_err(|source| KernelError::TasksOpen { source })?;
+        rows::read(file, &mut self.bytes).map_err(|source| KernelError::TasksRead { source })
     }
 
     fn row(&self, process: &Folded, now: &mut HashMap<ProcessId, Before>) -> TaskRow {
@@ -141,6 +119,7 @@ impl Tasks {
             written_bytes: self.tells_io.then_some(told.written_bytes),
             open_files: (self.tells_open_files && !kernel_thread).then_some(row.open_files),
             open_files_limit: (row.files_limit != NO_LIMIT).then_some(row.files_limit),
+            network: (row.network != 0).then_some(row.network),
         };
         TaskRow {
             sample,

@@ -59,9 +59,19 @@ impl LimitsSource {
             local_port_low,
             local_port_high,
             // Low, pressure, high: above the third no socket gets memory.
-            tcp_mem_max_pages: self.tcp_memory.read(buffer)?.line()?.fields().over(2).number()?,
-            tcp_max_orphans: self.tcp_orphans.read(buffer)?.number()?,
+            tcp_mem_max_pages: of_node(self.tcp_memory.read(buffer))?
+                .map(|file| file.line()?.fields().over(2).number())
+                .transpose()?,
+            tcp_max_orphans: of_node(self.tcp_orphans.read(buffer))?.map(|file| file.number()).transpose()?,
             swappiness: self.swappiness.read(buffer)?.number()?,
         })
+    }
+}
+
+/// What only the node's own network namespace tells.
+fn of_node<T>(read: Result<T, ScrapeError>) -> Result<Option<T>, ScrapeError> {
+    match read {
+        Err(error) if error.is_gone() => Ok(None),
+        read => read.map(Some),
     }
 }

@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod file;
 pub mod files;
+pub mod filesystems;
 pub mod interfaces;
 pub mod limits;
 pub mod load;
@@ -43,6 +44,7 @@ pub const SOURCES: &[Source] = &[
     sockets::SOURCE,
     tcp::SOURCE,
     files::SOURCE,
+    filesystems::SOURCE,
     limits::SOURCE,
     processes::SOURCE,
     cgroups::SOURCE,

@@ -15,6 +15,7 @@ use crate::{observe::Sample, text::Text};
 use reader::{Pulse, Reader};
 use tree::MEMORY;
 
+pub(super) use mounts::unescape_octal;
 pub use mounts::{CgroupDirectory, CgroupMounts, CgroupVersion, Controller, mounts};
 pub(super) use tree::CgroupTree;
 

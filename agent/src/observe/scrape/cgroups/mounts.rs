@@ -202,7 +202,7 @@ fn below_mount(cgroup: &Text) -> Option<PathBuf> {
 }
 
 /// Mountinfo writes space, tab, newline and backslash as `\040` and the like.
-fn unescape_octal(text: &[u8]) -> Vec<u8> {
+pub(in crate::observe::scrape) fn unescape_octal(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {

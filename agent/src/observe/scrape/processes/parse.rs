@@ -57,6 +57,7 @@ pub fn stat(document: Document<'_>, page_bytes: u64, ticks_per_second: u64) -> R
         written_bytes: None,
         open_files: None,
         open_files_limit: None,
+        network: None,
     })
 }
 
