@@ -167,6 +167,21 @@ fn a_cause_does_not_start_after_its_symptom() {
 }
 
 #[test]
+fn swap_that_works_is_the_cause_of_the_faults_that_it_makes() {
+    let scene = Scene::of(&[Actor { major: 3000, cgroup: "/x", ..actor(41, "a") }], &[group("/x")]);
+    let group = cgroup_entity("/x");
+    let signals = [
+        scene.signal(1, SignalType::MemoryPressure, "cgroup_anonymous_percent", group.clone(), 99.0),
+        scene.signal(2, SignalType::PageFault, "process_major_faults_per_s", scene.process(41), 3000.0),
+        scene.signal(3, SignalType::SwapThrashing, "cgroup_thrash_percent", group, 60.0),
+    ];
+    let mut correlator = Correlator::new(OWN_PID);
+    let changes = correlator.apply(&signals, &scene.view());
+    let incidents = opened(&changes);
+    assert_eq!((incidents.len(), incidents[0].primary.id, incidents[0].symptoms.len()), (1, 3, 2));
+}
+
+#[test]
 fn signals_of_different_resources_or_strangers_are_incidents_of_their_own() {
     let scene = Scene::of(&[spinner(41, "a", "/x"), actor(50, "b")], &[group("/x")]);
     let cpu = waits(&scene);

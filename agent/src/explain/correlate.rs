@@ -290,7 +290,9 @@ fn arrange(incident: &mut Incident) {
     let cause = began.and_then(|began| {
         let rank = |signal: &Signal| {
             let earliest = std::cmp::Reverse((signal.first_seen_ms, signal.id));
-            (specificity(&signal.entity), is_deed(signal), earliest)
+            // Pages that come back from swap are what the faults are, and why memory is waited for.
+            let is_swap = signal.signal_type == SignalType::SwapThrashing;
+            (is_swap, specificity(&signal.entity), is_deed(signal), earliest)
         };
         let early = signals
             .iter()
