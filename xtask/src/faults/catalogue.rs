@@ -1,6 +1,7 @@
 //! The catalogue as data: `tests/faults/NAME.toml`, one file a fault.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -14,7 +15,7 @@ use crate::{cgroup::Limits, client::Severity, load, place};
 /// No fault lasts longer.
 const BOUND_MAX_S: u64 = 60;
 /// What an incident may be said to be caused by: the agent's failure modes.
-const CAUSES: [&str; 21] = [
+const CAUSES: [&str; 22] = [
     "memory_leak",
     "memory_hog",
     "cgroup_memory_limit",
@@ -28,6 +29,7 @@ const CAUSES: [&str; 21] = [
     "fd_exhaustion",
     "syscall_storm",
     "syscall_errors",
+    "disk_full",
     "pids_limit",
     "device_saturation",
     "writeback_congestion",
@@ -66,6 +68,12 @@ pub(crate) struct Fault {
     /// The agent watches a calm node for so long before the onset.
     #[serde(default = "warm_up_s")]
     pub(crate) warm_up_s: u64,
+    /// The agent and the load are in a network namespace of their own.
+    pub(crate) network: Option<OwnNetwork>,
+    /// The load has a filesystem of its own to fill, mounted where `KERNELSIGHT_FILESYSTEM` says.
+    pub(crate) filesystem: Option<OwnFilesystem>,
+    /// The node has swap while the fault lasts.
+    pub(crate) swap: Option<OwnSwap>,
     /// The load ends by itself after this.
     pub(crate) bound_s: u64,
     pub(crate) load: Process,
@@ -74,6 +82,26 @@ pub(crate) struct Fault {
     /// What must come of it; a fault has this or `control`.
     pub(crate) expect: Option<Expect>,
     pub(crate) control: Option<Control>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnNetwork {
+    /// What is set in it before the agent comes, by the names below `net.ipv4`.
+    #[serde(default)]
+    pub(crate) ipv4: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnFilesystem {
+    pub(crate) mb: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnSwap {
+    pub(crate) mb: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -129,7 +157,8 @@ pub(crate) enum Culprit {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Check {
     /// `load.FIELD` or `victim.FIELD` of their own lines, or a measure that the runner takes: `load.rss_growth_mb_per_s`,
-    /// `load.cpu_percent`, `load.oom_kills`, `node.memory_psi_percent`.
+    /// `load.cpu_percent`, `load.oom_kills`, `node.memory_psi_percent`, `node.swap_in_pages_per_s`, `agent.rss_mb`,
+    /// `agent.cpu_percent`.
     pub(crate) measure: String,
     pub(crate) below: Option<f64>,
     pub(crate) above: Option<f64>,
@@ -203,7 +232,7 @@ impl Expect {
             one_of(
                 "expect.after.measure's first part",
                 of,
-                if victim { &["load", "victim", "node"] } else { &["load", "node"] },
+                if victim { &["load", "victim", "node", "agent"] } else { &["load", "node", "agent"] },
             )?;
             if check.below.is_some() == check.above.is_some() {
                 bail!("`expect.after` of {} must have one of `below` and `above`", check.measure);

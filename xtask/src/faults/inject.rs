@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -42,17 +43,18 @@ pub(crate) struct Running {
     measures: HashMap<&'static str, f64>,
 }
 
-/// What a load's processes have used.
+/// What processes hold, and have used.
 #[derive(Clone, Copy, Debug)]
-struct Cost {
+pub(super) struct Cost {
     at: Instant,
-    rss_bytes: f64,
+    pub(super) rss_bytes: f64,
     cpu_s: f64,
 }
 
 impl Running {
     /// Starts a load of this binary, in `ROOT/group` if it is held within anything, and waits for its first line.
-    pub(crate) fn start(process: &Process, group: &str, seconds: u64) -> Result<Self> {
+    /// `filesystem` is the one that it may fill.
+    pub(crate) fn start(process: &Process, group: &str, seconds: u64, filesystem: Option<&Path>) -> Result<Self> {
         let cgroup = process.cgroup.as_ref().map(|limits| Cgroup::create(group, limits)).transpose()?;
         let mut command = Command::new("/proc/self/exe");
         command
@@ -60,6 +62,9 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0);
+        if let Some(path) = filesystem {
+            command.env("KERNELSIGHT_FILESYSTEM", path);
+        }
         if let Some(cgroup) = &cgroup {
             command.args(["--cgroup", cgroup.path()]);
         }
@@ -92,11 +97,10 @@ impl Running {
             self.latest = line.clone();
             self.said.push(line);
         }
-        let now = self.cost_now();
+        let now = Cost::of(&self.processes());
         if let Some(before) = self.cost.replace(now) {
-            let seconds = now.at.duration_since(before.at).as_secs_f64().max(0.001);
-            self.measures.insert("rss_growth_mb_per_s", (now.rss_bytes - before.rss_bytes) / 1048576.0 / seconds);
-            self.measures.insert("cpu_percent", 100.0 * (now.cpu_s - before.cpu_s).max(0.0) / seconds);
+            self.measures.insert("rss_growth_mb_per_s", now.rss_growth_mb_per_s(&before));
+            self.measures.insert("cpu_percent", now.cpu_percent(&before));
         }
         let oom_kills = self.cgroup.as_ref().map_or(0, Cgroup::oom_kills);
         self.measures.insert("oom_kills", oom_kills as f64);
@@ -134,26 +138,6 @@ impl Running {
         pids
     }
 
-    fn cost_now(&self) -> Cost {
-        let (mut rss_bytes, mut cpu_s) = (0.0, 0.0);
-        let tick = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
-        let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096) as f64;
-        for pid in self.processes() {
-            let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-            let fields: Vec<f64> = stat
-                .rsplit_once(')')
-                .map_or("", |(_, rest)| rest)
-                .split_whitespace()
-                .map(|field| field.parse().unwrap_or(0.0))
-                .collect();
-            if let (Some(user), Some(system), Some(pages)) = (fields.get(11), fields.get(12), fields.get(21)) {
-                cpu_s += (user + system) / tick;
-                rss_bytes += pages * page;
-            }
-        }
-        Cost { at: Instant::now(), rss_bytes, cpu_s }
-    }
-
     /// Asks it to end, then makes it.
     fn end(&mut self) -> Result<()> {
         let Ok(id) = i32::try_from(self.child.id()) else { bail!("no pid") };
@@ -172,6 +156,41 @@ impl Running {
     }
 }
 
+impl Cost {
+    /// Of those that live.
+    pub(super) fn of(pids: &[u32]) -> Self {
+        let (mut rss_bytes, mut cpu_s) = (0.0, 0.0);
+        let tick = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
+        let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096) as f64;
+        for pid in pids {
+            let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+            let fields: Vec<f64> = stat
+                .rsplit_once(')')
+                .map_or("", |(_, rest)| rest)
+                .split_whitespace()
+                .map(|field| field.parse().unwrap_or(0.0))
+                .collect();
+            if let (Some(user), Some(system), Some(pages)) = (fields.get(11), fields.get(12), fields.get(21)) {
+                cpu_s += (user + system) / tick;
+                rss_bytes += pages * page;
+            }
+        }
+        Self { at: Instant::now(), rss_bytes, cpu_s }
+    }
+
+    pub(super) fn cpu_percent(&self, before: &Self) -> f64 {
+        100.0 * (self.cpu_s - before.cpu_s).max(0.0) / self.seconds_since(before)
+    }
+
+    fn rss_growth_mb_per_s(&self, before: &Self) -> f64 {
+        (self.rss_bytes - before.rss_bytes) / 1048576.0 / self.seconds_since(before)
+    }
+
+    fn seconds_since(&self, before: &Self) -> f64 {
+        self.at.duration_since(before.at).as_secs_f64().max(0.001)
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // The cgroup's own drop has killed what would not end.
@@ -184,6 +203,12 @@ pub(crate) fn memory_psi_percent() -> Option<f64> {
     let text = fs::read_to_string("/proc/pressure/memory").ok()?;
     let some = text.lines().find_map(|line| line.strip_prefix("some avg10="))?;
     some.split_whitespace().next()?.parse().ok()
+}
+
+/// Pages that came back from swap since the node started.
+pub(super) fn swapped_in_pages() -> Option<f64> {
+    let text = fs::read_to_string("/proc/vmstat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("pswpin ")?.trim().parse().ok())
 }
 
 fn read_lines(output: ChildStdout) -> Receiver<Value> {

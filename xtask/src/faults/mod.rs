@@ -1,12 +1,15 @@
 //! `cargo xtask faults`: injects each fault of the catalogue for real, and scores what the agent saw and did.
 
 pub(crate) mod catalogue;
+mod filesystem;
 pub(crate) mod inject;
+mod network;
 pub(crate) mod score;
 mod settings;
+mod swap;
 mod watch;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -111,6 +114,16 @@ fn one(fault: &Fault, evidence: &Path) -> Result<Score> {
         step.failed(&format!("{}: {}", fault.name, score.reasons.join("; ")));
     }
     Ok(score)
+}
+
+/// A command of this machine that a fault stands on.
+fn must(command: &mut Command) -> Result<()> {
+    let line = say::line_of(command);
+    let done = command.output().with_context(|| format!("`{line}` cannot be run"))?;
+    if !done.status.success() {
+        bail!("`{line}` failed ({}): {}", done.status, String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(())
 }
 
 fn chosen(only: &[String]) -> Result<Vec<Fault>> {

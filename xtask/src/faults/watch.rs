@@ -12,9 +12,12 @@ use anyhow::{Context, Result};
 
 use super::{
     catalogue::{Check, Fault},
-    inject::{self, Running},
+    filesystem::Filesystem,
+    inject::{self, Cost, Running},
+    network::Network,
     score::Seen,
     settings::Settings,
+    swap::Swap,
 };
 use crate::{
     agent::Agent,
@@ -30,36 +33,53 @@ const CALM_S: u64 = 3;
 /// Runs one fault; what the agent and the load said is left in `evidence`.
 pub(crate) fn watch(fault: &Fault, evidence: &Path, step: &mut Step) -> Result<Seen> {
     fs::create_dir_all(evidence).with_context(|| format!("{} cannot be made", evidence.display()))?;
+    // The network's own settings are the fault's to change.
+    let _network = fault.network.as_ref().map(Network::of_its_own).transpose()?;
+    let _swap = fault.swap.as_ref().map(Swap::of_its_own).transpose()?;
+    let filesystem = fault.filesystem.as_ref().map(Filesystem::of_its_own).transpose()?;
+    let filled = filesystem.as_ref().map(Filesystem::path);
     let before = Settings::read()?;
     let (agent, _) = Agent::start(&fault.autonomy, &evidence.join("agent.log"))?;
     wait(step, Duration::from_secs(fault.warm_up_s));
     // What is left behind is compared with what was there before the agent came.
     let mut seen = Seen::default();
-    let watched = inject_and_follow(fault, &agent, evidence, step, &mut seen);
+    let watched = inject_and_follow(fault, &agent, filled, evidence, step, &mut seen);
     if let Err(error) = agent.stop() {
         seen.agent_troubles.push(format!("{error:#}"));
     }
     watched?;
     seen.changes = before.changes(&Settings::read()?);
+    if fault.network.is_some() {
+        // The network is the load's alone, and goes with it.
+        seen.changes.retain(|change| !change.starts_with("net."));
+    }
     Ok(seen)
 }
 
-fn inject_and_follow(fault: &Fault, agent: &Agent, evidence: &Path, step: &mut Step, seen: &mut Seen) -> Result<()> {
+fn inject_and_follow(
+    fault: &Fault,
+    agent: &Agent,
+    filled: Option<&Path>,
+    evidence: &Path,
+    step: &mut Step,
+    seen: &mut Seen,
+) -> Result<()> {
     // The victim first: what it measures alone is none of the fault.
     let victim_seconds = fault.bound_s + 2;
     let mut victim = fault
         .victim
         .as_ref()
-        .map(|victim| Running::start(victim, &format!("{}/victim", fault.name), victim_seconds))
+        .map(|victim| Running::start(victim, &format!("{}/victim", fault.name), victim_seconds, filled))
         .transpose()?;
     let onset_ms = clock::now_ms();
-    let mut load = Running::start(&fault.load, &format!("{}/load", fault.name), fault.bound_s)?;
+    let mut load = Running::start(&fault.load, &format!("{}/load", fault.name), fault.bound_s, filled)?;
     let onset = Instant::now();
     seen.culprits.clone_from(&load.culprits);
     seen.cgroup = load.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
 
     let mut picture = Picture::default();
     let mut checks = Checks::of(fault);
+    let mut node = NodeMeasures::of(agent.pid());
     let bound = Duration::from_secs(fault.bound_s);
     let (mut sampled, mut calm_since) = (Instant::now(), None);
     while onset.elapsed() < bound.saturating_sub(Duration::from_millis(500)) {
@@ -71,7 +91,8 @@ fn inject_and_follow(fault: &Fault, agent: &Agent, evidence: &Path, step: &mut S
         sampled = Instant::now();
         load.sample();
         victim.iter_mut().for_each(Running::sample);
-        checks.take(&load, victim.as_ref());
+        node.sample();
+        checks.take(&load, victim.as_ref(), &node);
         seen.processes = merged(&seen.processes, load.processes());
         // Settled early: there is nothing more to see.
         if fault.control.is_none() && picture.helped() && checks.unmet().is_empty() {
@@ -181,6 +202,39 @@ impl Picture {
     }
 }
 
+/// What the runner measures of the node and of the agent, once a second.
+struct NodeMeasures {
+    agent: u32,
+    cost: Option<Cost>,
+    swapped_in: Option<(Instant, f64)>,
+    measures: HashMap<&'static str, f64>,
+}
+
+impl NodeMeasures {
+    fn of(agent: u32) -> Self {
+        Self { agent, cost: None, swapped_in: None, measures: HashMap::new() }
+    }
+
+    fn sample(&mut self) {
+        let now = Cost::of(&[self.agent]);
+        self.measures.insert("agent.rss_mb", now.rss_bytes / 1048576.0);
+        if let Some(before) = self.cost.replace(now) {
+            self.measures.insert("agent.cpu_percent", now.cpu_percent(&before));
+        }
+        let swapped_in = inject::swapped_in_pages().map(|pages| (Instant::now(), pages));
+        if let (Some((now, pages)), Some((then, before))) = (swapped_in, self.swapped_in) {
+            let seconds = now.duration_since(then).as_secs_f64().max(0.001);
+            self.measures.insert("node.swap_in_pages_per_s", (pages - before) / seconds);
+        }
+        self.swapped_in = swapped_in;
+        self.measures.extend(inject::memory_psi_percent().map(|percent| ("node.memory_psi_percent", percent)));
+    }
+
+    fn measure(&self, name: &str) -> Option<f64> {
+        self.measures.get(name).copied()
+    }
+}
+
 /// The checks of a fault, each with its latest values.
 struct Checks<'a>(Vec<(&'a Check, VecDeque<Option<f64>>)>);
 
@@ -190,14 +244,13 @@ impl<'a> Checks<'a> {
         Self(checks.map(|check| (check, VecDeque::new())).collect())
     }
 
-    fn take(&mut self, load: &Running, victim: Option<&Running>) {
+    fn take(&mut self, load: &Running, victim: Option<&Running>, node: &NodeMeasures) {
         for (check, values) in &mut self.0 {
             let value = match check.measure.split_once('.') {
                 // A load that is frozen says nothing, and does nothing.
                 Some(("load", name)) => load.measure(name).or((!load.speaks()).then_some(0.0)),
                 Some(("victim", name)) => victim.and_then(|victim| victim.measure(name)),
-                Some(("node", "memory_psi_percent")) => inject::memory_psi_percent(),
-                _ => None,
+                _ => node.measure(&check.measure),
             };
             values.push_back(value);
             if values.len() > check.for_s {

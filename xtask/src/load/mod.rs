@@ -12,12 +12,15 @@ use serde_json::Value;
 mod anon_hog;
 mod archive;
 mod cache_reader;
+mod close_wait_leak;
 mod compile;
 mod cpu_hog;
 mod device_saturation;
 mod dirty_flood;
 mod disk;
+mod disk_full;
 mod eio_reads;
+mod event_flood;
 mod fd_exhaustion;
 mod fork_storm;
 mod fsync_storm;
@@ -26,23 +29,29 @@ mod grow;
 mod hostile_names;
 mod idle_services;
 mod job;
+mod knocker;
+mod listen_overflow;
 mod log_rotation;
 mod major_fault_storm;
 mod memcg_oom;
 mod minor_fault_churn;
 mod pids_limit;
 mod pong;
+mod port_exhaustion;
 mod slow_leak;
 mod spinner;
+mod swap_thrash;
 mod switch_storm;
 mod syscall_storm;
+mod tcp;
+mod time_wait_flood;
 mod waker;
 
 use crate::cgroup;
 use ground::Ground;
 
 /// Every load there is. The name is the file's.
-const LOADS: [Load; 25] = [
+const LOADS: [Load; 33] = [
     anon_hog::LOAD,
     slow_leak::LOAD,
     cache_reader::LOAD,
@@ -59,6 +68,13 @@ const LOADS: [Load; 25] = [
     fsync_storm::LOAD,
     dirty_flood::LOAD,
     major_fault_storm::LOAD,
+    disk_full::LOAD,
+    swap_thrash::LOAD,
+    event_flood::LOAD,
+    port_exhaustion::LOAD,
+    listen_overflow::LOAD,
+    close_wait_leak::LOAD,
+    time_wait_flood::LOAD,
     hostile_names::LOAD,
     compile::LOAD,
     archive::LOAD,
@@ -69,6 +85,7 @@ const LOADS: [Load; 25] = [
     spinner::LOAD,
     pong::LOAD,
     job::LOAD,
+    knocker::LOAD,
 ];
 
 /// No load lasts longer, whatever it was told.
