@@ -1,0 +1,133 @@
+//! A fault: seen in time, the right one blamed for the right cause, helped by what helps, and nothing left behind.
+
+use super::{
+    Mark, Score, Seen, blank, effects, is_effect, mark,
+    words::{or_nobody, place_of, words},
+};
+use crate::{
+    client::{Entity, Outcome, Trace},
+    faults::catalogue::{Culprit, Expect, Fault},
+};
+
+pub(super) fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score {
+    let mut score = blank(fault, seen);
+    let detected = seen
+        .signals
+        .iter()
+        .filter(|(_, signal)| expect.signals.contains(&signal.signal_type))
+        .map(|(seconds, _)| *seconds)
+        .min_by(f64::total_cmp);
+    score.detected_s = detected;
+    score.detected = mark(detected.is_some_and(|seconds| seconds <= expect.within_s));
+    match detected {
+        None => score.reasons.push(format!("no signal of {}", expect.signals.join(", "))),
+        Some(seconds) if seconds > expect.within_s => {
+            score.reasons.push(format!("seen after {seconds:.1} s; {} s are given", expect.within_s));
+        }
+        Some(_) => {}
+    }
+
+    // The passes of the loop over incidents of the expected type; the last word of each counts.
+    let passes: Vec<&Trace> = seen
+        .traces
+        .iter()
+        .filter(|trace| trace.explanation.as_ref().is_some_and(|e| expect.signals.contains(&e.primary.signal_type)))
+        .collect();
+    let blamed: Vec<(Entity, Option<String>)> = passes.iter().filter_map(|trace| suspect(trace)).collect();
+    let limit = expect.culprit.contains(&Culprit::Limit) && passes.iter().any(|trace| blames_the_limit(seen, trace));
+    let culprit = blamed.iter().any(|(entity, cgroup)| is_culprit(expect, seen, entity, cgroup.as_deref()));
+    score.blamed = mark(culprit || limit);
+    if score.blamed == Mark::No {
+        let names: Vec<String> = blamed.iter().map(|(entity, _)| entity.words()).collect();
+        score.reasons.push(format!("blamed {}, not the load ({})", or_nobody(&names), place_of(seen)));
+    }
+    let causes: Vec<String> = passes
+        .iter()
+        .filter_map(|trace| Some(trace.proposal.as_ref()?.hypotheses.first()?.failure_mode.clone()))
+        .collect();
+    score.explained = mark(causes.iter().any(|cause| expect.cause.contains(cause)));
+    if score.explained == Mark::No {
+        score.reasons.push(format!("explained as {}, not {}", or_nobody(&causes), expect.cause.join(" or ")));
+    }
+
+    let before = score.reasons.len();
+    score_actions(expect, seen, &mut score);
+    score.resolved = mark(score.reasons.len() == before);
+
+    let before = score.reasons.len();
+    for trace in &seen.traces {
+        let failed = trace.verification.as_ref().is_some_and(|v| matches!(v.verdict.as_str(), "unchanged" | "worse"));
+        let done = trace.outcomes.iter().filter(|outcome| is_effect(outcome)).count();
+        let taken_back =
+            trace.undone.iter().filter(|undo| matches!(undo.status.as_str(), "done" | "left_alone")).count();
+        if failed && taken_back < done {
+            score.reasons.push(format!("what did not help was not taken back (trace {})", trace.trace_id));
+        }
+    }
+    score.reasons.extend(seen.changes.iter().map(|change| format!("changed: {change}")));
+    score.undone = mark(score.reasons.len() == before);
+    score
+}
+
+/// Whether what was done is what helps, to whom it should be done, and whether it helped.
+fn score_actions(expect: &Expect, seen: &Seen, score: &mut Score) {
+    let effects: Vec<&Outcome> = effects(seen).collect();
+    for effect in &effects {
+        if !expect.actions.contains(&effect.action.action_type) {
+            score.reasons.push(format!("not what helps: {}", words(effect)));
+        }
+        if !is_on_the_load(seen, effect) {
+            score.reasons.push(format!("done to a stranger: {}", words(effect)));
+        }
+    }
+    if !expect.actions.is_empty() {
+        let helped = seen.traces.iter().any(|trace| {
+            let verdict = trace.verification.as_ref().map(|verification| verification.verdict.as_str());
+            trace.outcomes.iter().any(is_effect) && matches!(verdict, Some("resolved" | "improved"))
+        });
+        let left_alone = expect.may_be_left_alone && effects.is_empty();
+        let in_vain = expect.may_be_in_vain && !effects.is_empty();
+        if !helped && !left_alone && !in_vain {
+            score
+                .reasons
+                .push(if effects.is_empty() { "nothing was done" } else { "no action helped, by its verdict" }.into());
+            let denied = seen.traces.iter().filter_map(|trace| trace.denial.as_ref());
+            score.reasons.extend(denied.map(|denial| format!("denied: {}", denial.reason)));
+        }
+    }
+    score.reasons.extend(seen.unmet.iter().chain(&seen.ended).cloned());
+}
+
+/// The first suspect; without suspects, what the signal is about.
+fn suspect(trace: &Trace) -> Option<(Entity, Option<String>)> {
+    let explanation = trace.explanation.as_ref()?;
+    let first = explanation.suspects.first().map(|suspect| (suspect.entity.clone(), suspect.cgroup.clone()));
+    Some(first.unwrap_or_else(|| (explanation.primary.entity.clone(), None)))
+}
+
+fn blames_the_limit(seen: &Seen, trace: &Trace) -> bool {
+    let of_load = |path: Option<&str>| path.is_some() && path == seen.cgroup.as_deref();
+    trace.explanation.as_ref().is_some_and(|explanation| {
+        let within = explanation.suspects.first().is_none_or(|first| of_load(first.cgroup.as_deref()));
+        of_load(explanation.primary.entity.path.as_deref()) && within
+    })
+}
+
+fn is_culprit(expect: &Expect, seen: &Seen, entity: &Entity, cgroup: Option<&str>) -> bool {
+    let process = entity.pid.is_some_and(|pid| seen.culprits.contains(&pid));
+    let group = |path: Option<&str>| path.is_some() && path == seen.cgroup.as_deref();
+    expect.culprit.iter().any(|culprit| match culprit {
+        Culprit::Process => process,
+        Culprit::Limit => false,
+        Culprit::Cgroup => group(entity.path.as_deref()) || (process && group(cgroup)),
+    })
+}
+
+/// Actions that name nobody concern the node; whether they may be is said by their name alone.
+fn is_on_the_load(seen: &Seen, effect: &Outcome) -> bool {
+    let params = &effect.action.params;
+    let pid = params.get("pid").and_then(serde_json::Value::as_u64);
+    let cgroup = params.get("cgroup").and_then(serde_json::Value::as_str);
+    pid.is_none_or(|pid| seen.processes.iter().any(|own| u64::from(*own) == pid))
+        && cgroup.is_none_or(|path| seen.cgroup.as_deref() == Some(path))
+}

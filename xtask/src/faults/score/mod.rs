@@ -1,0 +1,120 @@
+//! The score of one fault, from what was seen: detected, blamed, explained, resolved, undone. Values only.
+
+mod control;
+mod fault;
+mod words;
+
+use serde::Serialize;
+
+use super::catalogue::Fault;
+use crate::client::{Incident, Outcome, Signal, Trace};
+
+/// All that was seen of one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Signals that were first seen after the onset, each with the seconds from the onset until a client saw it.
+    pub(crate) signals: Vec<(f64, Signal)>,
+    pub(crate) incidents: Vec<Incident>,
+    pub(crate) traces: Vec<Trace>,
+    /// What the load named as its culprits; empty for a control.
+    pub(crate) culprits: Vec<u32>,
+    /// All processes of the load, culprits included.
+    pub(crate) processes: Vec<u32>,
+    pub(crate) cgroup: Option<String>,
+    /// What did not hold at the end, in words.
+    pub(crate) unmet: Vec<String>,
+    /// Who did not live to the end, in words.
+    pub(crate) ended: Vec<String>,
+    /// Settings that are not as they were.
+    pub(crate) changes: Vec<String>,
+    /// What went wrong with the agent itself.
+    pub(crate) agent_troubles: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Score {
+    pub(crate) name: String,
+    pub(crate) passed: bool,
+    /// Seconds from the onset to the signal.
+    pub(crate) detected_s: Option<f64>,
+    pub(crate) detected: Mark,
+    pub(crate) blamed: Mark,
+    pub(crate) explained: Mark,
+    pub(crate) resolved: Mark,
+    pub(crate) undone: Mark,
+    /// What the agent did, a line each.
+    pub(crate) actions: Vec<String>,
+    /// Why it failed, a line each; empty when it passed.
+    pub(crate) reasons: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mark {
+    Yes,
+    No,
+    /// Not asked of this one.
+    None,
+}
+
+/// Scores a run.
+pub(crate) fn score(fault: &Fault, seen: &Seen) -> Score {
+    let mut score = match (&fault.expect, &fault.control) {
+        (Some(expect), _) => fault::score_fault(fault, expect, seen),
+        (None, Some(control)) => control::score_control(fault, control, seen),
+        (None, None) => blank(fault, seen),
+    };
+    score.reasons.extend(raw_texts(seen));
+    score.reasons.extend(seen.agent_troubles.iter().cloned());
+    score.passed = score.reasons.is_empty();
+    score
+}
+
+/// Text of a stranger that came through as it was: none may, whatever a process calls itself.
+fn raw_texts(seen: &Seen) -> Option<String> {
+    let said =
+        seen.signals.iter().flat_map(|(_, signal)| [Some(&signal.sentence), signal.entity.comm.as_ref()]).flatten();
+    let titles = seen.incidents.iter().map(|incident| &incident.title);
+    let steps = seen.traces.iter().flat_map(|trace| &trace.steps).map(|step| &step.text);
+    let mut texts = said.chain(titles).chain(steps);
+    let raw = texts.find(|text| text.chars().any(|letter| letter.is_control() && letter != '\n'))?;
+    Some(format!("a control character came through: {raw:?}"))
+}
+
+fn blank(fault: &Fault, seen: &Seen) -> Score {
+    Score {
+        name: fault.name.clone(),
+        passed: false,
+        detected_s: None,
+        detected: Mark::None,
+        blamed: Mark::None,
+        explained: Mark::None,
+        resolved: Mark::None,
+        undone: Mark::None,
+        actions: words::in_short(&effects(seen).collect::<Vec<_>>()),
+        reasons: Vec::new(),
+    }
+}
+
+/// What was done and changed something; a look is no deed.
+fn effects(seen: &Seen) -> impl Iterator<Item = &Outcome> {
+    seen.traces.iter().flat_map(|trace| &trace.outcomes).filter(|outcome| is_effect(outcome))
+}
+
+fn is_effect(outcome: &Outcome) -> bool {
+    outcome.action_id.is_some() && outcome.status == "done"
+}
+
+const fn mark(good: bool) -> Mark {
+    if good { Mark::Yes } else { Mark::No }
+}
+
+impl Score {
+    /// The severest thing a control can do: have something done to it.
+    pub(crate) fn acted_on_a_control(&self, fault: &Fault) -> bool {
+        fault.control.is_some() && !self.actions.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

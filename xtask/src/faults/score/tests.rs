@@ -1,0 +1,135 @@
+//! What passes and what does not, by values.
+
+use serde_json::json;
+
+use super::*;
+use crate::client::Severity;
+
+const SEVERITIES: [Severity; 5] = [Severity::None, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+
+fn fault(rest: &str) -> Fault {
+    let text = format!("about = \"x\"\nbound_s = 30\nload = {{ name = \"cpu_hog\" }}\n{rest}");
+    toml::from_str(&text).expect("a sound fault")
+}
+
+fn hog() -> Fault {
+    fault(
+        "[expect]\nsignals = [\"load_mismatch\"]\nwithin_s = 10.0\nculprit = [\"process\"]\ncause = [\"cpu_hog\"]\n\
+         actions = [\"lower_process_priority\"]",
+    )
+}
+
+fn control() -> Fault {
+    fault("[control]\nworst = \"medium\"")
+}
+
+fn signal(kind: &str, pid: u32, peak: &str) -> serde_json::Value {
+    json!({ "id": 1, "signal_type": kind, "entity": { "kind": "process", "pid": pid, "comm": "x" },
+            "peak_severity": peak, "sentence": "s", "first_seen_ms": 0 })
+}
+
+fn trace(pid: u32, action: &str, verdict: &str) -> Trace {
+    let primary = signal("load_mismatch", pid, "high");
+    serde_json::from_value(json!({
+        "trace_id": 1, "incident": "u", "steps": [],
+        "explanation": { "primary": primary, "suspects": [{ "entity": { "kind": "process", "pid": pid } }] },
+        "proposal": { "hypotheses": [{ "failure_mode": "cpu_hog" }] },
+        "outcomes": [{ "action_id": 1, "action": { "action_type": action, "params": { "pid": pid } }, "status": "done" }],
+        "verification": { "verdict": verdict },
+    }))
+    .expect("a trace")
+}
+
+fn seen(trace_of: Trace) -> Seen {
+    let kind: Signal = serde_json::from_value(signal("load_mismatch", 7, "high")).expect("a signal");
+    Seen {
+        signals: vec![(2.0, kind)],
+        traces: vec![trace_of],
+        culprits: vec![7],
+        processes: vec![6, 7],
+        ..Seen::default()
+    }
+}
+
+fn check(fault: &Fault, seen: &Seen, reasons: &[&str]) {
+    let score = score(fault, seen);
+    assert_eq!(score.reasons, reasons);
+    assert_eq!(score.passed, reasons.is_empty());
+}
+
+#[test]
+fn the_right_deed_to_the_right_process_passes() {
+    check(&hog(), &seen(trace(7, "lower_process_priority", "resolved")), &[]);
+}
+
+#[test]
+fn a_signal_that_comes_late_fails() {
+    let mut late = seen(trace(7, "lower_process_priority", "resolved"));
+    late.signals[0].0 = 11.0;
+    check(&hog(), &late, &["seen after 11.0 s; 10 s are given"]);
+}
+
+#[test]
+fn a_deed_to_a_stranger_fails_whatever_came_of_it() {
+    check(
+        &hog(),
+        &seen(trace(99, "lower_process_priority", "resolved")),
+        &["blamed process (pid 99), not the load (pid 7)", "done to a stranger: lower_process_priority pid=99"],
+    );
+}
+
+#[test]
+fn ending_what_should_only_yield_fails() {
+    check(&hog(), &seen(trace(7, "terminate_process", "resolved")), &["not what helps: terminate_process pid=7"]);
+}
+
+#[test]
+fn a_deed_that_did_not_help_must_be_taken_back() {
+    check(
+        &hog(),
+        &seen(trace(7, "lower_process_priority", "unchanged")),
+        &["no action helped, by its verdict", "what did not help was not taken back (trace 1)"],
+    );
+}
+
+#[test]
+fn doing_nothing_about_what_could_be_helped_fails() {
+    let mut idle = trace(7, "lower_process_priority", "resolved");
+    idle.outcomes.clear();
+    idle.verification = None;
+    check(&hog(), &seen(idle), &["nothing was done"]);
+}
+
+#[test]
+fn a_changed_setting_fails_although_all_else_is_well() {
+    let mut changed = seen(trace(7, "lower_process_priority", "resolved"));
+    changed.changes.push("vm.swappiness: 60 -> 10".into());
+    check(&hog(), &changed, &["changed: vm.swappiness: 60 -> 10"]);
+}
+
+#[test]
+fn a_name_that_comes_through_raw_fails() {
+    let mut raw = seen(trace(7, "lower_process_priority", "resolved"));
+    raw.signals[0].1.sentence = "\u{1b}[2J calm".into();
+    check(&hog(), &raw, &["a control character came through: \"\\u{1b}[2J calm\""]);
+}
+
+#[test]
+fn a_control_bears_no_action() {
+    let mut acted = seen(trace(7, "lower_process_priority", "resolved"));
+    acted.signals.clear();
+    let score = score(&control(), &acted);
+    assert_eq!(score.reasons, ["an action on what is no fault: lower_process_priority pid=7"]);
+    assert!(score.acted_on_a_control(&control()));
+}
+
+#[test]
+fn a_control_bears_signals_up_to_its_worst() {
+    for severity in SEVERITIES {
+        let mut noisy = Seen::default();
+        let mut kind: Signal = serde_json::from_value(signal("scheduler", 7, "low")).expect("a signal");
+        kind.peak_severity = severity;
+        noisy.signals.push((1.0, kind));
+        assert_eq!(score(&control(), &noisy).passed, severity <= Severity::Medium, "{severity:?}");
+    }
+}
