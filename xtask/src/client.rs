@@ -37,10 +37,14 @@ pub(crate) struct Part {
 pub(crate) struct Signal {
     pub(crate) id: i64,
     pub(crate) signal_type: String,
+    pub(crate) measure: String,
     pub(crate) entity: Entity,
     pub(crate) peak_severity: Severity,
     pub(crate) sentence: String,
+    /// Unix time, ms: when the value first crossed, which is before it lasted long enough to be a signal.
     pub(crate) first_seen_ms: i64,
+    /// None while it is open.
+    pub(crate) closed_ms: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -67,6 +71,10 @@ pub(crate) struct Entity {
 pub(crate) struct Incident {
     pub(crate) uid: String,
     pub(crate) opened_ms: i64,
+    /// None while a signal of it is open.
+    pub(crate) closed_ms: Option<i64>,
+    pub(crate) status: String,
+    pub(crate) severity: Severity,
     pub(crate) title: String,
     pub(crate) primary: Signal,
 }
@@ -75,6 +83,8 @@ pub(crate) struct Incident {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Trace {
     pub(crate) trace_id: i64,
+    /// The incident's uid.
+    pub(crate) incident: String,
     #[serde(default)]
     pub(crate) steps: Vec<Step>,
     pub(crate) explanation: Option<Explanation>,
@@ -109,6 +119,13 @@ pub(crate) struct Suspect {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Proposal {
     pub(crate) hypotheses: Vec<Hypothesis>,
+    pub(crate) decision: Decision,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Decision {
+    /// `act`, `advise`, `inconclusive`.
+    pub(crate) kind: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -207,6 +224,46 @@ impl Entity {
             (_, Some(path), _) => format!("{} {path}", self.kind),
             (.., Some(name)) => format!("{} {name}", self.kind),
             _ => self.kind.clone(),
+        }
+    }
+}
+
+impl Trace {
+    pub(crate) fn steps_of(&self, phase: &'static str) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.phase == phase)
+    }
+
+    /// What was carried out, each with its step: an outcome has no time of its own. A step of this phase that begins with
+    /// no command tells of what was not carried out.
+    pub(crate) fn deeds(&self) -> impl Iterator<Item = (&Step, &Outcome)> {
+        self.steps_of("execute").filter(|step| step.text.starts_with('`')).zip(&self.outcomes)
+    }
+
+    /// What was taken back, each with its step.
+    pub(crate) fn undoings(&self) -> impl Iterator<Item = (&Step, &Outcome)> {
+        self.steps_of("verify").filter(|step| step.text.starts_with("taken back: `")).zip(&self.undone)
+    }
+
+    /// What it is said to be caused by, most likely.
+    pub(crate) fn cause(&self) -> Option<&String> {
+        Some(&self.proposal.as_ref()?.hypotheses.first()?.failure_mode)
+    }
+
+    /// The verdict's step.
+    pub(crate) fn verdict(&self) -> Option<(&Step, &str)> {
+        let verdict = self.verification.as_ref()?.verdict.as_str();
+        Some((self.steps_of("verify").find(|step| step.text.starts_with(verdict))?, verdict))
+    }
+}
+
+impl Severity {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
         }
     }
 }

@@ -149,6 +149,14 @@ pub(crate) fn error(error: &anyhow::Error) {
     anstream::eprintln!("{BAD}error:{BAD:#} {error:#}");
 }
 
+/// The beginning of a text, with an ellipsis where it is longer.
+pub(crate) fn shortened(text: &str, letters: usize) -> String {
+    if text.chars().count() <= letters {
+        return text.to_owned();
+    }
+    text.chars().take(letters.saturating_sub(1)).chain(['…']).collect()
+}
+
 fn append(log: &Path) -> Result<File> {
     if let Some(directory) = log.parent() {
         fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
@@ -158,4 +166,15 @@ fn append(log: &Path) -> Result<File> {
         .append(true)
         .open(log)
         .with_context(|| format!("{} cannot be written", log.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_by_letters_and_not_by_bytes() {
+        assert_eq!(shortened("größer", 4), "grö…");
+        assert_eq!(shortened("größer", 6), "größer");
+    }
 }

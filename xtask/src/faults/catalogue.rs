@@ -153,7 +153,7 @@ pub(crate) enum Culprit {
 }
 
 /// A measure that must be on the good side of a bound for some seconds on end.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Check {
     /// `load.FIELD` or `victim.FIELD` of their own lines, or a measure that the runner takes: `load.rss_growth_mb_per_s`,

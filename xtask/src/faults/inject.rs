@@ -198,9 +198,9 @@ impl Drop for Running {
     }
 }
 
-/// Share of time that some task waited for memory, over the last ten seconds.
-pub(crate) fn memory_psi_percent() -> Option<f64> {
-    let text = fs::read_to_string("/proc/pressure/memory").ok()?;
+/// Share of time that some task waited for a resource (`cpu`, `memory`, `io`), over the last ten seconds.
+pub(crate) fn psi_percent(resource: &str) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/pressure/{resource}")).ok()?;
     let some = text.lines().find_map(|line| line.strip_prefix("some avg10="))?;
     some.split_whitespace().next()?.parse().ok()
 }

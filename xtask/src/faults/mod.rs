@@ -1,36 +1,47 @@
 //! `cargo xtask faults`: injects each fault of the catalogue for real, and scores what the agent saw and did.
 
 pub(crate) mod catalogue;
+mod curve;
 mod filesystem;
 pub(crate) mod inject;
+mod machine;
 mod network;
+mod node;
+mod rates;
+mod report;
+mod rounds;
 pub(crate) mod score;
 mod settings;
 mod swap;
+mod table;
+mod tally;
 mod watch;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::json;
+use clap::{Args, value_parser};
 
 use crate::{place, run, say, setup};
 use catalogue::Fault;
-use score::{Mark, Score};
 
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub(crate) struct Faults {
     /// Only the fault of this name; may be given more than once
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Each fault so many times
-    #[arg(long, default_value_t = 1)]
+    /// Each fault so many times: whether every one passes (pass^N) is told beside how often one does (pass@1)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=100))]
     repeat: u32,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
+    /// Write the report here [default: faults/report.html in the target directory]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Say what there is, and run nothing
     #[arg(long)]
     list: bool,
@@ -49,14 +60,16 @@ pub(crate) fn faults(faults: &Faults) -> Result<bool> {
     }
     setup::ensure(setup::For::Building)?;
     run::build()?;
-    let scores = run_all(&chosen, faults.repeat)?;
+    let page = faults.report.clone().map_or_else(default_page, Ok)?;
+    say::note(&format!("the report, after each round: {}", page.display()));
+    let run = rounds::run_all(chosen, usize::try_from(faults.repeat)?, faults.line(), &page)?;
     if faults.json {
-        let failed = scores.iter().filter(|score| !score.passed).count();
-        println!("{:#}", json!({ "passed": scores.len() - failed, "failed": failed, "faults": scores }));
+        println!("{:#}", run.json(&page));
     } else {
-        print(&scores);
+        table::print(&run);
+        tell(&page);
     }
-    Ok(scores.iter().all(|score| score.passed))
+    Ok(run.all_passed())
 }
 
 /// Runs the catalogue but what is open, for `test`: how many passed, how many failed.
@@ -66,54 +79,29 @@ pub(crate) fn stage() -> Result<(u32, u32)> {
     for fault in &open {
         say::note(&format!("left out: {} is open: {}", fault.name, fault.open.as_deref().unwrap_or_default()));
     }
-    let scores = run_all(&met, 1)?;
-    print(&scores);
-    let failed = u32::try_from(scores.iter().filter(|score| !score.passed).count())?;
-    Ok((u32::try_from(scores.len())? - failed, failed))
+    let page = default_page()?;
+    let run = rounds::run_all(met, 1, "cargo xtask test".to_owned(), &page)?;
+    table::print(&run);
+    tell(&page);
+    let (passed, failed) = run.passed_and_failed();
+    Ok((u32::try_from(passed)?, u32::try_from(failed)?))
 }
 
-fn run_all(chosen: &[Fault], repeat: u32) -> Result<Vec<Score>> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("faults are injected into cgroups and watched through eBPF; both need root");
+impl Faults {
+    /// The command that runs the same again.
+    fn line(&self) -> String {
+        let only = self.only.iter().flat_map(|name| [" --only ", name]).collect::<String>();
+        let repeat = if self.repeat > 1 { format!(" --repeat {}", self.repeat) } else { String::new() };
+        format!("cargo xtask faults{only}{repeat}")
     }
-    let evidence = place::target()?.join("faults");
-    let mut scores = Vec::new();
-    for round in 0..repeat {
-        for fault in chosen {
-            let score = one(fault, &evidence.join(&fault.name))?;
-            let acted = score.acted_on_a_control(fault);
-            scores.push(score);
-            if acted {
-                say::note(&format!("{} is a control and was acted on: the whole run fails here", fault.name));
-                return Ok(scores);
-            }
-        }
-        if repeat > 1 {
-            say::note(&format!("round {} of {repeat} is over", round + 1));
-        }
-    }
-    Ok(scores)
 }
 
-fn one(fault: &Fault, evidence: &Path) -> Result<Score> {
-    let mut step = say::Step::begin(format!("{} ({})", fault.name, fault.about));
-    // What an earlier run left explains nothing of this one.
-    let _ = fs::remove_dir_all(evidence);
-    let seen = watch::watch(fault, evidence, &mut step).with_context(|| format!("the fault {}", fault.name));
-    let score = match &seen {
-        Ok(seen) => score::score(fault, seen),
-        // A run that broke is a failure of this fault, with its reason, and the others go on.
-        Err(error) => {
-            let broken = score::Seen { agent_troubles: vec![format!("{error:#}")], ..score::Seen::default() };
-            score::score(fault, &broken)
-        }
-    };
-    if score.passed {
-        step.done(&fault.name);
-    } else {
-        step.failed(&format!("{}: {}", fault.name, score.reasons.join("; ")));
-    }
-    Ok(score)
+fn default_page() -> Result<PathBuf> {
+    Ok(place::target()?.join("faults/report.html"))
+}
+
+fn tell(page: &Path) {
+    println!("report: {}", page.display());
 }
 
 /// A command of this machine that a fault stands on.
@@ -133,40 +121,4 @@ fn chosen(only: &[String]) -> Result<Vec<Fault>> {
         bail!("`{unknown}` is no fault; {} are", names.join(", "));
     }
     Ok(all.into_iter().filter(|fault| only.is_empty() || only.contains(&fault.name)).collect())
-}
-
-fn print(scores: &[Score]) {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["fault", "", "detected", "blamed", "explained", "resolved", "undone", "what was done"]);
-    for score in scores {
-        let detected =
-            score.detected_s.map_or_else(|| shown(score.detected).to_owned(), |seconds| format!("{seconds:.1} s"));
-        let done = if score.actions.is_empty() { "nothing".to_owned() } else { score.actions.join("; ") };
-        table.add_row([
-            score.name.as_str(),
-            if score.passed { "pass" } else { "FAIL" },
-            &detected,
-            shown(score.blamed),
-            shown(score.explained),
-            shown(score.resolved),
-            shown(score.undone),
-            &done,
-        ]);
-    }
-    println!("{table}");
-    for score in scores.iter().filter(|score| !score.passed) {
-        println!("{} failed:", score.name);
-        score.reasons.iter().for_each(|reason| println!("  {reason}"));
-    }
-    let failed = scores.iter().filter(|score| !score.passed).count();
-    println!("faults: {} passed, {failed} failed", scores.len() - failed);
-}
-
-const fn shown(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Yes => "yes",
-        Mark::No => "NO",
-        Mark::None => "-",
-    }
 }

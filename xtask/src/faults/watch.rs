@@ -12,9 +12,11 @@ use anyhow::{Context, Result};
 
 use super::{
     catalogue::{Check, Fault},
+    curve::{Curve, value_of},
     filesystem::Filesystem,
-    inject::{self, Cost, Running},
+    inject::{self, Running},
     network::Network,
+    node::NodeMeasures,
     score::Seen,
     settings::Settings,
     swap::Swap,
@@ -42,7 +44,7 @@ pub(crate) fn watch(fault: &Fault, evidence: &Path, step: &mut Step) -> Result<S
     let (agent, _) = Agent::start(&fault.autonomy, &evidence.join("agent.log"))?;
     wait(step, Duration::from_secs(fault.warm_up_s));
     // What is left behind is compared with what was there before the agent came.
-    let mut seen = Seen::default();
+    let mut seen = Seen { cpu_wait_before_percent: inject::psi_percent("cpu"), ..Seen::default() };
     let watched = inject_and_follow(fault, &agent, filled, evidence, step, &mut seen);
     if let Err(error) = agent.stop() {
         seen.agent_troubles.push(format!("{error:#}"));
@@ -74,6 +76,8 @@ fn inject_and_follow(
     let onset_ms = clock::now_ms();
     let mut load = Running::start(&fault.load, &format!("{}/load", fault.name), fault.bound_s, filled)?;
     let onset = Instant::now();
+    seen.onset_ms = clock::now_ms();
+    seen.curve = Curve::of(fault);
     seen.culprits.clone_from(&load.culprits);
     seen.cgroup = load.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
 
@@ -93,9 +97,10 @@ fn inject_and_follow(
         victim.iter_mut().for_each(Running::sample);
         node.sample();
         checks.take(&load, victim.as_ref(), &node);
+        seen.curve.take(onset.elapsed().as_secs_f64(), &load, victim.as_ref(), &node);
         seen.processes = merged(&seen.processes, load.processes());
         // Settled early: there is nothing more to see.
-        if fault.control.is_none() && picture.helped() && checks.unmet().is_empty() {
+        if settled(fault, &picture, &checks) {
             if calm_since.get_or_insert_with(Instant::now).elapsed() >= Duration::from_secs(CALM_S) {
                 break;
             }
@@ -107,6 +112,11 @@ fn inject_and_follow(
         }
     }
     picture.look(&agent.client, onset_ms, onset)?;
+    if calm_since.is_none() && settled(fault, &picture, &checks) {
+        calm_since = Some(Instant::now());
+    }
+    seen.relieved_s = calm_since.map(|since| since.duration_since(onset).as_secs_f64());
+    seen.watched_s = onset.elapsed().as_secs_f64();
     picture.leave(evidence, &agent.client, &load, victim.as_ref())?;
     seen.unmet = checks.unmet();
     seen.ended = ended(fault, onset.elapsed() + Duration::from_secs(1), &mut load, victim.as_mut());
@@ -115,6 +125,11 @@ fn inject_and_follow(
     seen.incidents = picture.incidents;
     seen.traces = picture.traces.into_values().flatten().collect();
     Ok(())
+}
+
+/// Whether an action helped, and all that must hold does.
+fn settled(fault: &Fault, picture: &Picture, checks: &Checks) -> bool {
+    fault.control.is_none() && picture.helped() && checks.unmet().is_empty()
 }
 
 /// Those who did not live to their bound, or lived and did not serve.
@@ -202,39 +217,6 @@ impl Picture {
     }
 }
 
-/// What the runner measures of the node and of the agent, once a second.
-struct NodeMeasures {
-    agent: u32,
-    cost: Option<Cost>,
-    swapped_in: Option<(Instant, f64)>,
-    measures: HashMap<&'static str, f64>,
-}
-
-impl NodeMeasures {
-    fn of(agent: u32) -> Self {
-        Self { agent, cost: None, swapped_in: None, measures: HashMap::new() }
-    }
-
-    fn sample(&mut self) {
-        let now = Cost::of(&[self.agent]);
-        self.measures.insert("agent.rss_mb", now.rss_bytes / 1048576.0);
-        if let Some(before) = self.cost.replace(now) {
-            self.measures.insert("agent.cpu_percent", now.cpu_percent(&before));
-        }
-        let swapped_in = inject::swapped_in_pages().map(|pages| (Instant::now(), pages));
-        if let (Some((now, pages)), Some((then, before))) = (swapped_in, self.swapped_in) {
-            let seconds = now.duration_since(then).as_secs_f64().max(0.001);
-            self.measures.insert("node.swap_in_pages_per_s", (pages - before) / seconds);
-        }
-        self.swapped_in = swapped_in;
-        self.measures.extend(inject::memory_psi_percent().map(|percent| ("node.memory_psi_percent", percent)));
-    }
-
-    fn measure(&self, name: &str) -> Option<f64> {
-        self.measures.get(name).copied()
-    }
-}
-
 /// The checks of a fault, each with its latest values.
 struct Checks<'a>(Vec<(&'a Check, VecDeque<Option<f64>>)>);
 
@@ -246,13 +228,7 @@ impl<'a> Checks<'a> {
 
     fn take(&mut self, load: &Running, victim: Option<&Running>, node: &NodeMeasures) {
         for (check, values) in &mut self.0 {
-            let value = match check.measure.split_once('.') {
-                // A load that is frozen says nothing, and does nothing.
-                Some(("load", name)) => load.measure(name).or((!load.speaks()).then_some(0.0)),
-                Some(("victim", name)) => victim.and_then(|victim| victim.measure(name)),
-                _ => node.measure(&check.measure),
-            };
-            values.push_back(value);
+            values.push_back(value_of(&check.measure, load, victim, node));
             if values.len() > check.for_s {
                 values.pop_front();
             }

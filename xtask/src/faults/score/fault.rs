@@ -1,7 +1,8 @@
 //! A fault: seen in time, the right one blamed for the right cause, helped by what helps, and nothing left behind.
 
 use super::{
-    Mark, Score, Seen, blank, effects, is_effect, mark,
+    Mark, Score, Seen, blank, effects, is_effect, is_expected, mark,
+    times::times,
     words::{or_nobody, place_of, words},
 };
 use crate::{
@@ -11,13 +12,8 @@ use crate::{
 
 pub(super) fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score {
     let mut score = blank(fault, seen);
-    let detected = seen
-        .signals
-        .iter()
-        .filter(|(_, signal)| expect.signals.contains(&signal.signal_type))
-        .map(|(seconds, _)| *seconds)
-        .min_by(f64::total_cmp);
-    score.detected_s = detected;
+    score.times = times(expect, seen);
+    let detected = score.times.detect_s;
     score.detected = mark(detected.is_some_and(|seconds| seconds <= expect.within_s));
     match detected {
         None => score.reasons.push(format!("no signal of {}", expect.signals.join(", "))),
@@ -28,11 +24,7 @@ pub(super) fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score 
     }
 
     // The passes of the loop over incidents of the expected type; the last word of each counts.
-    let passes: Vec<&Trace> = seen
-        .traces
-        .iter()
-        .filter(|trace| trace.explanation.as_ref().is_some_and(|e| expect.signals.contains(&e.primary.signal_type)))
-        .collect();
+    let passes: Vec<&Trace> = seen.traces.iter().filter(|trace| is_expected(expect, trace)).collect();
     let blamed: Vec<(Entity, Option<String>)> = passes.iter().filter_map(|trace| suspect(trace)).collect();
     let limit = expect.culprit.contains(&Culprit::Limit) && passes.iter().any(|trace| blames_the_limit(seen, trace));
     let culprit = blamed.iter().any(|(entity, cgroup)| is_culprit(expect, seen, entity, cgroup.as_deref()));
@@ -41,10 +33,7 @@ pub(super) fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score 
         let names: Vec<String> = blamed.iter().map(|(entity, _)| entity.words()).collect();
         score.reasons.push(format!("blamed {}, not the load ({})", or_nobody(&names), place_of(seen)));
     }
-    let causes: Vec<String> = passes
-        .iter()
-        .filter_map(|trace| Some(trace.proposal.as_ref()?.hypotheses.first()?.failure_mode.clone()))
-        .collect();
+    let causes: Vec<String> = passes.iter().filter_map(|trace| trace.cause().cloned()).collect();
     score.explained = mark(causes.iter().any(|cause| expect.cause.contains(cause)));
     if score.explained == Mark::No {
         score.reasons.push(format!("explained as {}, not {}", or_nobody(&causes), expect.cause.join(" or ")));

@@ -2,16 +2,33 @@
 
 mod control;
 mod fault;
+mod times;
 mod words;
 
 use serde::Serialize;
 
-use super::catalogue::Fault;
+use super::{
+    catalogue::{Expect, Fault},
+    curve::Curve,
+};
 use crate::client::{Incident, Outcome, Signal, Trace};
+pub(crate) use times::Times;
+
+/// A node whose tasks wait for a CPU for more of the time is not calm.
+pub(crate) const BUSY_PERCENT: f64 = 20.0;
 
 /// All that was seen of one run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
+    /// Unix time, ms: when the load said that it was under way.
+    pub(crate) onset_ms: i64,
+    /// Seconds from the onset until nobody looked any more.
+    pub(crate) watched_s: f64,
+    /// Seconds from the onset until all was well and had been verified, if it was so to the end.
+    pub(crate) relieved_s: Option<f64>,
+    pub(crate) curve: Curve,
+    /// Share of the ten seconds before the onset in which some task waited for a CPU.
+    pub(crate) cpu_wait_before_percent: Option<f64>,
     /// Signals that were first seen after the onset, each with the seconds from the onset until a client saw it.
     pub(crate) signals: Vec<(f64, Signal)>,
     pub(crate) incidents: Vec<Incident>,
@@ -35,14 +52,17 @@ pub(crate) struct Seen {
 pub(crate) struct Score {
     pub(crate) name: String,
     pub(crate) passed: bool,
-    /// Seconds from the onset to the signal.
-    pub(crate) detected_s: Option<f64>,
+    pub(crate) times: Times,
+    /// Share of the ten seconds before the onset in which some task waited for a CPU: how calm the node was.
+    pub(crate) cpu_wait_before_percent: Option<f64>,
     pub(crate) detected: Mark,
     pub(crate) blamed: Mark,
     pub(crate) explained: Mark,
     pub(crate) resolved: Mark,
     pub(crate) undone: Mark,
-    /// What the agent did, a line each.
+    /// What the agent did, in a word or two.
+    pub(crate) done: String,
+    /// The same in full, a line each.
     pub(crate) actions: Vec<String>,
     /// Why it failed, a line each; empty when it passed.
     pub(crate) reasons: Vec<String>,
@@ -82,17 +102,12 @@ fn raw_texts(seen: &Seen) -> Option<String> {
 }
 
 fn blank(fault: &Fault, seen: &Seen) -> Score {
+    let effects: Vec<&Outcome> = effects(seen).collect();
     Score {
-        name: fault.name.clone(),
-        passed: false,
-        detected_s: None,
-        detected: Mark::None,
-        blamed: Mark::None,
-        explained: Mark::None,
-        resolved: Mark::None,
-        undone: Mark::None,
-        actions: words::in_short(&effects(seen).collect::<Vec<_>>()),
-        reasons: Vec::new(),
+        done: words::counted(&effects),
+        actions: words::in_short(&effects),
+        cpu_wait_before_percent: seen.cpu_wait_before_percent,
+        ..Score::blank(&fault.name)
     }
 }
 
@@ -105,11 +120,60 @@ fn is_effect(outcome: &Outcome) -> bool {
     outcome.action_id.is_some() && outcome.status == "done"
 }
 
+/// Whether that pass of the loop was over an incident of a type that was expected.
+fn is_expected(expect: &Expect, trace: &Trace) -> bool {
+    trace.explanation.as_ref().is_some_and(|e| expect.signals.contains(&e.primary.signal_type))
+}
+
 const fn mark(good: bool) -> Mark {
     if good { Mark::Yes } else { Mark::No }
 }
 
+impl Seen {
+    /// Seconds from the onset to a Unix time in ms.
+    pub(crate) fn second(&self, at_ms: i64) -> f64 {
+        (at_ms - self.onset_ms) as f64 / 1000.0
+    }
+}
+
 impl Score {
+    /// How many there are of them.
+    pub(crate) const MARKS: usize = 5;
+
+    /// Of a round of which nothing is known yet.
+    pub(super) fn blank(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            passed: false,
+            times: Times::default(),
+            cpu_wait_before_percent: None,
+            detected: Mark::None,
+            blamed: Mark::None,
+            explained: Mark::None,
+            resolved: Mark::None,
+            undone: Mark::None,
+            done: String::new(),
+            actions: Vec::new(),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Whether others wanted the CPUs before the fault came: then its times and verdicts say less of the agent.
+    pub(crate) fn began_busy(&self) -> bool {
+        self.cpu_wait_before_percent.is_some_and(|percent| percent > BUSY_PERCENT)
+    }
+
+    /// Each mark by its name, in their order.
+    pub(crate) const fn marks(&self) -> [(&'static str, Mark); Self::MARKS] {
+        [
+            ("detected", self.detected),
+            ("blamed", self.blamed),
+            ("explained", self.explained),
+            ("resolved", self.resolved),
+            ("undone", self.undone),
+        ]
+    }
+
     /// The severest thing a control can do: have something done to it.
     pub(crate) fn acted_on_a_control(&self, fault: &Fault) -> bool {
         fault.control.is_some() && !self.actions.is_empty()

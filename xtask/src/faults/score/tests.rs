@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::client::Severity;
+use crate::client::{Severity, Step};
 
 const SEVERITIES: [Severity; 5] = [Severity::None, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
 
@@ -24,8 +24,8 @@ fn control() -> Fault {
 }
 
 fn signal(kind: &str, pid: u32, peak: &str) -> serde_json::Value {
-    json!({ "id": 1, "signal_type": kind, "entity": { "kind": "process", "pid": pid, "comm": "x" },
-            "peak_severity": peak, "sentence": "s", "first_seen_ms": 0 })
+    json!({ "id": 1, "signal_type": kind, "measure": "m", "entity": { "kind": "process", "pid": pid, "comm": "x" },
+            "peak_severity": peak, "sentence": "s", "first_seen_ms": 0, "closed_ms": null })
 }
 
 fn trace(pid: u32, action: &str, verdict: &str) -> Trace {
@@ -33,7 +33,7 @@ fn trace(pid: u32, action: &str, verdict: &str) -> Trace {
     serde_json::from_value(json!({
         "trace_id": 1, "incident": "u", "steps": [],
         "explanation": { "primary": primary, "suspects": [{ "entity": { "kind": "process", "pid": pid } }] },
-        "proposal": { "hypotheses": [{ "failure_mode": "cpu_hog" }] },
+        "proposal": { "hypotheses": [{ "failure_mode": "cpu_hog" }], "decision": { "kind": "act" } },
         "outcomes": [{ "action_id": 1, "action": { "action_type": action, "params": { "pid": pid } }, "status": "done" }],
         "verification": { "verdict": verdict },
     }))
@@ -132,4 +132,75 @@ fn a_control_bears_signals_up_to_its_worst() {
         noisy.signals.push((1.0, kind));
         assert_eq!(score(&control(), &noisy).passed, severity <= Severity::Medium, "{severity:?}");
     }
+}
+
+/// Steps of a pass, each with its second after an onset at 100 s.
+fn told(trace: &mut Trace, steps: &[(&str, f64, &str)]) {
+    let step = |(phase, at_s, text): &(&str, f64, &str)| Step {
+        phase: (*phase).to_owned(),
+        at_ms: 100_000 + (at_s * 1000.0) as i64,
+        text: (*text).to_owned(),
+    };
+    trace.steps = steps.iter().map(step).collect();
+}
+
+#[test]
+fn each_time_is_of_the_first_that_came() {
+    let mut pass = trace(7, "lower_process_priority", "resolved");
+    told(&mut pass, &[("observe", 2.5, "high"), ("decide", 2.6, "act"), ("execute", 2.9, "`renice` done (3 ms)")]);
+    let mut later = trace(7, "lower_process_priority", "resolved");
+    told(&mut later, &[("observe", 9.0, "high"), ("decide", 9.1, "act"), ("execute", 9.2, "`renice` done (3 ms)")]);
+    let mut both = seen(later);
+    both.traces.push(pass);
+    both.onset_ms = 100_000;
+    both.relieved_s = Some(21.0);
+    // A client asked at 2.9 s first, and by then the loop was at work.
+    both.signals[0].0 = 2.9;
+    let expected = Times { detect_s: Some(2.5), decide_s: Some(2.6), act_s: Some(2.9), relief_s: Some(21.0) };
+    assert_eq!(score(&hog(), &both).times, expected);
+}
+
+#[test]
+fn a_decision_on_something_else_is_no_decision_on_the_fault() {
+    let mut other = trace(7, "lower_process_priority", "resolved");
+    told(&mut other, &[("observe", 2.5, "high"), ("decide", 2.6, "act")]);
+    let mut kind = signal("page_fault", 7, "high");
+    kind["signal_type"] = "page_fault".into();
+    other.explanation.as_mut().expect("one").primary = serde_json::from_value(kind).expect("a signal");
+    let times = score(&hog(), &seen(other)).times;
+    assert_eq!((times.detect_s, times.decide_s), (Some(2.0), None));
+}
+
+#[test]
+fn a_decision_for_another_cause_is_no_decision_on_the_fault() {
+    let mut other = trace(7, "lower_process_priority", "resolved");
+    told(&mut other, &[("decide", 2.6, "inconclusive")]);
+    other.proposal.as_mut().expect("one").hypotheses[0].failure_mode = "memory_leak".into();
+    assert_eq!(score(&hog(), &seen(other)).times.decide_s, None);
+}
+
+#[test]
+fn what_was_not_carried_out_is_no_effect() {
+    let mut failed = trace(7, "lower_process_priority", "resolved");
+    failed.outcomes[0].status = "failed".into();
+    told(&mut failed, &[("decide", 2.6, "act"), ("execute", 2.9, "`renice` failed, nothing changed (3 ms)")]);
+    let score = score(&hog(), &seen(failed));
+    assert_eq!((score.times.act_s, score.done.as_str()), (None, "nothing"));
+}
+
+#[test]
+fn a_step_of_execution_that_ran_no_command_shifts_no_time() {
+    let mut pass = trace(7, "lower_process_priority", "resolved");
+    told(&mut pass, &[("execute", 2.0, "not carried out: x"), ("execute", 4.0, "`renice` done (3 ms)")]);
+    let mut one = seen(pass);
+    one.onset_ms = 100_000;
+    assert_eq!(score(&hog(), &one).times.act_s, Some(4.0));
+}
+
+#[test]
+fn the_same_done_to_three_is_told_in_a_word() {
+    let mut three = trace(7, "lower_process_priority", "resolved");
+    let done = three.outcomes[0].clone();
+    three.outcomes = vec![done.clone(), done.clone(), done];
+    assert_eq!(score(&hog(), &seen(three)).done, "lower_process_priority ×3");
 }

@@ -3,6 +3,21 @@
 use super::Seen;
 use crate::client::Outcome;
 
+/// The kinds of actions, each with how often: `lower_process_priority ×3`.
+pub(super) fn counted(effects: &[&Outcome]) -> String {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for effect in effects {
+        let name = effect.action.action_type.as_str();
+        match kinds.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, times)) => *times += 1,
+            None => kinds.push((name, 1)),
+        }
+    }
+    let words =
+        |(name, times): &(&str, usize)| if *times == 1 { (*name).to_owned() } else { format!("{name} ×{times}") };
+    if kinds.is_empty() { "nothing".to_owned() } else { kinds.iter().map(words).collect::<Vec<_>>().join(", ") }
+}
+
 /// Each action in words; those that did the same to another as the one before are counted with it.
 pub(super) fn in_short(effects: &[&Outcome]) -> Vec<String> {
     let same = |a: &&Outcome, b: &&Outcome| a.action.action_type == b.action.action_type && a.change == b.change;

@@ -1,0 +1,204 @@
+//! Every chosen fault, round after round. The report is written anew after each, so that a run that is interrupted leaves
+//! all that was seen until then.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    catalogue::Fault,
+    machine::Machine,
+    rates::Rates,
+    report::{self, story::Story},
+    score::{self, BUSY_PERCENT, Score},
+    tally::Tally,
+    watch,
+};
+use crate::{place, say};
+
+/// What a run of the catalogue has come to so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) machine: Machine,
+    /// What runs the same again.
+    pub(crate) command: String,
+    /// Rounds that are planned of each fault.
+    pub(crate) planned: usize,
+    pub(crate) courses: Vec<Course>,
+    pub(crate) end: End,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "why", rename_all = "snake_case")]
+pub(crate) enum End {
+    /// There are rounds to come, or there were when it was interrupted.
+    UnderWay,
+    Over,
+    Stopped(String),
+}
+
+/// All rounds of one fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Course {
+    pub(crate) fault: Fault,
+    pub(crate) rounds: Vec<Round>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    pub(crate) score: Score,
+    pub(crate) story: Story,
+    /// The directory of what the agent and the load said.
+    pub(crate) evidence: PathBuf,
+}
+
+/// Runs them all `planned` times, and keeps `page` up to date.
+pub(super) fn run_all(chosen: Vec<Fault>, planned: usize, command: String, page: &Path) -> Result<Run> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("faults are injected into cgroups and watched through eBPF; both need root");
+    }
+    let evidence = place::target()?.join("faults");
+    let courses = chosen.into_iter().map(|fault| Course { fault, rounds: Vec::new() }).collect();
+    let mut run = Run { machine: Machine::read(), command, planned, courses, end: End::UnderWay };
+    // A place that cannot be written is told of now, and not after the first fault.
+    report::write(&run, page)?;
+    for round in 1..=planned {
+        for at in 0..run.courses.len() {
+            let course = &mut run.courses[at];
+            let left = evidence.join(&course.fault.name);
+            if round == 1 {
+                // What an earlier run left explains nothing of this one.
+                let _ = fs::remove_dir_all(&left);
+            }
+            let left = if planned > 1 { left.join(format!("round-{round}")) } else { left };
+            course.rounds.push(one(&course.fault, left));
+            let acted = course.rounds.last().is_some_and(|round| round.score.acted_on_a_control(&course.fault));
+            if acted {
+                let why = format!("{} is a control and was acted on: the whole run fails here", course.fault.name);
+                say::note(&why);
+                run.end = End::Stopped(why);
+            }
+            report::write(&run, page)?;
+            if acted {
+                return Ok(run);
+            }
+        }
+        if planned > 1 {
+            say::note(&format!("round {round} of {planned} is over"));
+        }
+    }
+    run.end = End::Over;
+    report::write(&run, page)?;
+    Ok(run)
+}
+
+fn one(fault: &Fault, evidence: PathBuf) -> Round {
+    let mut step = say::Step::begin(format!("{} ({})", fault.name, fault.about));
+    let seen = watch::watch(fault, &evidence, &mut step).with_context(|| format!("the fault {}", fault.name));
+    // A run that broke is a failure of this fault, with its reason, and the others go on.
+    let seen = seen
+        .unwrap_or_else(|error| score::Seen { agent_troubles: vec![format!("{error:#}")], ..score::Seen::default() });
+    let score = score::score(fault, &seen);
+    if score.passed {
+        step.done(&fault.name);
+    } else {
+        step.failed(&format!("{}: {}", fault.name, score.reasons.join("; ")));
+    }
+    Round { story: Story::of(&seen), score, evidence }
+}
+
+impl Run {
+    pub(crate) fn scores(&self) -> impl Iterator<Item = &Score> {
+        self.courses.iter().flat_map(|course| &course.rounds).map(|round| &round.score)
+    }
+
+    /// Rounds that passed, and that failed.
+    pub(crate) fn passed_and_failed(&self) -> (usize, usize) {
+        let passed = self.scores().filter(|score| score.passed).count();
+        (passed, self.scores().count() - passed)
+    }
+
+    /// What is to be said where the node was not calm before some rounds.
+    pub(crate) fn unrest(&self) -> Option<String> {
+        let busy = self.scores().filter(|score| score.began_busy()).count();
+        (busy > 0).then(|| {
+            format!(
+                "before {busy} of {} rounds some task waited for a CPU more than {BUSY_PERCENT} % of the time, so their times and \
+                 verdicts say less of the agent",
+                self.scores().count()
+            )
+        })
+    }
+
+    pub(crate) fn all_passed(&self) -> bool {
+        self.end == End::Over && self.scores().all(|score| score.passed)
+    }
+
+    pub(crate) fn tally(&self, course: &Course) -> Tally {
+        let scores: Vec<&Score> = course.rounds.iter().map(|round| &round.score).collect();
+        Tally::of(&scores, self.planned)
+    }
+
+    pub(crate) fn rates(&self) -> Rates {
+        let of = |course: &Course| course.fault.control.is_some();
+        let rounds =
+            self.courses.iter().flat_map(|course| course.rounds.iter().map(move |round| (of(course), &round.score)));
+        Rates::of(rounds)
+    }
+
+    /// All of it but the stories.
+    pub(super) fn json(&self, page: &Path) -> Value {
+        let (passed, failed) = self.passed_and_failed();
+        let rates = self.rates();
+        let faults = self.courses.iter().map(|course| {
+            let rounds: Vec<&Score> = course.rounds.iter().map(|round| &round.score).collect();
+            json!({
+                "name": course.fault.name, "about": course.fault.about, "kind": course.kind(), "open": course.fault.open,
+                "tally": self.tally(course), "rounds": rounds,
+            })
+        });
+        json!({
+            "passed": passed, "failed": failed, "goals_met": rates.met, "end": self.end, "planned_rounds": self.planned,
+            "command": self.command, "machine": self.machine, "report": page, "rates": rates,
+            "faults": faults.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Course {
+    pub(crate) const fn kind(&self) -> &'static str {
+        if self.fault.control.is_some() { "control" } else { "fault" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::report::sample;
+
+    #[test]
+    fn the_json_has_every_round_the_rates_and_whether_the_goals_are_met() {
+        let json = sample::run_of("cpu_hog").json(Path::new("report.html"));
+        assert_eq!((&json["passed"], &json["failed"], &json["goals_met"]), (&json!(1), &json!(1), &json!(false)));
+        assert_eq!(json["faults"][0]["rounds"][1]["resolved"], json!("no"));
+        assert_eq!(json["faults"][0]["rounds"][0]["times"]["relief_s"], json!(30.0));
+        assert_eq!(json["faults"][0]["tally"]["pass_every_round"], json!(false));
+        assert_eq!(json["faults"][0]["tally"]["detect"]["median_s"], json!(3.0));
+        assert_eq!(json["rates"]["faults"][3]["percent"], json!(50.0));
+        assert_eq!(json["end"]["state"], json!("over"));
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_did_not_pass() {
+        let mut run = sample::run_of("cpu_hog");
+        run.courses[0].rounds.truncate(1);
+        assert!(run.all_passed());
+        run.end = End::UnderWay;
+        assert!(!run.all_passed());
+    }
+}
