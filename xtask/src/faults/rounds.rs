@@ -128,8 +128,7 @@ impl Run {
         let busy = self.scores().filter(|score| score.began_busy()).count();
         (busy > 0).then(|| {
             format!(
-                "before {busy} of {} rounds some task waited for a CPU more than {BUSY_PERCENT} % of the time, so their times and \
-                 verdicts say less of the agent",
+                "before {busy} of {} rounds some task waited for a CPU over {BUSY_PERCENT} % of the time; they say less",
                 self.scores().count()
             )
         })
