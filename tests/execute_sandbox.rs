@@ -115,7 +115,10 @@ fn the_role_obeys_nobody_who_gives_no_order() {
         .output()
         .unwrap();
     assert!(!called.status.success());
-    assert_eq!(String::from_utf8_lossy(&called.stderr), "the executor is the agent's own; nobody else calls it\n");
+    assert_eq!(
+        String::from_utf8_lossy(&called.stderr),
+        "the executor is the agent's own, and nobody else calls it: no order came\n"
+    );
     let called = std::process::Command::new(env!("CARGO_BIN_EXE_kernelsight"))
         .args(["executor", "sh", "-c", "id"])
         .output()

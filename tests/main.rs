@@ -54,6 +54,7 @@ mod kernel_sockets;
 mod kernel_tasks;
 mod limits;
 mod limits_maintenance;
+mod line;
 mod policy;
 mod reflect;
 mod requests;

@@ -13,6 +13,7 @@ mod handed;
 mod hands;
 pub mod journal;
 pub mod limits;
+pub mod line;
 pub mod link_speed;
 mod manager;
 mod netlink;

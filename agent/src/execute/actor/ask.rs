@@ -19,11 +19,12 @@ use nix::{
     sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg},
 };
 
-use super::message::{Answer, Ask, Word, receive, send};
+use super::message::{ASK_MAX, Answer, Ask, Word};
 use crate::{
     execute::{
         action::Power,
         hands::Task,
+        line,
         sandbox::{Finished, SandboxError},
     },
     lock,
@@ -166,8 +167,7 @@ impl Actors {
         let actor = UnixStream::connect(self.directory.join(power.unit())).map_err(failed)?;
         actor.set_read_timeout(Some(READY_WITHIN)).map_err(failed)?;
         actor.set_write_timeout(Some(READY_WITHIN)).map_err(failed)?;
-        let mut line = serde_json::to_vec(ask).map_err(|error| failed(error.into()))?;
-        line.push(b'\n');
+        let line = line::write(ask, ASK_MAX).map_err(failed)?;
         let lock = [lock.as_raw_fd()];
         let passed = [ControlMessage::ScmRights(&lock)];
         let sent =
@@ -209,7 +209,7 @@ impl Ready {
         let actor = self.said.get_mut();
         actor
             .set_read_timeout(Some(self.timeout + ANSWER_WITHIN))
-            .and_then(|()| send(actor, word))
+            .and_then(|()| word.send(actor))
             .map_err(|source| failed(self.power, source))?;
         answer(&mut self.said, self.power)
     }
@@ -251,7 +251,7 @@ fn gone(said: &mut BufReader<UnixStream>, error: SandboxError) -> SandboxError {
 
 fn answer(said: &mut BufReader<UnixStream>, power: Power) -> Result<Answer, SandboxError> {
     let late = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-    let answer = receive(said).map_err(|source| match late(&source) {
+    let answer = Answer::receive(said).map_err(|source| match late(&source) {
         true => failed(power, io::Error::new(io::ErrorKind::TimedOut, "it took too long")),
         false => failed(power, source),
     })?;

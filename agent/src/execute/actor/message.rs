@@ -1,24 +1,28 @@
 //! What a daemon and an actor say to each other: one line of JSON each.
 
 use std::{
-    io::{self, BufRead, Read, Write},
+    io::{self, BufRead, Write},
     os::unix::net::UnixStream,
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    execute::{command::Way, own_cgroup::Home, sandbox::Finished, undo::Setting},
+    execute::{command::Way, line, own_cgroup::Home, sandbox::Finished, undo::Setting},
     observe::ProcessId,
 };
 
-/// Longest line, bytes: an answer holds an executor's output.
-const LINE_MAX: u64 = 256 << 10;
+/// Longest question, bytes: all of its texts are bounded well below.
+pub const ASK_MAX: usize = 32 << 10;
+/// Longest word, bytes.
+pub const WORD_MAX: usize = 64;
+/// Longest answer, bytes: it holds an executor's output, of which a byte may take six to be written.
+pub const ANSWER_MAX: usize = 256 << 10;
 
 /// What is asked of an actor.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Ask {
+pub enum Ask {
     /// Whether it could do anything at all.
     Attest {},
     /// To get one executor ready.
@@ -43,7 +47,7 @@ pub(super) enum Ask {
 /// The daemon's second word: now. Closing the connection takes it back, whatever stage it is at.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Word {
+pub enum Word {
     /// To its end.
     Run,
     /// Until the connection is shut on the daemon's side.
@@ -52,7 +56,7 @@ pub(super) enum Word {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Answer {
+pub enum Answer {
     /// It waits for the word.
     Ready,
     Refused {
@@ -66,15 +70,31 @@ pub(super) enum Answer {
     },
 }
 
-pub(super) fn send<T: Serialize>(to: &mut UnixStream, what: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(what)?;
-    line.push(b'\n');
-    to.write_all(&line)
+impl Ask {
+    /// The next one; none when the daemon has closed.
+    pub(super) fn receive(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+        line::read(from, ASK_MAX)
+    }
 }
 
-/// The next line; none when the other side has closed.
-pub(super) fn receive<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Option<T>> {
-    let mut line = String::new();
-    from.take(LINE_MAX).read_line(&mut line)?;
-    if line.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&line)?)) }
+impl Word {
+    pub(super) fn send(&self, to: &mut UnixStream) -> io::Result<()> {
+        to.write_all(&line::write(self, WORD_MAX)?)
+    }
+
+    /// The next one; none when the daemon has closed, which takes its question back.
+    pub(super) fn receive(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+        line::read(from, WORD_MAX)
+    }
+}
+
+impl Answer {
+    pub(super) fn send(&self, to: &mut UnixStream) -> io::Result<()> {
+        to.write_all(&line::write(self, ANSWER_MAX)?)
+    }
+
+    /// The next one; none when the actor has closed.
+    pub(super) fn receive(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+        line::read(from, ANSWER_MAX)
+    }
 }

@@ -8,7 +8,7 @@
 
 mod ask;
 mod keep;
-mod message;
+pub mod message;
 mod probe;
 mod serve;
 

@@ -21,7 +21,7 @@ use nix::{
 
 use super::{
     keep::keep_to,
-    message::{Answer, Ask, Word, receive, send},
+    message::{Answer, Ask, Word},
 };
 use crate::{
     config::Settings,
@@ -90,7 +90,7 @@ fn serve() -> Result<(), String> {
     }
     let mut words = BufReader::new(connection.try_clone().map_err(|error| said("the connection", &error))?);
     // A dry run, or a daemon that thought better of it.
-    let Some(word) = receive::<Word>(&mut words).map_err(|error| said("the daemon's word", &error))? else {
+    let Some(word) = Word::receive(&mut words).map_err(|error| said("the daemon's word", &error))? else {
         return Ok(());
     };
     connection.set_read_timeout(None).map_err(|error| said("the connection", &error))?;
@@ -104,7 +104,7 @@ fn serve() -> Result<(), String> {
 
 /// False: the daemon has gone, which is its right.
 fn tell(connection: &mut UnixStream, answer: &Answer) -> Result<bool, String> {
-    match send(connection, answer) {
+    match answer.send(connection) {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(false),
         Err(error) => Err(format!("the daemon could not be told: {error}")),
@@ -123,19 +123,15 @@ fn first(connection: &UnixStream) -> io::Result<(Ask, Option<OwnedFd>)> {
         _ => None,
     });
     let lock = lock.and_then(sys::own);
-    let read = received.bytes;
-    let mut rest = Vec::new();
-    // A long question comes in pieces.
-    let mut from = connection;
-    while !line[..read].ends_with(b"\n") && !rest.ends_with(b"\n") {
-        let mut byte = [0];
-        if rest.len() > line.len() || from.read(&mut byte)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        rest.extend(byte);
+    let bytes = received.bytes;
+    let mut came = line.get(..bytes).unwrap_or_default();
+    // A long question comes in pieces; byte by byte, so that nothing beyond it is taken.
+    let ask = Ask::receive(&mut (&mut came).chain(BufReader::with_capacity(1, connection)))?;
+    match ask {
+        Some(ask) if came.is_empty() => Ok((ask, lock)),
+        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "more came than one question")),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
-    let whole = [&line[..read], &rest].concat();
-    Ok((serde_json::from_slice(&whole)?, lock))
 }
 
 /// What would be done, pinned: nothing of it can come to mean another.
@@ -255,7 +251,7 @@ impl Prepared {
             Ok(standing) => standing,
             Err(finished) => return Ok(Answer::Finished { finished }),
         };
-        let told = send(connection, &Answer::Standing);
+        let told = Answer::Standing.send(connection);
         connection.set_read_timeout(Some(LOOK_EVERY)).map_err(|error| error.to_string())?;
         while told.is_ok() && !standing.has_ended() {
             match connection.read(&mut [0]) {

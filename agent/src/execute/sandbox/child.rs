@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{self, BufRead, Read, Write},
+    io::{self, Write},
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     process::ExitCode,
     time::{Duration, Instant},
@@ -27,13 +27,17 @@ use super::{
     probe, sys,
     top_io::top_io,
 };
-use crate::execute::{
-    cgroup_file::CgroupFile,
-    command::{Check, Command, Signal, TopBy, Way},
-    manager::{Manager, ManagerError},
-    netlink::{self, ethtool::Change},
-    process::{Stat, has_ended},
-    qdisc::Qdisc,
+use crate::{
+    execute::{
+        cgroup_file::CgroupFile,
+        command::{Check, Command, Signal, TopBy, Way},
+        line,
+        manager::{Manager, ManagerError},
+        netlink::{self, ethtool::Change},
+        process::{Stat, has_ended},
+        qdisc::Qdisc,
+    },
+    text::Text,
 };
 
 /// Looks at a process that was signalled, and the time between two.
@@ -79,10 +83,11 @@ fn obey() -> Result<String, String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let command = Command::parse(&words).map_err(|error| error.to_string())?;
     command.check(Way::Forward).or_else(|_| command.check(Way::Back)).map_err(|error| error.to_string())?;
-    let mut line = String::new();
-    io::stdin().lock().take(ORDER_MAX).read_line(&mut line).map_err(|error| format!("no order came: {error}"))?;
-    let order: Order =
-        serde_json::from_str(&line).map_err(|_| "the executor is the agent's own; nobody else calls it".to_owned())?;
+    let no_order =
+        |why: &str| format!("the executor is the agent's own, and nobody else calls it: {}", Text::from(why));
+    let order: Order = line::read(&mut io::stdin().lock(), ORDER_MAX)
+        .map_err(|error| no_order(&error.to_string()))?
+        .ok_or_else(|| no_order("no order came"))?;
     let taken = |fd| sys::passed(fd).ok_or_else(|| format!("descriptor {fd} was not passed"));
     let mut held = match &order.process {
         Some(process) => Some(Held {

@@ -31,11 +31,12 @@ mod top_io;
 pub use attack::attacks;
 pub use child::executor_main;
 pub use kernel::{Confinement, NoLandlock, Unconfined};
+pub use order::{ORDER_MAX, Order};
 pub use probe::{Confined, Probe};
-pub use spawn::SandboxError;
+pub use spawn::{Finished, SandboxError};
 
 pub(super) use probe::attacked;
 pub(crate) use restrain::{Files, restrain};
-pub(super) use spawn::{Finished, Launcher, Passed, Standing};
+pub(super) use spawn::{Launcher, Passed, Standing};
 pub(crate) use status::Status;
 pub(super) use strip::Station;

@@ -6,14 +6,14 @@ use std::os::fd::RawFd;
 use serde::{Deserialize, Serialize};
 
 /// Longest order, bytes.
-pub(super) const ORDER_MAX: u64 = 4096;
+pub const ORDER_MAX: usize = 4096;
 /// What a throttling executor says once the first check is passed.
 pub(super) const THROTTLING: &str = "throttling";
 
 /// One line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Order {
+pub struct Order {
     pub(super) granted: Granted,
     pub(super) process: Option<OrderedProcess>,
     /// The files that may be written, or read, in the order that the command has them.

@@ -27,7 +27,7 @@ use super::{
     strip::{Station, Strip},
     sys,
 };
-use crate::execute::{action::Power, process::Process};
+use crate::execute::{action::Power, line, process::Process};
 
 /// Most that an executor's output holds, bytes.
 const OUTPUT_MAX: usize = 16 << 10;
@@ -92,7 +92,7 @@ pub(in crate::execute) struct Passed<'a> {
 
 /// How an executor ended.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::execute) struct Finished {
+pub struct Finished {
     pub(in crate::execute) success: bool,
     pub(in crate::execute) timed_out: bool,
     pub(in crate::execute) output: String,
@@ -264,9 +264,7 @@ impl Launcher {
         let mut child = spawn.spawn().map_err(|source| SandboxError::Spawn { source })?;
         drop(spawn);
         let pidfd = sys::pidfd_open(child.id()).map_err(talk)?;
-        let mut line = serde_json::to_vec(&order).map_err(|error| talk(error.into()))?;
-        line.push(b'\n');
-        debug_assert!(line.len() < ORDER_MAX as usize);
+        let line = line::write(&order, ORDER_MAX).map_err(talk)?;
         let mut stdin = child.stdin.take();
         // A child that is dead already says why in its output.
         if let Some(stdin) = &mut stdin
