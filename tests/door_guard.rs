@@ -62,6 +62,22 @@ fn an_oversized_frame_ends_its_client_and_nobody_else() {
 }
 
 #[test]
+fn a_frame_as_long_as_the_bound_is_answered() {
+    let house = House::open(Role::Viewer);
+    let mut stream = greeted(&house);
+    let padded = |bytes: usize| {
+        let ping = |pad: &str| format!(r#"{{"jsonrpc":"2.0","id":2,"method":"ping"{pad}}}"#);
+        ping(&" ".repeat(bytes - ping("").len()))
+    };
+    let frame = padded(FRAME_BYTES);
+    assert_eq!(frame.len(), FRAME_BYTES);
+    stream.write_all(format!("{frame}\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert!(line.contains(r#""id":2"#), "{line:?}");
+}
+
+#[test]
 fn a_frame_just_below_the_bound_is_read() {
     let house = House::open(Role::Viewer);
     let refused = house.call("get_incident", json!({ "incident": "a".repeat(FRAME_BYTES - 4096) })).unwrap_err();

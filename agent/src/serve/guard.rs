@@ -20,7 +20,9 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Most bytes of one frame (one line of JSON).
+use super::frame::Frame;
+
+/// Most bytes of one frame (one line of JSON), its newline not among them.
 pub const FRAME_BYTES: usize = 1 << 20;
 /// A frame that was begun must be whole within this, and an answer must be taken within this.
 pub const FRAME_WITHIN: Duration = Duration::from_secs(10);
@@ -31,9 +33,11 @@ pub const IDLE_FOR: Duration = Duration::from_secs(600);
 pub(super) fn transport(stream: UnixStream) -> AsyncRwTransport<RoleServer, Reading, Writing> {
     let (read, write) = stream.into_split();
     let jam = Arc::new(Mutex::new(Jam::default()));
-    let reading = Reading { inner: read, frame: 0, deadline: Box::pin(sleep(FRAME_WITHIN)), jam: Arc::clone(&jam) };
+    let deadline = Box::pin(sleep(FRAME_WITHIN));
+    let reading = Reading { inner: read, frame: Frame::new(FRAME_BYTES), deadline, jam: Arc::clone(&jam) };
     let writing = Writing { inner: write, deadline: None, jam };
-    AsyncRwTransport::new_server(reading, writing).with_max_line_length(FRAME_BYTES)
+    // It counts the newline, too, and says nothing to whoever sends one byte more.
+    AsyncRwTransport::new_server(reading, writing).with_max_line_length(FRAME_BYTES + 1)
 }
 
 /// Whether the client takes its answers; shared by both ways.
@@ -56,8 +60,7 @@ impl Jam {
 #[derive(Debug)]
 pub(super) struct Reading {
     inner: OwnedReadHalf,
-    /// Bytes of the frame that was begun.
-    frame: usize,
+    frame: Frame,
     deadline: Pin<Box<Sleep>>,
     jam: Arc<Mutex<Jam>>,
 }
@@ -93,25 +96,16 @@ impl AsyncRead for Reading {
 impl Reading {
     fn expire(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.deadline.as_mut().poll(context));
-        let what = if self.frame > 0 { "a frame was not finished in time" } else { "the client was idle" };
+        let what = if self.frame.begun() > 0 { "a frame was not finished in time" } else { "the client was idle" };
         Poll::Ready(Err(late(what)))
     }
 
     /// Keeps count of the frame, and moves the deadline when one begins or ends.
     fn measure(&mut self, read: &[u8]) -> io::Result<()> {
-        let mut lines = read.split(|byte| *byte == b'\n');
-        let first = lines.next().map_or(0, <[u8]>::len);
-        if self.frame + first > FRAME_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is over 1 MiB"));
-        }
-        let begun_before = self.frame > 0;
-        let (ended, rest) = match lines.next_back() {
-            Some(rest) => (true, rest.len()),
-            None => (false, self.frame + first),
-        };
-        self.frame = rest;
+        let begun_before = self.frame.begun() > 0;
+        let ended = self.frame.take(read).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         if ended || !begun_before {
-            let within = if rest > 0 { FRAME_WITHIN } else { IDLE_FOR };
+            let within = if self.frame.begun() > 0 { FRAME_WITHIN } else { IDLE_FOR };
             self.deadline.as_mut().reset(Instant::now() + within);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Serve: the unix socket, and MCP on it. Who connects is told by the kernel, what it costs is bounded here.
 
+mod frame;
 mod guard;
 pub mod peer;
 mod session;
@@ -16,6 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use frame::{Frame, FrameTooLong};
 pub use guard::{FRAME_BYTES, FRAME_WITHIN, IDLE_FOR};
 pub use session::IN_FLIGHT;
 pub use socket::SocketError;
@@ -126,6 +128,11 @@ async fn client(stream: UnixStream, daemon: Daemon, roles: Roles, places: Arc<Pl
         tracing::warn!(who = %caller.operator.name, "a client was turned away: its turn did not come");
         return;
     };
+    attend(stream, daemon, caller).await;
+}
+
+/// Serves one client whose role is known, to its end.
+pub async fn attend(stream: UnixStream, daemon: Daemon, caller: Caller) {
     let transport = guard::transport(stream);
     let session = session::Session::new(daemon, caller);
     match timeout(TURN_WITHIN, serve_server(session, transport)).await {
