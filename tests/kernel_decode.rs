@@ -1,9 +1,16 @@
 //! Bytes of the rings, and the shape of what both sides share.
 
-use agent_ebpf::wire::{self, BlockRecord, Device, Header, Kind, MemoryRecord, NumberRecord, SyscallRecord};
+use agent_ebpf::{
+    constants::Settings,
+    wire::{self, BlockRecord, Device, Header, Kind, MemoryRecord, NumberRecord, SyscallRecord},
+};
 use aya::Pod;
 use expect_test::{Expect, expect};
-use kernelsight::observe::ring::{Devices, decode};
+use kernelsight::observe::{
+    event::What,
+    kernel::Rows,
+    ring::{Devices, decode},
+};
 
 fn header(kind: u32) -> Header {
     Header {
@@ -128,6 +135,58 @@ fn what_is_no_record_is_a_named_defect() {
     long.push(0);
     check(&long, expect!["defect: a record of kind 8 has 57 bytes, not 56"]);
     check(&bytes(&NumberRecord { header: header(99), number: 0 }), expect!["defect: no record is of kind 99"]);
+}
+
+#[test]
+fn a_number_larger_than_what_it_stands_for_is_a_named_defect() {
+    check(
+        &number(Kind::Fork, 1 << 32),
+        expect!["defect: a record of kind 8 tells 4294967296, which is more than it can"],
+    );
+    check(
+        &number(Kind::Exit, u64::MAX),
+        expect!["defect: a record of kind 10 tells 18446744073709551615, which is more than it can"],
+    );
+    let header = header(Kind::SyscallOutlier as u32);
+    let syscall = SyscallRecord { header, latency_ns: 1, syscall: (1 << 32) + 74 };
+    check(&bytes(&syscall), expect!["defect: a record of kind 6 tells 4294967370, which is more than it can"]);
+    let memory = MemoryRecord { header: Header { kind: Kind::OomKill as u32, ..header }, number: 1, in_cgroup: 2 };
+    check(&bytes(&memory), expect!["defect: a record of kind 2 tells 2, which is more than it can"]);
+}
+
+#[test]
+fn the_least_error_of_a_block_device_has_a_positive_errno() {
+    let header = header(Kind::BlockError as u32);
+    let record = BlockRecord { header, error: i32::MIN, ..BlockRecord::default() };
+    let event = decode(&bytes(&record), &mut Devices::default()).unwrap();
+    assert!(matches!(event.what, What::BlockError { errno: i32::MAX, .. }), "{event:?}");
+}
+
+#[test]
+fn rows_beyond_all_bounds_read_as_the_highest() {
+    let mut rows = Rows::new(&Settings { page_bytes: 4096, ..Settings::NONE });
+    let row_bytes = u32::try_from(size_of::<wire::ProcessRow>()).unwrap();
+    let counters = |run_delay_ns| wire::TaskCounters { run_delay_ns, ..wire::TaskCounters::default() };
+    let row = |run_delay_ns| {
+        let thread =
+            wire::ThreadRow { row_bytes, tgid: 812, counters: counters(run_delay_ns), ..wire::ThreadRow::default() };
+        let pages = i64::MAX;
+        bytes(&wire::ProcessRow {
+            thread,
+            ended: counters(u64::MAX - 5),
+            start_boottime_ns: 1,
+            static_prio: i32::MIN,
+            file_pages: pages,
+            anon_pages: pages,
+            ..wire::ProcessRow::default()
+        })
+    };
+    let first = rows.take(&row(1)).unwrap();
+    let then = rows.take(&row(100)).unwrap();
+    assert_eq!((first[0].sample.rss_bytes, first[0].sample.nice), (u64::MAX, 0));
+    assert_eq!((first[0].sample.run_delay_ns, then[0].sample.run_delay_ns), (Some(u64::MAX - 4), Some(u64::MAX)));
+    let cut = rows.take(&row(1)[..200]).unwrap_err().to_string();
+    expect!["the task iterator wrote a row of 256 bytes with 200 left"].assert_eq(&cut);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub enum Defect {
     Length { kind: u32, length: usize, expected: usize },
     #[error("no record is of kind {kind}")]
     Kind { kind: u32 },
+    #[error("a record of kind {kind} tells {value}, which is more than it can")]
+    Value { kind: u32, value: u64 },
 }
 
 /// How many records were not decoded since load, and the last reason.
@@ -114,7 +116,7 @@ fn drain(ring: &mut RingBuf<MapData>, devices: &mut Devices, defects: &mut Defec
 /// Decodes one record.
 ///
 /// # Errors
-/// When its kind is unknown, or its length is not that of its kind.
+/// When its kind is unknown, its length is not that of its kind, or a number is larger than what it stands for.
 pub fn decode(bytes: &[u8], devices: &mut Devices) -> Result<Event, Defect> {
     let expected = size_of::<Header>();
     let header: Header = prefix(bytes).ok_or(Defect::Short { length: bytes.len(), expected })?;
@@ -122,11 +124,11 @@ pub fn decode(bytes: &[u8], devices: &mut Devices) -> Result<Event, Defect> {
         kind if kind == Kind::RssStep as u32 => What::RssStep { rss_bytes: number(bytes, kind)? },
         kind if kind == Kind::OomKill as u32 => {
             let record: MemoryRecord = whole(bytes, kind)?;
-            What::OomKill { rss_bytes: record.number, in_cgroup: record.in_cgroup != 0 }
+            What::OomKill { rss_bytes: record.number, in_cgroup: flag(record.in_cgroup, kind)? }
         }
         kind if kind == Kind::ReclaimStall as u32 => {
             let record: MemoryRecord = whole(bytes, kind)?;
-            What::ReclaimStall { duration_ns: record.number, in_cgroup: record.in_cgroup != 0 }
+            What::ReclaimStall { duration_ns: record.number, in_cgroup: flag(record.in_cgroup, kind)? }
         }
         kind if kind == Kind::BlockOutlier as u32 => {
             let record: BlockRecord = whole(bytes, kind)?;
@@ -147,15 +149,17 @@ pub fn decode(bytes: &[u8], devices: &mut Devices) -> Result<Event, Defect> {
         }
         kind if kind == Kind::SyscallOutlier as u32 => {
             let record: SyscallRecord = whole(bytes, kind)?;
-            What::SyscallOutlier { syscall: record.syscall as u32, latency_ns: record.latency_ns }
+            What::SyscallOutlier { syscall: narrow(record.syscall, kind)?, latency_ns: record.latency_ns }
         }
         kind if kind == Kind::RunQueueOutlier as u32 => What::RunQueueOutlier { latency_ns: number(bytes, kind)? },
-        kind if kind == Kind::Fork as u32 => What::Fork { child_pid: number(bytes, kind)? as u32 },
+        kind if kind == Kind::Fork as u32 => What::Fork { child_pid: narrow(number(bytes, kind)?, kind)? },
         kind if kind == Kind::Exec as u32 => {
             number(bytes, kind)?;
             What::Exec
         }
-        kind if kind == Kind::Exit as u32 => What::Exit { exit_code: number(bytes, kind)? as i32 },
+        kind if kind == Kind::Exit as u32 => {
+            What::Exit { exit_code: narrow(number(bytes, kind)?, kind)?.cast_signed() }
+        }
         kind => return Err(Defect::Kind { kind }),
     };
     Ok(Event {
@@ -187,7 +191,7 @@ pub(crate) fn operation(number: u32) -> BlockOperation {
 fn block_errno(error: i32) -> i32 {
     use nix::libc;
     match error {
-        ..=0 => -error,
+        ..=0 => error.saturating_neg(),
         1 => libc::EOPNOTSUPP,
         2 => libc::ETIMEDOUT,
         3 => libc::ENOSPC,
@@ -224,6 +228,14 @@ impl Devices {
 
 fn number(bytes: &[u8], kind: u32) -> Result<u64, Defect> {
     Ok(whole::<NumberRecord>(bytes, kind)?.number)
+}
+
+fn narrow(value: u64, kind: u32) -> Result<u32, Defect> {
+    u32::try_from(value).map_err(|_| Defect::Value { kind, value })
+}
+
+fn flag(value: u64, kind: u32) -> Result<bool, Defect> {
+    if value > 1 { Err(Defect::Value { kind, value }) } else { Ok(value == 1) }
 }
 
 fn whole<T: Pod>(bytes: &[u8], kind: u32) -> Result<T, Defect> {

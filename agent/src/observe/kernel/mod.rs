@@ -1,7 +1,7 @@
 //! The kernel half's user half: loads the eBPF programs, each on its own, and reads what they counted.
 //!
-//! `programs` says what there is and what each needs; `counters` reads the maps; `tasks` reads the task iterator.
-//! Nothing is pinned: all of it goes when the process ends.
+//! `programs` says what there is and what each needs; `counters` reads the maps; `tasks` and
+//! `sockets` read iterators, `rows` folds what the one of tasks wrote. Nothing is pinned: all of it goes when the process ends.
 
 #![expect(unsafe_code, reason = "the allocator is asked to give memory back, and maps are read by bpf(2)")]
 
@@ -9,6 +9,7 @@ mod batch;
 pub mod bench;
 mod counters;
 mod obstacles;
+mod pass;
 mod programs;
 mod rows;
 mod settings;
@@ -27,8 +28,8 @@ use serde::Serialize;
 
 pub use obstacles::obstacles;
 pub(crate) use obstacles::release as kernel_release;
+pub use rows::{Rows, TaskRow};
 pub use settings::Settings;
-pub use tasks::TaskRow;
 
 use super::{
     offsets::Types,

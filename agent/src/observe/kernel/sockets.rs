@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use agent_ebpf::wire::SocketRow;
 use aya::Ebpf;
 
-use super::{KernelError, programs::SOCKETS, rows};
+use super::{KernelError, pass, programs::SOCKETS};
 use crate::observe::{
     ring::prefix,
     sample::{Listener, SocketsOfProcess},
@@ -30,8 +30,8 @@ type Key = (u32, u32, u16);
 impl Sockets {
     /// One pass at `at_ns`, `CLOCK_MONOTONIC`.
     pub(super) fn read(&mut self, ebpf: &mut Ebpf, at_ns: u64) -> Result<Vec<SocketsOfProcess>, KernelError> {
-        let file = rows::open(ebpf, SOCKETS).map_err(|source| KernelError::SocketsOpen { source })?;
-        rows::read(file, &mut self.bytes).map_err(|source| KernelError::SocketsRead { source })?;
+        let file = pass::open(ebpf, SOCKETS).map_err(|source| KernelError::SocketsOpen { source })?;
+        pass::read(file, &mut self.bytes).map_err(|source| KernelError::SocketsRead { source })?;
         let seconds = at_ns.saturating_sub(self.before_ns) as f64 / 1e9;
         let before = std::mem::take(&mut self.before);
         self.before_ns = at_ns;
