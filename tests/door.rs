@@ -175,6 +175,22 @@ fn parameters_are_read_strictly_and_the_error_says_what_would_be_right() {
 }
 
 #[test]
+fn what_a_caller_wrote_is_escaped_and_bounded_in_what_refuses_it() {
+    let house = House::open(Role::Admin);
+    let refused = house.call("get_status", json!({ "\u{1b}]0;x\u{7}\u{202e}": true })).unwrap_err();
+    check(
+        Err(refused),
+        expect![r"get_status: unknown field `\u{1b}]0;x\u{7}\u{202e}`, there are no fields; it takes no parameters"],
+    );
+    let refused = house.call("get_status", json!({ "a".repeat(100_000): true })).unwrap_err();
+    assert!(refused.len() < 2000, "{} bytes", refused.len());
+    let reason = "it lowers the priority of \u{202e}1 dip";
+    let refused = house.call("deny_proposal", json!({ "proposal": 1, "reason": reason })).unwrap_err();
+    assert!(refused.contains("no control characters") && refused.is_ascii(), "{refused}");
+    assert_eq!(house.ordered(), Vec::<String>::new());
+}
+
+#[test]
 fn a_tool_that_is_none_is_answered_with_those_that_are() {
     let house = House::open(Role::Viewer);
     let refused = house.call("rm -rf /", json!({})).unwrap_err();

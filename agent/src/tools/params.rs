@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 use super::{Tool, ToolError};
 use crate::{observe::Severity, text::Text};
 
-/// Most characters of a caller's value that an error repeats.
+/// Most characters of a caller's name or value that an error repeats.
 const SHOWN_CHARS: usize = 60;
+/// Most characters of an error's own words, about: the names of all actions are within that.
+const SAID_CHARS: usize = 1500;
 /// Most names of a closed set that an error lists beside all other parameters.
 const NAMES_SHOWN: usize = 12;
 
@@ -21,8 +23,15 @@ const NAMES_SHOWN: usize = 12;
 pub fn read<T: Tool>(given: Map<String, Value>) -> Result<T::Params, ToolError> {
     serde_json::from_value(Value::Object(given.clone())).map_err(|error| {
         let problem = match culprit::<T>(&given, &error.to_string()) {
-            Some((key, value)) => format!("`{key}` is {shown}: {error}", shown = shown(value)),
-            None => error.to_string(),
+            Some((key, value)) => {
+                format!(
+                    "`{key}` is {value}: {error}",
+                    key = shown(key),
+                    value = shown(&value.to_string()),
+                    error = said(&error)
+                )
+            }
+            None => said(&error),
         };
         ToolError::Params { tool: T::NAME, problem: format!("{problem}; {takes}", takes = takes::<T>()) }
     })
@@ -100,7 +109,8 @@ impl<const MIN: i64, const MAX: i64> JsonSchema for Bounded<MIN, MAX> {
     }
 }
 
-/// What somebody wrote to be read by people: 1 to `MAX` characters, no control character but the newline.
+/// What somebody wrote to be read by people: 1 to `MAX` characters. The newline is the only one of them that moves the
+/// cursor, ends a line, or has others shown in another order than they stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Prose<const MAX: usize>(String);
@@ -123,7 +133,8 @@ impl<const MAX: usize> std::str::FromStr for Prose<MAX> {
         if chars > MAX {
             return Err(format!("it must be at most {MAX} characters; this is {chars}"));
         }
-        if given.chars().any(|c| c.is_control() && c != '\n') {
+        let reorders = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if given.chars().any(|c| reorders(c) || c.is_control() && c != '\n') {
             return Err("it must have no control characters".to_owned());
         }
         Ok(Self(given.to_owned()))
@@ -221,8 +232,25 @@ fn culprit<'a, T: Tool>(given: &'a Map<String, Value>, error: &str) -> Option<(&
     })
 }
 
-fn shown(value: &Value) -> String {
-    let text = Text::from(value.to_string().as_str()).to_string();
+/// What serde says, escaped and bounded: it quotes the caller's names and values as they are.
+fn said(error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    let mut said = String::with_capacity(error.len().min(SAID_CHARS));
+    for c in error.chars() {
+        if said.len() >= SAID_CHARS {
+            said.push('…');
+            break;
+        }
+        match c {
+            ' '..='~' => said.push(c),
+            _ => said.extend(c.escape_unicode()),
+        }
+    }
+    said
+}
+
+fn shown(given: &str) -> String {
+    let text = Text::from(given).to_string();
     if text.chars().count() <= SHOWN_CHARS {
         return text;
     }
