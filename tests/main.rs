@@ -13,6 +13,7 @@ mod classify_thresholds;
 mod cli;
 mod cli_eyes;
 mod cli_values;
+mod config;
 mod confine;
 mod crash;
 mod daemon;

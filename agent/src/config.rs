@@ -110,8 +110,12 @@ impl Settings {
             "at least 16777216 (16 MiB)",
             self.store.max_bytes >= 16 << 20,
         )?;
-        let paths =
-            [("state_dir", Some(&self.state_dir)), ("socket", Some(&self.socket)), ("actors", self.actors.as_ref())];
+        let paths = [
+            ("state_dir", Some(&self.state_dir)),
+            ("socket", Some(&self.socket)),
+            ("policies", self.policies.as_ref()),
+            ("actors", self.actors.as_ref()),
+        ];
         for (key, path) in paths.into_iter().filter_map(|(key, path)| Some((key, path?))) {
             range(key, path.display().to_string(), "an absolute path", path.is_absolute())?;
         }
@@ -120,7 +124,15 @@ impl Settings {
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+        Self::parse(&text, path)
+    }
+
+    /// The settings of a file's text, their values not yet checked; `path` is its name in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError::Parse`] for an unknown key or a wrong type.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
     }
 }
 
