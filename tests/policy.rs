@@ -342,6 +342,7 @@ fn rules_that_are_not_what_they_say_stop_the_start() {
         pattern `one` of commands.toml does not deny `halt`, as it says
         pattern `one` of commands.toml does not compile: regex parse error:
         pattern `one` of commands.toml does not compile: it turns on a mode that would change what it seems to say
+        pattern `one` of commands.toml does not compile: it turns on a mode that would change what it seems to say
         pattern `one` of commands.toml does not allow `halt`, as it says
         pattern `one` of commands.toml has no line in `allows`, so nothing proves it
         pattern `one` of commands.toml allows `halt`, but: `halt` is no command of the executor
@@ -353,6 +354,7 @@ fn rules_that_are_not_what_they_say_stop_the_start() {
             rule("sync|.*", "['sync']", "['halt']"),
             rule("sync)|(?:.*", "['sync']", "['halt']"),
             rule("(?x)sync # ", "['sync']", "['halt']"),
+            rule("(?ix: s y n c )", "['sync']", "['halt']"),
             rule("sync", "['halt']", "['halt2']"),
             rule("sync", "[]", "['halt']"),
             rule("halt", "['halt']", "['sync']"),

@@ -192,7 +192,7 @@ fn compile(name: &str, pattern: &str) -> Result<Regex, PolicyError> {
     if let Some(at) = pattern.bytes().position(|byte| !matches!(byte, b' '..=b'~')) {
         return Err(refused(format!("it has a byte that is no printable ASCII, at {at}")));
     }
-    if pattern.contains("(?x") || pattern.contains("(?u") {
+    if turns_a_mode_on(pattern) {
         return Err(refused("it turns on a mode that would change what it seems to say".to_owned()));
     }
     RegexBuilder::new(pattern)
@@ -200,6 +200,14 @@ fn compile(name: &str, pattern: &str) -> Result<Regex, PolicyError> {
         .size_limit(PATTERN_SIZE_MAX)
         .build()
         .map_err(|error| refused(error.to_string()))
+}
+
+/// Whether spaces and comments, or letters beyond ASCII, mean something in it: `(?x)`, `(?ix:…)`, `(?u)`, ….
+fn turns_a_mode_on(pattern: &str) -> bool {
+    pattern.split("(?").skip(1).filter(|group| !group.starts_with("P<")).any(|group| {
+        let flags = group.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        flags.contains(['x', 'u'])
+    })
 }
 
 fn need<'a>(rule: &str, what: &'static str, lines: &'a [String]) -> Result<&'a [String], PolicyError> {
