@@ -40,6 +40,8 @@ mod execute_sandbox;
 mod execute_support;
 mod execute_sysctl;
 mod explain;
+mod fuzz;
+mod fuzz_replay;
 mod guard;
 mod hostile;
 mod hostile_generated;

@@ -45,7 +45,7 @@ enum Verb {
     Work(bench::Work),
     /// Inject each fault of the catalogue for real, and score what the agent saw and did
     Faults(faults::Faults),
-    /// Look by libFuzzer for a line or an action that the gate allows and its oracle does not
+    /// Look by libFuzzer for inputs of which the agent makes something else than its oracles do
     Fuzz(fuzz::Fuzz),
     /// Test in virtual machines of other kernels, with control groups v2
     Vm(vm::Vm),
