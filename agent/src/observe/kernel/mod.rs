@@ -1,7 +1,7 @@
 //! The kernel half's user half: loads the eBPF programs, each on its own, and reads what they counted.
 //!
-//! `programs` says what there is and what each needs; `counters` reads the maps; `tasks` and
-//! `sockets` read iterators, `rows` folds what the one of tasks wrote. Nothing is pinned: all of it goes when the process ends.
+//! `programs` says what there is and what each needs; `counters` reads the maps; `tasks` and `sockets` read iterators,
+//! `rows` folds what the one of tasks wrote. Nothing is pinned: all of it goes when the process ends.
 
 #![expect(unsafe_code, reason = "the allocator is asked to give memory back, and maps are read by bpf(2)")]
 
