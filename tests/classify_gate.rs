@@ -44,7 +44,7 @@ fn moment<'a>(
     exists: &'a dyn Fn(&Entity) -> bool,
     usual: &'a dyn Fn(SignalType, &str, &Entity) -> Option<Usual>,
 ) -> Moment<'a> {
-    Moment { now_ms, lost, exists, usual }
+    Moment { now_ms, steady_ms: now_ms, lost, exists, usual }
 }
 
 fn reading(entity: Entity, value: f64) -> Reading {

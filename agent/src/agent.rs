@@ -293,7 +293,7 @@ impl Agent {
 
     /// Sends the incidents that are due through the other six steps, each in a pass of its own.
     fn take_up(&mut self) {
-        for (incident, tried) in self.docket.due(self.correlator.open(), now_ms()) {
+        for (incident, tried) in self.docket.due(self.correlator.open(), uptime_ms()) {
             let baseline = self.eyes.baseline(&incident.primary);
             self.set_status(&incident.uid, IncidentStatus::Working);
             let (rooms, uid) = (Arc::clone(&self.rooms), incident.uid.clone());
@@ -326,7 +326,7 @@ impl Agent {
         };
         self.count_verdict(&ending);
         self.set_status(&uid, status_after(&ending));
-        self.docket.close(&uid, ending, now_ms());
+        self.docket.close(&uid, ending, uptime_ms());
     }
 
     fn set_status(&mut self, uid: &IncidentUid, status: IncidentStatus) {

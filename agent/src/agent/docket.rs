@@ -1,4 +1,5 @@
-//! The docket: which incident the loop takes up, and when it looks again. Pure; time is given.
+//! The docket: which incident the loop takes up, and when it looks again. Pure; time is given, since boot: a wait is as
+//! long as it is, wherever somebody sets the wall clock to.
 
 use std::collections::HashMap;
 

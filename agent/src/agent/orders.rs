@@ -10,7 +10,7 @@ use super::{
     standing::AUTONOMY,
 };
 use crate::{
-    clock::now_ms,
+    clock::{now_ms, uptime_ms},
     decide::{Attempt, Decision},
     execute::{ActionRequest, Denied, Errand, Outcome, OutcomeStatus, Undo},
     explain::{Incident, IncidentStatus},
@@ -118,7 +118,7 @@ impl Agent {
         self.docket.take(&incident.uid)?;
         let store = &self.rooms.daemon.store;
         if let Err(error) = store.settle_proposal(id, ProposalStatus::Approved, &by.name, "approved", now_ms()) {
-            self.docket.close(&incident.uid, Ending::AwaitsApproval, now_ms());
+            self.docket.close(&incident.uid, Ending::AwaitsApproval, uptime_ms());
             return Err(error.to_string());
         }
         Ok((row, incident))
@@ -144,7 +144,7 @@ impl Agent {
         store.settle_proposal(row.id, status, by, reason, now_ms()).map_err(|error| error.to_string())?;
         if let Decision::Act { actions, .. } = &row.proposal.decision {
             let attempt = Attempt { actions: actions.clone(), result: format!("{status} by {by}: {reason}") };
-            self.docket.release(&row.incident, attempt, now_ms());
+            self.docket.release(&row.incident, attempt, uptime_ms());
         }
         Ok(())
     }

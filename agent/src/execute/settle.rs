@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    ExecuteError, Executor, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
+    ExecuteError, Executor, Intent, Journal, JournalError, JournalRow, JournalState, Outcome, OutcomeStatus,
     undo::{TakenBack, Undo},
 };
+use crate::clock::uptime_ms;
 
 /// Rounds between two tries of what cannot be taken back, at most: five minutes of housekeeping.
 const ROUNDS_MAX: u32 = 60;
@@ -88,10 +89,10 @@ impl Executor {
         let rows = journal.unsettled().map_err(ExecuteError::Journal)?;
         let mut said = Vec::new();
         for row in rows {
-            let lease = row.intent.lease_until_ms;
             let holds = row.state == JournalState::Kept
                 && row.intent.boot_id == self.boot_id
-                && lease.is_some_and(|until_ms| until_ms > now_ms)
+                && row.intent.lease_until_ms.is_some()
+                && !self.lease_is_over(&row.intent, now_ms)
                 && !matches!(row.intent.undo, Undo::Throttle { .. });
             if !holds {
                 let why = match row.state {
@@ -129,11 +130,19 @@ impl Executor {
                 }
             } else if throttle_ended {
                 said.extend(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
-            } else if row.intent.lease_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+            } else if self.lease_is_over(&row.intent, now_ms) {
                 said.extend(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
             }
         }
         Ok(said)
+    }
+
+    /// By whichever clock says so first: one that is set back must not make a lease of minutes one of a day, and what is
+    /// taken back too early is only done again.
+    fn lease_is_over(&self, intent: &Intent, now_ms: i64) -> bool {
+        let Some(until_ms) = intent.lease_until_ms else { return false };
+        let lasted_ms = uptime_ms() - intent.uptime_ms;
+        until_ms <= now_ms || (intent.boot_id == self.boot_id && lasted_ms >= until_ms - intent.made_at_ms)
     }
 
     /// None: somebody else is at it, or was first.

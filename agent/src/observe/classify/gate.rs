@@ -49,6 +49,8 @@ pub struct Usual {
 pub struct Moment<'a> {
     /// Unix time, ms.
     pub now_ms: i64,
+    /// The same on a clock that nobody can set, ms: how long something lasts is told by it.
+    pub steady_ms: i64,
     /// Events lost since the moment before.
     pub lost: u64,
     /// Whether an entity is still there.
@@ -83,6 +85,7 @@ struct Watch {
     /// Ticks in which it was at its lowest threshold or worse.
     count: u64,
     open: Option<Signal>,
+    /// On the steady clock.
     told_ms: i64,
 }
 
@@ -90,7 +93,7 @@ struct Watch {
 #[derive(Clone, Copy, Debug, Default)]
 struct Switch {
     on: bool,
-    /// Since when it has been about to turn, Unix time in ms.
+    /// Since when it has been about to turn, ms of the steady clock.
     turning_since_ms: Option<i64>,
 }
 
@@ -172,7 +175,7 @@ impl Gate {
         let watch = self.watches.entry(key.clone()).or_insert_with(|| Watch::new(reading.entity.clone()));
         let since_ms = watch.levels[0].turning_since_ms;
         for (switch, stand) in watch.levels.iter_mut().zip(stands) {
-            switch.step(stand, rule, moment.now_ms, at_once);
+            switch.step(stand, rule, moment.steady_ms, at_once);
         }
         watch.lost += moment.lost;
         let is_seen = stands[0] == Stand::Reached;
@@ -199,14 +202,14 @@ impl Gate {
                 value: reading.value,
                 numbers: reading.numbers,
                 sentence,
-                first_seen_ms: since_ms.unwrap_or(moment.now_ms),
+                first_seen_ms: moment.now_ms - since_ms.map_or(0, |since_ms| moment.steady_ms - since_ms),
                 last_seen_ms: moment.now_ms,
                 count: watch.count,
                 closed_ms: None,
                 lost_events: watch.lost,
             };
             self.next_id += 1;
-            watch.told_ms = moment.now_ms;
+            watch.told_ms = moment.steady_ms;
             watch.open = Some(signal.clone());
             return Some(Change::Opened(signal));
         };
@@ -223,8 +226,8 @@ impl Gate {
             signal.sentence = sentence;
             signal.last_seen_ms = moment.now_ms;
         }
-        if turned || moment.now_ms - watch.told_ms >= REFRESH_MS {
-            watch.told_ms = moment.now_ms;
+        if turned || moment.steady_ms - watch.told_ms >= REFRESH_MS {
+            watch.told_ms = moment.steady_ms;
             return Some(Change::Changed(signal.clone()));
         }
         None
@@ -235,7 +238,7 @@ impl Gate {
         let watch = self.watches.get_mut(key)?;
         let rule = self.thresholds.get(key.0, key.1)?;
         for switch in &mut watch.levels {
-            switch.step(Stand::Clear, rule, moment.now_ms, false);
+            switch.step(Stand::Clear, rule, moment.steady_ms, false);
         }
         watch.lost += moment.lost;
         let severity = watch.severity();
@@ -244,7 +247,7 @@ impl Gate {
         }
         let signal = watch.open.as_mut().filter(|signal| signal.severity != severity)?;
         signal.severity = severity;
-        watch.told_ms = moment.now_ms;
+        watch.told_ms = moment.steady_ms;
         Some(Change::Changed(signal.clone()))
     }
 
@@ -292,7 +295,7 @@ impl Watch {
 }
 
 impl Switch {
-    fn step(&mut self, stand: Stand, rule: &Threshold, now_ms: i64, at_once: bool) {
+    fn step(&mut self, stand: Stand, rule: &Threshold, steady_ms: i64, at_once: bool) {
         let (turning, wait_s) = match (self.on, stand) {
             (false, Stand::Reached) => (true, if at_once { 0.0 } else { rule.sustain_s }),
             (true, Stand::Clear) => (true, rule.clear_s),
@@ -304,8 +307,8 @@ impl Switch {
             self.turning_since_ms = None;
             return;
         }
-        let since_ms = *self.turning_since_ms.get_or_insert(now_ms);
-        if (now_ms - since_ms) as f64 >= wait_s * 1e3 {
+        let since_ms = *self.turning_since_ms.get_or_insert(steady_ms);
+        if (steady_ms - since_ms) as f64 >= wait_s * 1e3 {
             *self = Self { on: !self.on, turning_since_ms: None };
         }
     }

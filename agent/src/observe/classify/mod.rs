@@ -127,7 +127,8 @@ impl Classification {
             self.read.push((*signal, reading.measure, reading.entity.clone(), reading.value));
         }
         let exists = |entity: &Entity| exists(window, entity);
-        self.gate.tick(all, &Moment { now_ms: tick.wall_ms, lost: tick.lost, exists: &exists, usual })
+        let steady_ms = steady_ms(tick.at_ns);
+        self.gate.tick(all, &Moment { now_ms: tick.wall_ms, steady_ms, lost: tick.lost, exists: &exists, usual })
     }
 
     /// The reflex on one ring event, at `now_ms` (Unix time).
@@ -144,7 +145,8 @@ impl Classification {
             let reading = classifier.react?(event, &self.recent, window)?;
             let point = Point { at_ms: now_ms, value: reading.value };
             history.keep(classifier.signal, reading.measure, &reading.entity, point);
-            let moment = Moment { now_ms, lost: 0, exists: &|_| true, usual };
+            let steady_ms = steady_ms(event.at_ns);
+            let moment = Moment { now_ms, steady_ms, lost: 0, exists: &|_| true, usual };
             self.gate.react(classifier.signal, reading, &moment)
         })
     }
@@ -166,6 +168,10 @@ impl Classification {
     pub fn crowded_out(&self) -> u64 {
         self.gate.crowded_out()
     }
+}
+
+fn steady_ms(at_ns: u64) -> i64 {
+    i64::try_from(at_ns / 1_000_000).unwrap_or(i64::MAX)
 }
 
 /// Whether the entity is still there. A source that is off says nothing, so it ends nobody.
