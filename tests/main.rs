@@ -40,6 +40,7 @@ mod execute_sandbox;
 mod execute_support;
 mod execute_sysctl;
 mod explain;
+mod failure_bytes;
 mod failure_clock;
 mod fuzz;
 mod fuzz_replay;

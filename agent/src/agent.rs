@@ -38,7 +38,9 @@ use crate::{
     clock::{now_ms, uptime_ms},
     config::{Settings, StoreSettings},
     decide::rules::Rules,
-    execute::{ExecuteError, Executor, Guard, HoldKind, Limits as Bounds, LimitsError, Policy, PolicyError},
+    execute::{
+        ExecuteError, Executor, Guard, HoldKind, Journal as _, Limits as Bounds, LimitsError, Policy, PolicyError,
+    },
     explain::{Correlator, IncidentChange, IncidentStatus, IncidentUid},
     live::{Daemon, Live, News, Order},
     observe::{
@@ -146,7 +148,7 @@ impl Agent {
         }
         let unsettled = executor.earlier_are_gone(EARLIER_END_WITHIN).err().map(|error| error.to_string());
         if unsettled.is_none() {
-            notes.extend(executor.settle(&store, now_ms())?);
+            notes.extend(settle(&executor, &store));
         }
         let holds = [(HoldKind::Unconfined, unconfined), (HoldKind::Unsettled, unsettled)];
         let of_this_start = holds.into_iter().filter_map(|(kind, why)| Some((kind, why?)));
@@ -390,6 +392,18 @@ impl Agent {
         self.rooms.daemon.store.flush()?;
         Ok(())
     }
+}
+
+/// Settles what an earlier run left. Where the journal cannot be read that is said, and the agent watches: it reads the
+/// journal before each action, and does nothing while it cannot.
+fn settle(executor: &Executor, store: &Store) -> Vec<String> {
+    let unread = |why: &dyn std::fmt::Display| format!("{why}: nothing is done while that is so");
+    let mut notes = executor.settle(store, now_ms()).unwrap_or_else(|error| vec![unread(&error)]);
+    match store.unreadable(Guard::PAST) {
+        Ok(rows) => notes.extend(rows.iter().map(|row| unread(row))),
+        Err(error) => notes.push(unread(&error)),
+    }
+    notes
 }
 
 fn limits(settings: &Settings) -> Limits {

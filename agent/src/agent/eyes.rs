@@ -86,7 +86,9 @@ impl Eyes {
             sockets_due_ns: 0,
             blind: None,
         };
-        eyes.recall(store)?;
+        if let Err(error) = eyes.recall(store) {
+            tracing::error!(%error, "baselines could not be read; nothing is usual until they can");
+        }
         Ok(eyes)
     }
 

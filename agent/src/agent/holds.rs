@@ -34,14 +34,20 @@ pub(super) fn begin(
     boot_id: &str,
     of_this_start: impl IntoIterator<Item = (HoldKind, String)>,
 ) -> Result<Vec<String>, StoreError> {
-    let kept_holds = kept::<Vec<Hold>>(store, HOLDS)?.unwrap_or_default();
+    // Whatever it was that held is not forgotten because it cannot be read.
+    let unread = |error| vec![hold(HoldKind::Paused, format!("what held before cannot be read: {error}"), AGENT, None)];
+    let kept_holds = kept::<Vec<Hold>>(store, HOLDS).map_or_else(unread, Option::unwrap_or_default);
     for hold in kept_holds.into_iter().filter(|hold| !hold.kind.is_of_this_start()) {
         guard.hold(hold);
     }
     for (kind, why) in of_this_start {
         guard.hold(hold(kind, why, AGENT, None));
     }
-    let mut starts = kept::<Starts>(store, STARTS)?.filter(|starts| starts.boot_id == boot_id).unwrap_or_default();
+    let before = kept::<Starts>(store, STARTS).unwrap_or_else(|error| {
+        tracing::error!(%error, "the starts before this one cannot be counted");
+        None
+    });
+    let mut starts = before.filter(|starts| starts.boot_id == boot_id).unwrap_or_default();
     let now = uptime_ms();
     starts.boot_id = boot_id.to_owned();
     starts.uptime_ms.retain(|then| (now - LOOP_WITHIN_MS..=now).contains(then));
@@ -61,16 +67,15 @@ fn hold(kind: HoldKind, why: String, by: &str, for_s: Option<u32>) -> Hold {
     Hold { kind, why, by: by.to_owned(), since_ms, until_ms }
 }
 
-/// What was kept; what cannot be read is nothing, which is said.
+/// What was kept; none where nothing was. An error, too, where it cannot be read back.
 fn kept<T: for<'de> Deserialize<'de>>(store: &Store, key: &str) -> Result<Option<T>, StoreError> {
+    let damaged = |error: serde_json::Error| StoreError::Damaged {
+        table: "settings",
+        id: key.to_owned(),
+        why: error.to_string(),
+    };
     let setting = store.reader()?.setting(key)?;
-    Ok(setting.and_then(|setting| match serde_json::from_str(&setting.value) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            tracing::error!(%error, key, "a setting of the agent's own cannot be read and is begun anew");
-            None
-        }
-    }))
+    setting.map(|setting| serde_json::from_str(&setting.value).map_err(damaged)).transpose()
 }
 
 fn keep<T: Serialize>(store: &Store, key: &str, value: &T, by: &str) -> Result<(), StoreError> {

@@ -27,7 +27,11 @@ pub(super) fn begin(
     notes: Vec<String>,
 ) -> Result<(), StoreError> {
     let now_ms = now_ms();
-    let kept = daemon.store.reader()?.setting(AUTONOMY)?;
+    // Without it the lowest level is that of a start.
+    let kept = daemon.store.reader()?.setting(AUTONOMY).unwrap_or_else(|error| {
+        tracing::error!(%error, "the autonomy level that was set last cannot be read");
+        None
+    });
     let kept = kept.and_then(|setting| Autonomy::from_str(&setting.value, false).ok());
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

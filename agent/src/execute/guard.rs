@@ -20,8 +20,6 @@ use super::{
 /// A loop that has not turned for so long, or for so many turns, watches nothing that an action does.
 const STALLS_MS: i64 = 15_000;
 const STALLS_TURNS: i64 = 3;
-/// So many actions of the past are looked at: more than the ceiling allows in the time that any limit looks back.
-const PAST: u32 = 256;
 /// When to ask again while something holds, ms.
 const ASK_AGAIN_MS: i64 = 10_000;
 
@@ -137,6 +135,9 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// So many actions of the past are looked at: more than the ceiling allows in the time that any limit looks back.
+    pub const PAST: u32 = 256;
+
     /// Of a loop that turns so often.
     #[must_use]
     pub fn new(limits: Limits, turns_every: Duration) -> Self {
@@ -191,7 +192,7 @@ impl Guard {
         if silent_ms > self.stalls_ms {
             return closed("dead_man.loop", format!("the loop has not turned for {} s", silent_ms / 1000));
         }
-        let past = journal.latest(PAST)?;
+        let past = journal.latest(Self::PAST)?;
         Ok(self.limits.check(asked, &past, now)?)
     }
 

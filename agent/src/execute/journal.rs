@@ -23,6 +23,11 @@ pub trait Journal: Debug + Send + Sync {
 
     /// Rows whose story is not over, oldest first: those for which [`JournalRow::is_unsettled`] holds.
     fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError>;
+
+    /// Why some of [`Journal::latest`] cannot be read back, a sentence each; while there is one, that fails.
+    fn unreadable(&self, _count: u32) -> Result<Vec<String>, JournalError> {
+        Ok(Vec::new())
+    }
 }
 
 /// What is about to be done, and all that is needed to take it back.

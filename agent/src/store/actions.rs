@@ -50,6 +50,10 @@ impl Journal for Store {
     fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
         self.reader().and_then(|reader| reader.unsettled_actions()).map_err(storage("read what is unsettled"))
     }
+
+    fn unreadable(&self, count: u32) -> Result<Vec<String>, JournalError> {
+        self.reader().and_then(|reader| reader.unreadable_actions(count)).map_err(storage("read what is unsettled"))
+    }
 }
 
 fn storage(what: &'static str) -> impl FnOnce(StoreError) -> JournalError {
@@ -153,12 +157,23 @@ impl Reader {
         self.one("read an action", &format!("SELECT {COLUMNS} FROM actions WHERE id = ?1"), [id], read)
     }
 
-    /// The actions whose story is not over, oldest first.
+    /// The actions whose story is not over, oldest first. One that cannot be read back must not keep the others from
+    /// being taken back: it is in [`Reader::unreadable_actions`].
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn unsettled_actions(&self) -> Result<Vec<JournalRow>, StoreError> {
-        self.rows("read unsettled actions", UNSETTLED, [], read)
+        let rows = self.rows("read unsettled actions", UNSETTLED, [], |row| Ok(read(row)))?;
+        Ok(rows.into_iter().filter_map(Result::ok).collect())
+    }
+
+    /// Why some of [`Reader::latest_actions`] cannot be read back, a sentence each.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn unreadable_actions(&self, count: u32) -> Result<Vec<String>, StoreError> {
+        let rows = self.rows("read the latest actions", LATEST, [count], |row| Ok(read(row)))?;
+        Ok(rows.into_iter().filter_map(|row| Some(row.err()?.to_string())).collect())
     }
 
     /// The actions that stand: kept, or owed an undo; the last first.

@@ -115,6 +115,8 @@ pub struct Opening {
 pub enum StoreError {
     #[error("cannot {what} {path}: {source}", path = path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("there is no room in {dir}: {source}", dir = dir.display())]
+    NoRoom { dir: PathBuf, source: Box<StoreError> },
     #[error("another process writes the database in {dir}; there may be one writer only", dir = dir.display())]
     InUse { dir: PathBuf },
     #[error("cannot {what}: {source}")]

@@ -266,7 +266,7 @@ impl Reader {
         let sql = "SELECT m.signal_type, m.measure, c.class, b.baseline FROM baselines b
             JOIN measures m ON m.id = b.measure_id JOIN classes c ON c.id = b.class_id
             ORDER BY b.measure_id, b.class_id";
-        self.rows(what, sql, [], |row| {
+        let read = |row: &rusqlite::Row<'_>| {
             let text = |column: usize| row.get::<_, String>(column).map_err(StoreError::sqlite(what));
             let measure = text(1)?;
             let signal_type = text(0)?.parse().map_err(|error: crate::observe::signal::UnknownName| {
@@ -274,7 +274,11 @@ impl Reader {
             })?;
             let baseline = parse("baselines", &measure, &text(3)?)?;
             Ok((signal_type, measure, text(2)?, baseline))
-        })
+        };
+        let rows = self.rows(what, sql, [], |row| Ok(read(row)))?;
+        // One that cannot be read back is written anew with its next value, and is no reason to do without the others.
+        let readable = |row: Result<_, StoreError>| row.inspect_err(|error| tracing::warn!(%error, "a baseline")).ok();
+        Ok(rows.into_iter().filter_map(readable).collect())
     }
 
     /// What a measure of all entities was like between two instants (whole minutes); none when it was never read.

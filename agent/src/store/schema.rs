@@ -2,12 +2,13 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io,
+    io::{self, Read as _},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use nix::sys::statvfs::statvfs;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use rusqlite_migration::{M, Migrations};
 
@@ -40,6 +41,20 @@ enum Failure {
 
 /// Opens the database of `dir` for its one writer. The file answered beside it is the lock, held while it is open.
 pub(super) fn open(dir: &Path, limits: &Limits) -> Result<(Connection, File, Opening), StoreError> {
+    open_in(dir, limits).map_err(|error| match has_no_room(dir) {
+        // SQLite calls it an I/O error where it is its index of the log that finds none.
+        true => StoreError::NoRoom { dir: dir.to_owned(), source: Box::new(error) },
+        false => error,
+    })
+}
+
+fn has_no_room(dir: &Path) -> bool {
+    let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+    // What is no disk, such as /proc, has no blocks at all.
+    statvfs(there).is_ok_and(|disk| disk.blocks() > 0 && disk.blocks_available() == 0)
+}
+
+fn open_in(dir: &Path, limits: &Limits) -> Result<(Connection, File, Opening), StoreError> {
     let mut opening = Opening { schema_version: VERSION as u32, ..Opening::default() };
     make_directory(dir)?;
     let lock = take_lock(dir)?;
@@ -107,6 +122,9 @@ fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(judge("open the database"))?;
     tune(&connection).map_err(judge("open the database"))?;
     if connection.is_readonly("main").map_err(judge("open the database"))? {
+        if asks_for_later_sqlite(path) {
+            return Err(unusable("its header says that a later SQLite wrote it".to_owned()));
+        }
         let source = io::ErrorKind::PermissionDenied.into();
         return Err(Failure::Error(StoreError::File { what: "write", path: path.to_owned(), source }));
     }
@@ -198,6 +216,9 @@ fn identify(connection: &Connection) -> Result<i64, Failure> {
     if owner != APPLICATION_ID {
         return Err(unusable(format!("application id {owner:#x} is not KernelSight's, {APPLICATION_ID:#x}")));
     }
+    if version < 1 {
+        return Err(unusable(format!("schema version {version} is none, and there are tables")));
+    }
     if version > VERSION {
         return Err(unusable(format!("schema version {version} is newer than {VERSION}, which this build knows")));
     }
@@ -250,8 +271,20 @@ fn judge(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Failure {
     }
 }
 
+/// What we ask is right, so an error of SQL, or a value that is not of its type, is the file's. A full disk, one with errors
+/// and a missing right are none.
 fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    match error.sqlite_error_code() {
+        Some(code) => matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown),
+        None => true,
+    }
+}
+
+/// Bytes 18 and 19 of the header, where this SQLite writes 1 or 2: one that is higher there is read and not written.
+fn asks_for_later_sqlite(path: &Path) -> bool {
+    let mut header = [0; 20];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header[18..20].iter().any(|version| *version > 2)
 }
 
 /// Moves the database and what belongs to it out of the way; the name says when.

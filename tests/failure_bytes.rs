@@ -1,0 +1,197 @@
+//! A byte of the database that is not as it was written: the start uses the database on or sets it aside, and is soon.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use kernelsight::{
+    execute::{Executor, Journal as _, JournalState},
+    observe::SignalType,
+    store::{FILE, Limits, Store},
+    verify::Verdict,
+};
+
+use serde_json::json;
+
+use crate::{
+    daemon::Daemon,
+    execute_support::{Target, executor, is_root, policy},
+    store_rows::{NOW_MS, incident, intent, process, signal, tick, trace},
+};
+
+const WITHIN: Duration = Duration::from_secs(2);
+/// A bit that keeps text what it is, one that makes it no UTF-8, and all; one byte after the other is flipped by another.
+const MASKS: [u8; 3] = [0x01, 0x80, 0xff];
+/// Of what is behind the header, the quick form takes one byte in so many; it is prime, so that it meets every column.
+const ONE_IN: usize = 599;
+const HEADER_BYTES: usize = 100;
+/// Settings that a start reads.
+const SETTINGS: [&str; 4] = ["autonomy", "holds", "starts", "failures_in_a_row"];
+
+/// A row or more in every table that a start reads, and the stories beside them.
+fn small(dir: &Path) -> Vec<u8> {
+    let (store, _) = Store::open(dir, Limits::default()).unwrap();
+    for id in 1..=20 {
+        store.keep_signal(&signal(id));
+        store.keep_tick(&tick(NOW_MS + id));
+        store.keep_reading(NOW_MS, SignalType::Scheduler, "wait_ms", &process(id as u32, "python3"), id as f64);
+    }
+    for key in SETTINGS {
+        store.keep_setting(key, "[]", "ann", NOW_MS).unwrap();
+    }
+    store.keep_note("a note", NOW_MS).unwrap();
+    store.keep_incident(&incident("0190-a", NOW_MS)).unwrap();
+    store.keep_trace(&mut trace("0190-a", 30.0, Verdict::Resolved)).unwrap();
+    let settled = store.intend(&intent(NOW_MS)).unwrap();
+    store.advance(settled, JournalState::Undone, "nice 10 -> 0", NOW_MS).unwrap();
+    let open = store.intend(&intent(NOW_MS)).unwrap();
+    store.advance(open, JournalState::Done, "nice 0 -> 10", NOW_MS).unwrap();
+    store.close().unwrap();
+    fs::read(dir.join(FILE)).unwrap()
+}
+
+/// What a start does with its database, before it looks at the machine; whether the database was set aside.
+fn start(dir: &Path, executor: &Executor) -> Result<bool, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let (store, opening) = Store::open(dir, Limits::default()).map_err(|error| text(&error))?;
+    executor.settle(&store, NOW_MS).map_err(|error| text(&error))?;
+    let reader = store.reader().map_err(|error| text(&error))?;
+    reader.next_signal_id().map_err(|error| text(&error))?;
+    reader.baselines().map_err(|error| text(&error))?;
+    for key in SETTINGS {
+        reader.setting(key).map_err(|error| text(&error))?;
+    }
+    drop(reader);
+    for note in opening.notes {
+        store.keep_note(&note, NOW_MS).map_err(|error| text(&error))?;
+    }
+    store.keep_setting("starts", "[]", "the agent", NOW_MS).map_err(|error| text(&error))?;
+    store.close().map_err(|error| text(&error))?;
+    Ok(opening.set_aside.is_some())
+}
+
+/// Flips each of the bytes in a copy of its own and starts on that.
+fn check(places: &[usize]) {
+    let home = tempfile::tempdir().unwrap();
+    let sound = small(home.path());
+    let head = fs::read(home.path().join("journal.head")).unwrap();
+    let places: Vec<usize> = places.iter().copied().filter(|place| *place < sound.len()).collect();
+    let [next, aside, tried] = [const { AtomicUsize::new(0) }; 3];
+    let failed = Mutex::new(Vec::new());
+    let slowest = Mutex::new(Duration::ZERO);
+    // Where nothing is synced, there are a thousand starts in the time of ten.
+    let memory = Path::new("/dev/shm");
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let executor = executor(&policy());
+                while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let masks = if *place < HEADER_BYTES { &MASKS[..] } else { &MASKS[place % 3..][..1] };
+                    for mask in masks {
+                        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+                        let dir = dir.unwrap();
+                        let mut flipped = sound.clone();
+                        flipped[*place] ^= mask;
+                        fs::write(dir.path().join(FILE), flipped).unwrap();
+                        fs::write(dir.path().join("journal.head"), &head).unwrap();
+                        let begun = Instant::now();
+                        tried.fetch_add(1, Ordering::Relaxed);
+                        match start(dir.path(), &executor) {
+                            Ok(was_set_aside) => _ = aside.fetch_add(usize::from(was_set_aside), Ordering::Relaxed),
+                            Err(why) => failed.lock().unwrap().push(format!("byte {place} ^ {mask:#x}: {why}")),
+                        }
+                        let mut slowest = slowest.lock().unwrap();
+                        *slowest = begun.elapsed().max(*slowest);
+                    }
+                }
+            });
+        }
+    });
+    let (failed, slowest) = (failed.into_inner().unwrap(), slowest.into_inner().unwrap());
+    let tried = tried.into_inner();
+    let aside = aside.into_inner();
+    println!(
+        "{}",
+        json!({ "bytes": sound.len(), "tried": tried, "set_aside": aside, "stopped": failed.len(),
+            "slowest_ms": slowest.as_secs_f64() * 1e3 })
+    );
+    let shown = failed.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
+    assert!(failed.is_empty(), "{} of {tried} starts failed, {aside} set it aside:\n{shown}", failed.len());
+    assert!(aside > 0, "no flip was noticed: {tried} were tried");
+    assert!(slowest <= WITHIN, "{slowest:?}");
+}
+
+#[test]
+fn a_flipped_byte_never_stops_the_start() {
+    check(&(0..HEADER_BYTES).chain((HEADER_BYTES..1 << 24).step_by(ONE_IN)).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "takes minutes: `cargo xtask failure --only bytes`"]
+fn no_byte_of_all_stops_the_start_when_it_is_flipped() {
+    check(&(0..1 << 24).collect::<Vec<_>>());
+}
+
+/// Changes the database as a byte on the disk would.
+fn harm(state: &Path, sql: &str) {
+    let connection = rusqlite::Connection::open(state.join(FILE)).unwrap();
+    assert_eq!(connection.execute(sql, []).unwrap(), 1, "{sql}");
+}
+
+#[test]
+fn a_row_of_the_journal_that_cannot_be_read_holds_all_that_acts_and_no_undo() {
+    if !is_root() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let [unread, open, next] = [Target::idle(), Target::idle(), Target::idle()];
+    let daemon = Daemon::start(state.path(), "agent");
+    let pause = |daemon: &Daemon, target: &Target| daemon.order("pause_process", json!({ "pid": target.pid() }));
+    pause(&daemon, &unread).unwrap();
+    // The whole node cools down between two.
+    std::thread::sleep(Duration::from_millis(2100));
+    pause(&daemon, &open).unwrap();
+    daemon.stop();
+    harm(state.path(), "UPDATE actions SET state = 'done' WHERE id = 2");
+    harm(state.path(), "UPDATE actions SET intent = CAST(x'7bff7d' AS TEXT) WHERE id = 1");
+
+    let daemon = Daemon::start(state.path(), "agent");
+    open.comes_to_run();
+    unread.comes_to_stand();
+    let notes = daemon.notes();
+    assert!(notes.iter().any(|note| note.contains("nothing is done while that is so")), "{notes:?}");
+    let refused = pause(&daemon, &next).unwrap_err();
+    assert!(refused.contains("what was done before could not be read"), "{refused}");
+    next.comes_to_run();
+    daemon.stop();
+}
+
+#[test]
+fn holds_that_cannot_be_read_go_on_until_an_operator_ends_them() {
+    if !is_root() {
+        return;
+    }
+    let (state, target) = (tempfile::tempdir().unwrap(), Target::idle());
+    let daemon = Daemon::start(state.path(), "agent");
+    daemon.ask(&["pause", "--reason", "the disk is being replaced"]);
+    daemon.stop();
+    harm(state.path(), "UPDATE settings SET value = CAST(x'ff' AS TEXT) WHERE key = 'holds'");
+
+    let daemon = Daemon::start(state.path(), "agent");
+    let pause = || daemon.order("pause_process", json!({ "pid": target.pid() }));
+    let refused = pause().unwrap_err();
+    assert!(refused.contains("paused by the agent: what held before cannot be read"), "{refused}");
+    daemon.ask(&["resume"]);
+    pause().unwrap();
+    target.comes_to_stand();
+    daemon.stop();
+    let daemon = Daemon::start(state.path(), "agent");
+    assert_eq!(daemon.ask(&["status"])["holds"], json!([]));
+    daemon.stop();
+}
