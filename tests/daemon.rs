@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -16,7 +16,9 @@ use crate::execute_support::{Cgroup, Target, is_root, until};
 /// A daemon on a state directory of the test's. Dropping it kills it.
 pub(crate) struct Daemon {
     child: Child,
-    dir: tempfile::TempDir,
+    socket: PathBuf,
+    /// Where the socket is, if that is the test's to take away.
+    home: Option<tempfile::TempDir>,
 }
 
 impl Daemon {
@@ -27,16 +29,25 @@ impl Daemon {
 
     pub(crate) fn start_with(state_dir: &Path, autonomy: &str, more: &[&OsStr]) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("k.sock");
+        let level: [&OsStr; 2] = ["--autonomy".as_ref(), autonomy.as_ref()];
+        let mut daemon = Self::start_at(socket, state_dir, &[&level, more].concat());
+        daemon.home = Some(dir);
+        daemon
+    }
+
+    /// With its door where it is said.
+    pub(crate) fn start_at(socket: PathBuf, state_dir: &Path, more: &[&OsStr]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_kernelsight"))
             .arg("--socket")
-            .arg(dir.path().join("k.sock"))
-            .args(["run", "--quiet", "--autonomy", autonomy, "--state-dir"])
+            .arg(&socket)
+            .args(["run", "--quiet", "--state-dir"])
             .arg(state_dir)
             .args(more)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let daemon = Self { child, dir };
+        let daemon = Self { child, socket, home: None };
         until(|| daemon.try_ask(&["status"]).is_some());
         daemon
     }
@@ -64,6 +75,14 @@ impl Daemon {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -85,14 +104,13 @@ impl Daemon {
 
     /// An operator's order, as any client gives it; what is said instead of doing it.
     pub(crate) fn order(&self, name: &str, params: Value) -> Result<Outcome, String> {
-        order(&self.dir.path().join("k.sock"), name, params)
+        order(&self.socket, name, params)
     }
 
     /// How a verb exits, and what it tells for eyes.
     pub(crate) fn tells(&self, verb: &[&str]) -> (i32, String) {
-        let socket = self.dir.path().join("k.sock");
         let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
-        let output = client.arg("--socket").arg(socket).args(verb).output().unwrap();
+        let output = client.arg("--socket").arg(&self.socket).args(verb).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
 
@@ -102,9 +120,8 @@ impl Daemon {
     }
 
     fn client(&self, verb: &[&str]) -> Output {
-        let socket = self.dir.path().join("k.sock");
         let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
-        client.arg("--socket").arg(socket).args(verb).arg("--json").output().unwrap()
+        client.arg("--socket").arg(&self.socket).args(verb).arg("--json").output().unwrap()
     }
 }
 

@@ -31,10 +31,19 @@ impl Mounted {
 
     /// An ext4 on a loop device, its image below `dir`; what is wrong with it makes it read-only.
     pub(crate) fn disk(dir: &Path, mib: u64) -> Option<Self> {
+        Self::ext4(dir, mib, &["-e", "remount-ro"])
+    }
+
+    /// The same without a journal of its own, and written on after an error.
+    pub(crate) fn forgiving_disk(dir: &Path, mib: u64) -> Option<Self> {
+        Self::ext4(dir, mib, &["-e", "continue", "-O", "^has_journal"])
+    }
+
+    fn ext4(dir: &Path, mib: u64, how: &[&str]) -> Option<Self> {
         Self::new(dir, |image, place| {
             let made = File::create(image).and_then(|file| file.set_len(mib << 20));
             made.map_err(|error| error.to_string())?;
-            run("mkfs.ext4", &["-q", "-e", "remount-ro", image])?;
+            run("mkfs.ext4", &[&["-q"], how, &[image]].concat())?;
             run("mount", &["-o", "loop", image, place])
         })
     }

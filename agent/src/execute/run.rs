@@ -22,7 +22,7 @@ use super::{
     process::Process,
     sandbox::{Confined, Finished, Probe, SandboxError},
     setting::SettingError,
-    settle::Owed,
+    settle::{Owed, Untold},
     undo::{Setting, Undo},
 };
 use crate::{clock::uptime_ms, text::Text};
@@ -43,6 +43,7 @@ pub struct Executor {
     throttles: Mutex<HashMap<i64, Throttled>>,
     pub(super) claims: Claims,
     pub(super) owed: Owed,
+    pub(super) untold: Untold,
     pub(super) boot_id: String,
 }
 
@@ -103,6 +104,7 @@ impl Executor {
             throttles: Mutex::default(),
             claims: Claims::default(),
             owed: Owed::default(),
+            untold: Untold::default(),
             boot_id,
         })
     }
@@ -216,7 +218,8 @@ impl Executor {
         let id = claim.id();
         match self.effect(id, &granted, ready) {
             Ok(finished) if finished.success => {
-                if let Err(error) = journal.advance(id, JournalState::Done, &granted.what.plan.change, now_ms) {
+                let told = self.tell(id, JournalState::Done, &granted.what.plan.change, journal, now_ms);
+                if let Err(error) = told {
                     let taken_back = match self.take_back(id, &intent) {
                         Ok(taken) => taken.note,
                         Err(error) => format!("and it could not be taken back: {error}"),
@@ -227,12 +230,12 @@ impl Executor {
             }
             Ok(finished) => {
                 let (state, note) = self.undo_half(id, &intent, &finished.output);
-                journal.advance(id, state, &note, now_ms).map_err(ExecuteError::Journal)?;
+                self.tell(id, state, &note, journal, now_ms).map_err(ExecuteError::Journal)?;
                 Ok(outcome(Some(id), &granted, finished, None))
             }
             Err(error) => {
                 let (state, note) = self.undo_half(id, &intent, &error.to_string());
-                journal.advance(id, state, &note, now_ms).map_err(ExecuteError::Journal)?;
+                self.tell(id, state, &note, journal, now_ms).map_err(ExecuteError::Journal)?;
                 Err(error)
             }
         }

@@ -1,7 +1,7 @@
 //! Settling: an action is taken back or stays, once, and the journal hears of it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
 };
 
@@ -46,7 +46,37 @@ impl Owed {
     }
 }
 
+/// Rows of which the journal could not be told what became of them. Until it is, they seem to be at work, and keep all
+/// others waiting.
+#[derive(Debug, Default)]
+pub(super) struct Untold(Mutex<BTreeSet<i64>>);
+
+impl Untold {
+    fn has(&self, id: i64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    fn set(&self, id: i64, untold: bool) {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        _ = if untold { rows.insert(id) } else { rows.remove(&id) };
+    }
+}
+
 impl Executor {
+    /// Tells the journal what became of a row, and remembers it where that cannot be told.
+    pub(super) fn tell(
+        &self,
+        id: i64,
+        state: JournalState,
+        note: &str,
+        journal: &dyn Journal,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        let told = journal.advance(id, state, note, now_ms);
+        self.untold.set(id, told.is_err());
+        told
+    }
+
     /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
     /// then on.
     pub fn undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
@@ -132,6 +162,8 @@ impl Executor {
                 said.extend(self.settle_and_say(&row, journal, now_ms, "throttled by an executor that ended"));
             } else if self.lease_is_over(&row.intent, now_ms) {
                 said.extend(self.settle_and_say(&row, journal, now_ms, "has outlived its lease"));
+            } else if let Some(taken) = self.settle_orphan(&row, journal, now_ms) {
+                said.push(format!("{} was done when the journal could not be told: {}", named(&row), taken.note));
             }
         }
         Ok(said)
@@ -143,6 +175,23 @@ impl Executor {
         let Some(until_ms) = intent.lease_until_ms else { return false };
         let lasted_ms = uptime_ms() - intent.uptime_ms;
         until_ms <= now_ms || (intent.boot_id == self.boot_id && lasted_ms >= until_ms - intent.made_at_ms)
+    }
+
+    /// Settles a row that nobody is at work on and nobody will tell of: one that is only intended, for whoever intends
+    /// something has it claimed until its end is told, and one whose end could not be told. None when it is no such row,
+    /// and when it cannot be settled yet.
+    fn settle_orphan(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64) -> Option<TakenBack> {
+        let may_be = |state| state == JournalState::Intended || self.untold.has(row.id);
+        if !may_be(row.state) {
+            return None;
+        }
+        let _claim = self.claims.claim(row.id)?;
+        let settled = match self.row(row.id, journal) {
+            Ok(row) if row.state.may_stand() && may_be(row.state) => self.settle_claimed(&row, journal, now_ms),
+            Ok(_) => return None,
+            Err(error) => Err(error),
+        };
+        settled.inspect_err(|error| tracing::warn!(%error, action = row.id, "it is settled later")).ok()
     }
 
     /// None: somebody else is at it, or was first.
@@ -162,6 +211,11 @@ impl Executor {
         if !row.state.may_stand() {
             return Err(ExecuteError::Over { id, state: row.state });
         }
+        self.settle_claimed(&row, journal, now_ms)
+    }
+
+    fn settle_claimed(&self, row: &JournalRow, journal: &dyn Journal, now_ms: i64) -> Result<TakenBack, ExecuteError> {
+        let id = row.id;
         if row.state == JournalState::Kept {
             // Cut off after the effect and before the record, it would still stand by the journal.
             let begun = journal.advance(id, JournalState::Owed, "it is being taken back", now_ms);
@@ -178,13 +232,13 @@ impl Executor {
                 // The journal hears why, once: what is owed is tried again and again.
                 let why = error.to_string();
                 if row.state != JournalState::Owed || row.note != why {
-                    let owed = journal.advance(id, JournalState::Owed, &why, now_ms);
+                    let owed = self.tell(id, JournalState::Owed, &why, journal, now_ms);
                     owed.map_err(ExecuteError::Journal)?;
                 }
                 return Err(error.into());
             }
         };
-        journal.advance(id, taken.state, &taken.note, now_ms).map_err(ExecuteError::Journal)?;
+        self.tell(id, taken.state, &taken.note, journal, now_ms).map_err(ExecuteError::Journal)?;
         Ok(taken)
     }
 
