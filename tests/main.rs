@@ -42,6 +42,7 @@ mod execute_sysctl;
 mod explain;
 mod failure_bytes;
 mod failure_clock;
+mod failure_door;
 mod failure_means;
 mod fuzz;
 mod fuzz_replay;

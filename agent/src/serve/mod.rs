@@ -14,7 +14,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Semaphore, SemaphorePermit},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 pub use frame::{Frame, FrameTooLong};
@@ -38,6 +38,8 @@ const WAITING: usize = 64;
 const WAITING_NOT_ADMIN: usize = 32;
 /// How long a client waits for its turn, and how long it may take to say what it speaks.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// Whoever knocks on and on is not to fill the log: those who are turned away are counted, and said this often.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 /// Pause after the listener failed (descriptors ran out), so that it is no busy loop.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -103,6 +105,7 @@ async fn accept(listener: UnixListener, daemon: Daemon, roles: Roles) {
     });
     // Dropped with this future, so a shutdown ends every client.
     let mut clients = JoinSet::new();
+    let mut crowd = Crowd::default();
     loop {
         let accepted = listener.accept().await;
         while clients.try_join_next().is_some() {}
@@ -111,14 +114,45 @@ async fn accept(listener: UnixListener, daemon: Daemon, roles: Roles) {
                 clients.spawn(client(stream, daemon.clone(), Arc::clone(&roles), Arc::clone(&places)));
             }
             Ok((stream, _)) => {
-                tracing::warn!(served = clients.len(), "a client was turned away: too many are connected");
                 drop(stream);
+                crowd.turned_away(clients.len());
             }
             Err(error) => {
-                tracing::warn!(%error, "a client could not be accepted");
+                crowd.not_accepted(&error);
                 sleep(AFTER_FAILURE).await;
             }
         }
+    }
+}
+
+/// Clients that were not let in, since that was said last.
+#[derive(Debug, Default)]
+struct Crowd {
+    away: u64,
+    said: Option<Instant>,
+}
+
+impl Crowd {
+    fn turned_away(&mut self, served: usize) {
+        self.away += 1;
+        if self.is_due() {
+            tracing::warn!(served, away = self.away, "clients were turned away: too many are connected");
+            self.away = 0;
+        }
+    }
+
+    fn not_accepted(&mut self, error: &std::io::Error) {
+        if self.is_due() {
+            tracing::warn!(%error, "clients cannot be accepted, which is tried again");
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
+        if due {
+            self.said = Some(Instant::now());
+        }
+        due
     }
 }
 
