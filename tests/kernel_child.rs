@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     process::{Child, Command, Stdio},
     sync::{Condvar, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kernelsight::observe::{
@@ -143,6 +143,8 @@ fn run(words: &[&str]) -> Vec<u8> {
             }
         }
         "grow" => return touched(number(1) << 20),
+        "grow_slowly" => return touched_within(number(1) << 20, Duration::from_millis(number(2) as u64)),
+        "pread" => pread_for(Duration::from_millis(number(1) as u64)),
         "without_capabilities" => without_capabilities(),
         "fork" => {
             for _ in 0..number(1) {
@@ -175,6 +177,28 @@ fn touched(bytes: usize) -> Vec<u8> {
     let mut memory = vec![0; bytes];
     memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
     memory
+}
+
+/// The same a MiB at a time, evenly over that time.
+fn touched_within(bytes: usize, time: Duration) -> Vec<u8> {
+    let mut memory = vec![0; bytes];
+    let pieces = bytes.div_ceil(1 << 20) as u32;
+    for piece in memory.chunks_mut(1 << 20) {
+        piece.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+        std::thread::sleep(time / pieces);
+    }
+    memory
+}
+
+/// Reads at the end of a file, which is as short a call as there is among those that are timed.
+fn pread_for(time: Duration) {
+    let file = tempfile::tempfile().unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        for _ in 0..1000 {
+            _ = std::os::unix::fs::FileExt::read_at(&file, &mut [0], 0);
+        }
+    }
 }
 
 /// Threads that all live at once, each using a CPU for a while, and end.

@@ -44,6 +44,7 @@ mod failure_bytes;
 mod failure_clock;
 mod failure_door;
 mod failure_means;
+mod failure_ring;
 mod fuzz;
 mod fuzz_replay;
 mod guard;
