@@ -28,31 +28,40 @@ const GONE_WITHIN: Duration = Duration::from_secs(15);
 pub(crate) struct Agent {
     pub(crate) client: Client,
     child: Child,
-    directory: PathBuf,
+    log: PathBuf,
+    /// What goes with it.
+    directory: Option<PathBuf>,
 }
 
 impl Agent {
     /// Starts it and waits until it answers. What it says goes to `log`.
     pub(crate) fn start(autonomy: &str, log: &Path) -> Result<(Self, Status)> {
-        let binary = place::agent()?;
-        Client::check(&binary)?;
         let template = std::env::temp_dir().join("kernelsight-XXXXXX");
         let directory = mkdtemp(&template).with_context(|| format!("{} cannot be made", template.display()))?;
+        let mut agent = Self::spawn(&directory, &["--autonomy", autonomy], log)?;
+        agent.directory = Some(directory);
+        let status = agent.wait_until_ready()?;
+        Ok((agent, status))
+    }
+
+    /// Starts it on a directory that outlives it, and does not wait.
+    pub(crate) fn spawn(directory: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        let binary = place::agent()?;
+        Client::check(&binary)?;
         let output = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
         let client = Client { binary: binary.clone(), socket: directory.join("kernelsight.sock") };
         let child = Command::new(&binary)
             .arg("--socket")
             .arg(&client.socket)
-            .args(["run", "--autonomy", autonomy, "--state-dir"])
+            .args(["run", "--state-dir"])
             .arg(directory.join("state"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("{} cannot be started", binary.display()))?;
-        let mut agent = Self { client, child, directory };
-        let status = agent.wait_until_ready().with_context(|| format!("what it said is in {}", log.display()))?;
-        Ok((agent, status))
+        Ok(Self { client, child, log: log.to_owned(), directory: None })
     }
 
     /// None while it runs.
@@ -83,7 +92,19 @@ impl Agent {
         bail!("the agent did not leave within {} s of SIGTERM", GONE_WITHIN.as_secs())
     }
 
-    fn wait_until_ready(&mut self) -> Result<Status> {
+    /// Ends it as hard as the kernel can.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn wait_until_ready(&mut self) -> Result<Status> {
+        self.answers().with_context(|| format!("what it said is in {}", self.log.display()))
+    }
+
+    fn answers(&mut self) -> Result<Status> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.ended()? {
@@ -106,6 +127,8 @@ impl Drop for Agent {
         // It may have left already; there is nothing else to do for it.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
+        if let Some(directory) = &self.directory {
+            let _ = fs::remove_dir_all(directory);
+        }
     }
 }

@@ -10,7 +10,9 @@ mod cgroup;
 mod client;
 mod clock;
 mod demo;
+mod failure;
 mod faults;
+mod figure;
 mod fuzz;
 mod load;
 mod place;
@@ -45,6 +47,8 @@ enum Verb {
     Work(bench::Work),
     /// Inject each fault of the catalogue for real, and score what the agent saw and did
     Faults(faults::Faults),
+    /// Kill, starve, flood and corrupt the agent for real, and say which of its claims hold
+    Failure(failure::Failure),
     /// Look by libFuzzer for inputs of which the agent makes something else than its oracles do
     Fuzz(fuzz::Fuzz),
     /// Test in virtual machines of other kernels, with control groups v2
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::bench(&bench),
         Verb::Work(work) => work.run().map(|()| true),
         Verb::Faults(faults) => faults::faults(&faults),
+        Verb::Failure(order) => failure::failure(&order),
         Verb::Fuzz(order) => fuzz::fuzz(&order),
         Verb::Vm(order) => vm::vm(&order),
         Verb::Load(order) => load::carry_out(&order).map(|()| true),

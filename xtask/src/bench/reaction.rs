@@ -93,22 +93,22 @@ fn figures(events_ms: Vec<f64>, mut signals_ms: Vec<f64>, mut reflexes_ms: Vec<f
 
 /// Delays, ms.
 #[derive(Default)]
-struct Heard {
+pub(crate) struct Heard {
     events_ms: Vec<f64>,
-    signal_ms: Option<f64>,
+    pub(crate) signal_ms: Option<f64>,
     /// As the signal itself tells; none where no reflex opened it.
-    reflex_ms: Option<f64>,
+    pub(crate) reflex_ms: Option<f64>,
 }
 
 /// Both clients; dropping it ends them.
-struct Ears {
+pub(crate) struct Ears {
     clients: Vec<Child>,
     /// When each line came, on the clock of the kernel's events.
     lines: Receiver<(i64, Value)>,
 }
 
 impl Ears {
-    fn open(agent: &Agent) -> Result<Self> {
+    pub(crate) fn open(agent: &Agent) -> Result<Self> {
         let (send, lines) = mpsc::channel();
         let mut ears = Self { clients: Vec::new(), lines };
         for wanted in [&["watch", "--json", "--raw"][..], &["watch", "--json"]] {
@@ -120,7 +120,7 @@ impl Ears {
     }
 
     /// A leak of its own cgroup, until its signal came.
-    fn leak(&self, number: usize, step: &mut Step) -> Result<Heard> {
+    pub(crate) fn leak(&self, number: usize, step: &mut Step) -> Result<Heard> {
         let process = Process {
             name: "anon_hog".to_owned(),
             settings: json!({ "base_mb": 64, "rate_mb_per_s": 150.0, "bound_mb": 420 }),

@@ -45,7 +45,7 @@ impl Side {
 }
 
 /// Of sorted values, between neighbours in proportion.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let position = share * sorted.len().saturating_sub(1) as f64;
     let (below, above) = (position.floor() as usize, position.ceil() as usize);
     match (sorted.get(below), sorted.get(above)) {
