@@ -86,8 +86,7 @@ pub(crate) fn demo(demo: &Demo) -> Result<bool> {
 /// Injects both, and tells each step of the loop as it appears, until both have a verdict or the time is over.
 fn show(client: &Client, json: bool, begun: Instant) -> Result<(Vec<Act>, Running)> {
     let seconds = TIME.saturating_sub(begun.elapsed()).as_secs();
-    let mut victim =
-        Running::start(&process("waker", json!({ "work_us": 4000 }), None), "demo/service", seconds, None)?;
+    let mut victim = Running::start(&process("waker", json!({ "work_us": 4000 }), None), "demo/service", seconds)?;
     let leak = process("anon_hog", json!({ "rate_mb_per_s": 30.0, "bound_mb": 900 }), Some(1024));
     tell(json, "a process leaks 30 MB/s in a cgroup of 1 GiB");
     let mut acts = vec![Act::begin("memory leak", &leak, "demo/leak", seconds)?];
@@ -138,7 +137,7 @@ fn follow(client: &Client, acts: &mut [Act], json: bool) -> Result<()> {
 impl Act {
     fn begin(name: &'static str, process: &Process, group: &str, seconds: u64) -> Result<Self> {
         let onset_ms = clock::now_ms();
-        let running = Running::start(process, group, seconds, None)?;
+        let running = Running::start(process, group, seconds)?;
         Ok(Self { name, running, onset_ms, incident: None, verdict: None, told: HashSet::new() })
     }
 

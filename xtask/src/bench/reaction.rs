@@ -127,7 +127,7 @@ impl Ears {
             cgroup: Some(Limits { memory_mb: Some(512), ..Limits::default() }),
         };
         let group = format!("bench/leak-{number}");
-        let load = Running::start(&process, &group, LEAK_S, None)?;
+        let load = Running::start(&process, &group, LEAK_S)?;
         let pid = load.culprits.first().copied().context("the leak names no process")?;
         let mut until = Instant::now() + Duration::from_secs(LEAK_S);
         let (mut steps_ns, mut signal_ns, mut heard) = (Vec::new(), None, Heard::default());

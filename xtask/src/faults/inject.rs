@@ -53,8 +53,17 @@ pub(super) struct Cost {
 
 impl Running {
     /// Starts a load of this binary, in `ROOT/group` if it is held within anything, and waits for its first line.
-    /// `filesystem` is the one that it may fill.
-    pub(crate) fn start(process: &Process, group: &str, seconds: u64, filesystem: Option<&Path>) -> Result<Self> {
+    pub(crate) fn start(process: &Process, group: &str, seconds: u64) -> Result<Self> {
+        Self::start_beside(process, group, seconds, None)
+    }
+
+    /// The same, beside a filesystem that it may fill.
+    pub(super) fn start_beside(
+        process: &Process,
+        group: &str,
+        seconds: u64,
+        filesystem: Option<&Path>,
+    ) -> Result<Self> {
         let cgroup = process.cgroup.as_ref().map(|limits| Cgroup::create(group, limits)).transpose()?;
         let mut command = Command::new("/proc/self/exe");
         command

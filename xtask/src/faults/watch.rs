@@ -71,10 +71,10 @@ fn inject_and_follow(
     let mut victim = fault
         .victim
         .as_ref()
-        .map(|victim| Running::start(victim, &format!("{}/victim", fault.name), victim_seconds, filled))
+        .map(|victim| Running::start_beside(victim, &format!("{}/victim", fault.name), victim_seconds, filled))
         .transpose()?;
     let onset_ms = clock::now_ms();
-    let mut load = Running::start(&fault.load, &format!("{}/load", fault.name), fault.bound_s, filled)?;
+    let mut load = Running::start_beside(&fault.load, &format!("{}/load", fault.name), fault.bound_s, filled)?;
     let onset = Instant::now();
     seen.onset_ms = clock::now_ms();
     seen.curve = Curve::of(fault);
