@@ -1,5 +1,7 @@
 //! `swap_thrash`: a process whose working set is larger than the memory that it may have, read and written at random.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,16 +12,20 @@ pub(super) const LOAD: Load = Load { name: "swap_thrash", check: check_as::<Sett
 
 const PAGE: usize = 4096;
 const WORKING_SET_MAX_MB: usize = 1024;
+/// Between two pauses.
+const TOUCHES: u64 = 128;
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     working_set_mb: usize,
+    /// Faster than the kernel finds pages to put out, it would rather end the process.
+    touches_per_s: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { working_set_mb: 256 }
+        Self { working_set_mb: 256, touches_per_s: 25_000 }
     }
 }
 
@@ -32,12 +38,13 @@ fn run(ground: &mut Ground, settings: Value) -> Result<()> {
     let mut set = vec![0_u8; settings.working_set_mb << 20];
     let pages = (set.len() / PAGE) as u64;
     let (mut random, mut touched) = (Random(1), 0_u64);
-    while !ground.over() {
-        for _ in 0..256 {
+    let pause = Duration::from_secs_f64(TOUCHES as f64 / settings.touches_per_s.clamp(1, 1_000_000) as f64);
+    while !ground.stop().nap(pause) {
+        for _ in 0..TOUCHES {
             let at = usize::try_from(random.below(pages))? * PAGE;
             set[at] = set[at].wrapping_add(1);
         }
-        touched += 256;
+        touched += TOUCHES;
         ground.report(|seconds| {
             let line = json!({ "touched_pages_per_s": (touched as f64 / seconds).round() });
             touched = 0;
