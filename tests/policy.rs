@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use kernelsight::{
-    execute::{Approval, Judging, Policy, Risk, catalogue},
+    execute::{Approval, Judging, Policy, Risk, catalogue, command::Command},
     live::{Autonomy, Operator},
     observe::ProcessId,
 };
@@ -31,6 +31,15 @@ fn judge(policy: &Policy, name: &str, params: Value, judging: Judging<'_>) -> St
 fn check(name: &str, params: Value, expected: Expect) {
     let policy = policy();
     expected.assert_eq(&judge(&policy, name, params, Judging::new("rules", Autonomy::Agent, NOW_MS)));
+}
+
+#[test]
+fn an_argument_with_a_space_in_it_is_not_two() {
+    let vector = ["cgset", "-r", "memory.high=1048576", "/x"];
+    assert_eq!(Command::parse(&vector).unwrap().arguments(), vector);
+    for vector in [["cgset", "-r", "memory.high=1048576 a", "/x"], ["cgset", "-r", "io.max=8:0 rbps=65536", "/x"]] {
+        assert!(Command::parse(&vector).is_err(), "{vector:?}");
+    }
 }
 
 #[test]

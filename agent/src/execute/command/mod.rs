@@ -174,13 +174,12 @@ pub enum CommandError {
 }
 
 impl Command {
-    /// Reads an argument vector. What is read prints as the same line again.
+    /// Reads an argument vector. What is read has the same vector again: no argument holds a space.
     pub fn parse(arguments: &[&str]) -> Result<Self, CommandError> {
-        let line = arguments.join(" ");
         let command = line::read(arguments);
         command
-            .filter(|command| command.to_string() == line)
-            .ok_or_else(|| CommandError::Unknown { line: line.escape_default().take(200).collect() })
+            .filter(|command| command.arguments() == arguments)
+            .ok_or_else(|| CommandError::Unknown { line: arguments.join(" ").escape_default().take(200).collect() })
     }
 
     /// Checks every number for the way it is meant to go.
