@@ -71,7 +71,8 @@ struct Asked {
 
 impl Asked {
     fn read(line: &[u8]) -> Option<Self> {
-        let request: Value = serde_json::from_slice(line).ok()?;
+        // A byte order mark before a line is passed over.
+        let request: Value = serde_json::from_slice(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)).ok()?;
         request.get("id")?;
         Some(Self { exact: request.to_string().as_bytes() == line, request })
     }
