@@ -69,7 +69,7 @@ fn start() {
 
 /// Waits until its door is open, and each actor has been asked whether it can act. A guest without KVM is slow.
 fn comes_up() {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(90);
     while !Path::new(SOCKET).exists() {
         assert!(Instant::now() < until, "the daemon did not come up: {}", journal());
         std::thread::sleep(Duration::from_millis(100));

@@ -36,8 +36,8 @@ const NAME: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-/// It answers within ms; one that does not is not waited for.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// It answers within ms, on a node that is starved within seconds. Below what an actor's answer is waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// A unit that is still stopping or starting then is left to it. An executor is ended after 30 s.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(20);
 /// How others are tied to a unit that systemd restarts with it (`UNIT_ATOM_PROPAGATE_RESTART`).
@@ -81,7 +81,7 @@ pub enum ManagerError {
     Unreachable { source: io::Error },
     #[error("systemd does not let this process in: {said}")]
     NotLetIn { said: String },
-    #[error("systemd did not answer: {0}")]
+    #[error("systemd did not answer{}", why_silent(.0))]
     Silent(#[from] io::Error),
     #[error("systemd refuses: {said} ({name})")]
     Refused { name: String, said: String },
@@ -260,6 +260,14 @@ impl Manager {
 /// What a unit's own cgroup is called is the unit's name.
 pub(super) fn unit_of(path: &CgroupPath) -> &str {
     path.as_str().rsplit('/').next().unwrap_or_default()
+}
+
+fn why_silent(error: &io::Error) -> String {
+    match error.kind() {
+        // What a socket's timeout is told as.
+        io::ErrorKind::WouldBlock => format!(" within {} s", ANSWER_WITHIN.as_secs()),
+        _ => format!(": {error}"),
+    }
 }
 
 fn connect(path: &str) -> Result<Connection, ManagerError> {
