@@ -480,7 +480,7 @@ fn a_process_that_wants_descriptors_gets_more_and_what_was_in_vain_is_told_to_a_
     check(
         &case,
         "advice for fd_exhaustion: server (pid 50) fails for want of file descriptors with 64 of 64 descriptors open. \
-         Raise its limit (prlimit --pid 50 --nofile=128)",
+         If it leaks them, restart or end server (pid 50); else raise its limit (prlimit --pid 50 --nofile=128).",
     );
 }
 

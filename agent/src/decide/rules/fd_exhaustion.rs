@@ -6,7 +6,11 @@ use super::{
     raise,
     remedy::{Remedies, restartable},
 };
-use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
+use crate::{
+    decide::FailureMode,
+    explain::Explanation,
+    observe::{Signal, SignalType},
+};
 
 pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::FdExhaustion, hypothesise, remedies };
 
@@ -14,7 +18,7 @@ const FILES: [&str; 3] = ["emfile", "enfile", "open_files"];
 
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let files = signal(explanation, SignalType::Syscall, &FILES)?;
-    let (open, limit) = open_of_limit(explanation);
+    let (open, limit) = open_of_limit(explanation, files).unzip();
     let full = open.zip(limit).map(|(open, limit)| open >= limit * 0.9);
     Some(
         Evidence::from(0.6)
@@ -26,7 +30,7 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 
 fn remedies(explanation: &Explanation) -> Remedies {
     let files = signal(explanation, SignalType::Syscall, &FILES).unwrap_or(&explanation.primary);
-    let (open, limit) = open_of_limit(explanation);
+    let (open, limit) = open_of_limit(explanation, files).unzip();
     let count = match open.zip(limit) {
         Some((open, limit)) => format!(" with {open:.0} of {limit:.0} descriptors open"),
         None => String::new(),
@@ -36,27 +40,24 @@ fn remedies(explanation: &Explanation) -> Remedies {
         (Some(id), None) => format!("prlimit --pid {} --nofile", id.pid),
         (None, _) => "sysctl fs.file-max".to_owned(),
     };
-    let restart = explanation
-        .culprit()
-        .map_or_else(String::new, |culprit| format!("; if it leaks them, {}", restartable(culprit)));
+    let what = match explanation.culprit() {
+        Some(culprit) => format!("If it leaks them, {}; else raise its limit ({raise}).", restartable(culprit)),
+        None => format!("Raise its limit ({raise})."),
+    };
     let fails = signal(explanation, SignalType::Syscall, &["emfile"]);
     let ladder = fails.zip(limit).and_then(|(fails, limit)| raise::open_files(&fails.entity, limit));
     Remedies {
         ladder: ladder.into_iter().collect(),
-        advice: format!(
-            "{} fails for want of file descriptors{count}. Raise its limit ({raise}){restart}.",
-            files.entity
-        ),
+        advice: format!("{} fails for want of file descriptors{count}. {what}", files.entity),
         ..Remedies::default()
     }
 }
 
-/// Of the signal that says so, else of the process that it names.
-fn open_of_limit(explanation: &Explanation) -> (Option<f64>, Option<f64>) {
-    let said = |name: &str| {
-        let signals = std::iter::once(&explanation.primary).chain(&explanation.symptoms);
-        signals.filter_map(|signal| signal.numbers.get(name)).next()
-    };
-    let known = |name: &str| said(name).or_else(|| explanation.culprit()?.number(name));
-    (known("open_files"), known("open_files_limit"))
+/// Open files and their limit: as the process has them now, else as one signal says.
+fn open_of_limit(explanation: &Explanation, files: &Signal) -> Option<(f64, f64)> {
+    let of = |number: &dyn Fn(&str) -> Option<f64>| number("open_files").zip(number("open_files_limit"));
+    let process = explanation.suspects.iter().find(|suspect| suspect.entity == files.entity);
+    let now = process.and_then(|process| of(&|name| process.number(name)));
+    let signals = || std::iter::once(files).chain(&explanation.symptoms).chain([&explanation.primary]);
+    now.or_else(|| signals().find_map(|signal| of(&|name| signal.numbers.get(name))))
 }
