@@ -92,6 +92,17 @@ pub(crate) fn spinners(sample: &mut Sample) {
     waits(sample, 22, 300); // 4 to 8 ms
 }
 
+/// A writer in a cgroup of its own, for whose disk the app waits.
+pub(crate) fn writer_beside_app(sample: &mut Sample) {
+    if !sample.processes.iter().any(|process| process.id.pid == 400) {
+        sample.processes.push(process(400, "writer", "/writer"));
+    }
+    for writer in sample.processes.iter_mut().filter(|process| process.id.pid == 400) {
+        writer.written_bytes = writer.written_bytes.map(|bytes| bytes + 20 * MIB);
+    }
+    sample.cgroups[0].io_pressure.as_mut().unwrap().some_total_us += 700_000;
+}
+
 pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "cpu_hog",
@@ -505,6 +516,14 @@ pub(crate) const FAULTS: &[Fault] = &[
         entity: of_app,
         least: Severity::Medium,
         each_second: |sample| sample.cgroups[0].io_pressure.as_mut().unwrap().some_total_us += 900_000,
+    },
+    Fault {
+        name: "a service that waits for the disk that another keeps busy",
+        signal: SignalType::IoCongestion,
+        measure: "others_io_wait_percent",
+        entity: node,
+        least: Severity::Medium,
+        each_second: writer_beside_app,
     },
     Fault {
         name: "dirty_flood",

@@ -128,7 +128,7 @@ fn what_an_action_is_needs_no_daemon_to_be_told() {
               risk     medium
               writes   io.max (v2), blkio.throttle.* (v1)
               given    one open file of the cgroup
-              predicts it reads or writes no more than that, on that device (no number is reckoned)
+              predicts others wait less for that disk, as for a queue (M/M/1): S / (1 − ρ), where ρ is the part of the time that it is busy
               cost     its I/O on the device is slower even when nobody else asks
               never    the root of a hierarchy
               never    a cgroup that protected.toml lists
@@ -136,7 +136,7 @@ fn what_an_action_is_needs_no_daemon_to_be_told() {
               never    a partition, which no limit is for
               undo     the exact previous value, unless somebody else changed it since
               settles  in 10 s
-              lease    taken back by itself after 1 h
+              lease    taken back by itself after 10 min
               cgroup   ^(/[A-Za-z0-9_.:@+=\\-]+)+$
               device   The whole device, no partition, as in 8:0; ^[0-9]{1,4}:[0-9]{1,7}$
               what     What is limited; read_bps, write_bps, read_iops, write_iops

@@ -1,13 +1,14 @@
-//! What the rules say where a filesystem is full.
+//! What the rules say where a filesystem is full, and where a disk is asked for more than it can do.
 
 use kernelsight::{
+    decide::{Case, Decision},
     numbers,
     observe::{Entity, Signal, SignalType},
 };
 
 use crate::{
-    decide::{case, check},
-    scene::{Actor, Scene, actor, group},
+    decide::{case, check, decide},
+    scene::{Actor, Group, Scene, actor, group},
 };
 
 #[test]
@@ -29,4 +30,44 @@ fn a_full_filesystem_is_told_with_who_writes_to_it_and_nothing_is_thrown_away() 
     );
     check(&case(&scene, &[failing]), "advice for disk_full: ");
     check(&case(&scene, &[full]), "advice for disk_full: ");
+}
+
+/// A writer that has the disk to itself, nearly; the others wait for it so much of their time, if that is known.
+fn flood(group: Group, others_wait: Option<f64>) -> Case {
+    let writer = Actor { cgroup: "/x", written: 10 << 20, ..actor(50, "writer") };
+    let victim = Actor { cgroup: "/y", written: 64 << 10, ..actor(60, "victim") };
+    let mut scene = Scene::of(&[writer, victim], &[group, crate::scene::group("/y")]);
+    for _ in 0..5 {
+        if let Some(wait) = others_wait {
+            scene.keep(SignalType::IoCongestion, "others_io_wait_percent", &Entity::Node, wait);
+        }
+    }
+    let disk = Entity::Device { name: "vda".into() };
+    case(&scene, &[scene.signal(1, SignalType::BlockDeviceSaturation, "queue_depth", disk, 30.0)])
+}
+
+#[test]
+fn who_keeps_a_disk_busy_gets_half_of_it_where_others_wait() {
+    let case = flood(group("/x"), Some(80.0));
+    check(&case, "limit_cgroup_io(\"/x\", \"253:0\", \"write_bps\", ");
+    let Decision::Act { actions, prediction, .. } = decide(&case).decision else { panic!() };
+    let rate = actions.first().number("rate").unwrap() / f64::from(10 << 20);
+    assert!((0.45..0.55).contains(&rate), "{rate}");
+    assert_eq!((prediction.measure.as_str(), prediction.entity), ("others_io_wait_percent", Entity::Node));
+    assert!((4.0..16.0).contains(&prediction.after), "{}", prediction.after);
+}
+
+#[test]
+fn a_disk_for_which_nobody_waits_may_be_busy() {
+    const ADVICE: &str = "advice for device_saturation: device vda is saturated: limit the I/O of writer (pid 50), or restart or end \
+         writer (pid 50). Nothing is done: ";
+    check(&flood(group("/x"), Some(2.0)), &format!("{ADVICE}others_io_wait_percent of node is 2.0 %, which is calm."));
+    check(&flood(group("/x"), None), &format!("{ADVICE}nobody else is known to wait for the disk."));
+}
+
+#[test]
+fn what_cannot_be_limited_or_is_already_is_told_to_a_person() {
+    for io_limited in [None, Some(true)] {
+        check(&flood(Group { io_limited, ..group("/x") }, Some(80.0)), "advice for device_saturation: device vda is");
+    }
 }

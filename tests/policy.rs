@@ -110,7 +110,7 @@ fn every_action_says_what_it_is_how_it_is_undone_or_why_not() {
         limit_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
         limit_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
         limit_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 10 s, lease 3600 s
-        limit_cgroup_io(cgroup, device, what, rate 10..1000000000000) Medium CgroupFile, settles 10 s, lease 3600 s
+        limit_cgroup_io(cgroup, device, what, rate 10..1000000000000) Medium CgroupFile, settles 10 s, lease 600 s
         raise_cgroup_cpu(cgroup, percent 1..102400) Medium CgroupFile, settles 10 s, lease 3600 s
         raise_cgroup_memory(cgroup, bytes 1048576..1125899906842624) Medium CgroupFile, settles 10 s, lease 3600 s
         raise_cgroup_pids(cgroup, tasks 1..4194304) Medium CgroupFile, settles 10 s, lease 3600 s

@@ -9,8 +9,8 @@ use kernelsight::{
         classify::Thresholds,
         history::Point,
         sample::{
-            CgroupCpu, CgroupMemory, CgroupSample, Cpu, KernelSample, LifecycleCounters, Load, Memory, NodePressure,
-            NodeSample, ProcessSample, Psi,
+            CgroupCpu, CgroupMemory, CgroupSample, Cpu, Disk, KernelSample, LifecycleCounters, Load, Memory,
+            NodePressure, NodeSample, ProcessSample, Psi,
         },
     },
     text::Text,
@@ -75,10 +75,12 @@ pub(crate) struct Group {
     pub(crate) cache_mib: u64,
     /// Whether the cpu controller is there.
     pub(crate) cpu: bool,
+    /// Whether a limit on I/O stands; none where there can be none.
+    pub(crate) io_limited: Option<bool>,
 }
 
 pub(crate) fn group(path: &'static str) -> Group {
-    Group { path, limit_mib: None, cache_mib: 0, cpu: true }
+    Group { path, limit_mib: None, cache_mib: 0, cpu: true, io_limited: Some(false) }
 }
 
 #[derive(Debug, Default)]
@@ -221,6 +223,7 @@ fn sample(second: u64, of: u64, actors: &[Actor], groups: &[Group]) -> Sample {
                 cpu: Psi { some_avg10_percent: 66.0, ..Psi::default() },
                 ..NodePressure::default()
             }),
+            disks: vec![disk(actors, second)],
             ..NodeSample::default()
         },
         processes,
@@ -234,6 +237,21 @@ fn sample(second: u64, of: u64, actors: &[Actor], groups: &[Group]) -> Sample {
             ..KernelSample::default()
         },
         ..Sample::default()
+    }
+}
+
+/// The node's disk, which writes what the actors do, 64 KiB at once, and can do no more than 10 MiB a second.
+fn disk(actors: &[Actor], second: u64) -> Disk {
+    let written: u64 = actors.iter().map(|actor| actor.written).sum();
+    let busy = (written as f64 / f64::from(10 << 20)).min(1.0);
+    Disk {
+        name: "vda".into(),
+        major: 253,
+        writes: (written >> 16) * second,
+        written_bytes: written * second,
+        busy_ms: (busy * 1e3) as u64 * second,
+        queue_time_ms: (busy * 3e4) as u64 * second,
+        ..Disk::default()
     }
 }
 
@@ -288,6 +306,7 @@ fn cgroup(group: &Group, actors: &[Actor], second: u64) -> CgroupSample {
             usage_ns: Some(inside().map(|actor| (actor.cpu * 1e7) as u64).sum::<u64>() * (UP_S + second)),
             ..CgroupCpu::default()
         }),
+        io_limited: group.io_limited,
         frozen: Some(false),
         ..CgroupSample::default()
     }

@@ -8,6 +8,7 @@ mod close_wait_leak;
 mod cpu_hog;
 mod cpu_quota;
 mod device_saturation;
+mod disk;
 mod disk_full;
 mod evidence;
 mod fd_exhaustion;

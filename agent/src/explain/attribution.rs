@@ -320,7 +320,7 @@ impl Contested {
             Self::Switches => Some(process.voluntary_switches_per_s? + process.involuntary_switches_per_s?),
             Self::MinorFaults => process.minor_faults_per_s,
             Self::MajorFaults => process.major_faults_per_s,
-            Self::Io => Some(process.read_bytes_per_s? + process.written_bytes_per_s?),
+            Self::Io => process.io_bytes_per_s,
             Self::Syscalls => {
                 let rows = &tick.kernel.syscalls.as_ref()?.by_process;
                 per_s(rows.iter().filter(|row| row.pid == pid).map(|row| row.calls).sum())

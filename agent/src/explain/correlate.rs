@@ -9,6 +9,8 @@ const INCIDENTS: usize = 128;
 const SYMPTOMS: usize = 64;
 /// Two ticks may see one moment in either order.
 const JITTER_MS: i64 = 2_000;
+/// Pages that are read in again and again are told after what waits for them by so long: they must have come for a while.
+const PAGES_LATER_MS: i64 = 15_000;
 /// A symptom of the node follows its cause (or shows before it) within so long.
 const TOGETHER_MS: i64 = 120_000;
 /// The part of a contested resource from which its taker is the cause of the node's symptom.
@@ -142,11 +144,15 @@ impl Correlator {
 
     /// How surely two signals have one cause; none when nothing says so.
     fn kinship(&self, signal: &Signal, of_it: &Signal, takers: &[(Entity, f64)], view: &View) -> Option<Kinship> {
-        if signal.entity == of_it.entity && !is_of_all(&signal.entity) {
+        let of_one_kind = Resource::of(signal).iter().any(|one| Resource::of(of_it).contains(one));
+        // Whoever is in a cgroup may wait for a CPU while another of it waits for a disk.
+        let apart = matches!(signal.entity, Entity::Cgroup { .. })
+            && !of_one_kind
+            && [signal, of_it].iter().any(|one| Resource::of(one).contains(&Resource::Cpu));
+        if signal.entity == of_it.entity && !is_of_all(&signal.entity) && !apart {
             return Some(Kinship::Same);
         }
         let together = (signal.first_seen_ms - of_it.first_seen_ms).abs() <= TOGETHER_MS;
-        let of_one_kind = Resource::of(signal) == Resource::of(of_it);
         if !together || !of_one_kind {
             return None;
         }
@@ -186,7 +192,7 @@ enum Kinship {
     Same,
 }
 
-/// What runs short; signals of one cause are short of the same.
+/// What runs short; signals of one cause are short of the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resource {
     Memory,
@@ -197,17 +203,18 @@ enum Resource {
 }
 
 impl Resource {
-    fn of(signal: &Signal) -> Self {
+    fn of(signal: &Signal) -> &'static [Self] {
         match signal.signal_type {
-            SignalType::MemoryPressure | SignalType::SwapThrashing => Self::Memory,
-            // Minor faults are work, major ones are memory that is not there.
-            SignalType::PageFault if !signal.measure.contains("major") => Self::Cpu,
-            SignalType::PageFault => Self::Memory,
-            SignalType::LoadMismatch | SignalType::Scheduler => Self::Cpu,
-            SignalType::Syscall if signal.measure.contains("process_calls") => Self::Cpu,
-            SignalType::Syscall => Self::Calls,
-            SignalType::IoCongestion | SignalType::BlockDeviceSaturation => Self::Io,
-            SignalType::NetworkDegradation | SignalType::TcpExhaustion => Self::Network,
+            SignalType::MemoryPressure => &[Self::Memory],
+            SignalType::SwapThrashing => &[Self::Memory, Self::Io],
+            // Minor faults are work, major ones are memory that is not there and comes from a disk.
+            SignalType::PageFault if !signal.measure.contains("major") => &[Self::Cpu],
+            SignalType::PageFault => &[Self::Memory, Self::Io],
+            SignalType::LoadMismatch | SignalType::Scheduler => &[Self::Cpu],
+            SignalType::Syscall if signal.measure.contains("process_calls") => &[Self::Cpu],
+            SignalType::Syscall => &[Self::Calls],
+            SignalType::IoCongestion | SignalType::BlockDeviceSaturation => &[Self::Io],
+            SignalType::NetworkDegradation | SignalType::TcpExhaustion => &[Self::Network],
         }
     }
 }
@@ -292,12 +299,16 @@ fn arrange(incident: &mut Incident) {
             let earliest = std::cmp::Reverse((signal.first_seen_ms, signal.id));
             // Pages that come back from swap are what the faults are, and why memory is waited for.
             let is_swap = signal.signal_type == SignalType::SwapThrashing;
-            (is_swap, specificity(&signal.entity), is_deed(signal), earliest)
+            (is_swap, specificity(signal), is_deed(signal), earliest)
+        };
+        let later = |signal: &Signal| match signal.signal_type {
+            SignalType::SwapThrashing | SignalType::PageFault => PAGES_LATER_MS,
+            _ => JITTER_MS,
         };
         let early = signals
             .iter()
             .enumerate()
-            .filter(|(_, signal)| counts(signal) && signal.first_seen_ms <= began + JITTER_MS);
+            .filter(|(_, signal)| counts(signal) && signal.first_seen_ms <= began + later(signal));
         early.max_by_key(|(_, signal)| rank(signal)).map(|(at, _)| at)
     });
     if let Some(at) = cause {
@@ -323,11 +334,13 @@ fn is_deed(signal: &Signal) -> bool {
     ["switches", "forks", "faults", "process_calls"].iter().any(|deed| signal.measure.contains(deed))
 }
 
-const fn specificity(entity: &Entity) -> u8 {
-    match entity {
-        Entity::Process { .. } => 3,
-        Entity::Cgroup { .. } | Entity::Port { .. } | Entity::Mount { .. } | Entity::Interface { .. } => 2,
-        Entity::Device { .. } => 1,
+/// A cgroup that waits for a disk waits for what the disk does.
+fn specificity(signal: &Signal) -> u8 {
+    match signal.entity {
+        Entity::Process { .. } => 4,
+        Entity::Cgroup { .. } if signal.signal_type == SignalType::IoCongestion => 1,
+        Entity::Cgroup { .. } | Entity::Port { .. } | Entity::Mount { .. } | Entity::Interface { .. } => 3,
+        Entity::Device { .. } => 2,
         Entity::Node => 0,
     }
 }

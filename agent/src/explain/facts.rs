@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::{MemoryLimit, NodeFacts, unit};
+use super::{BusiestDisk, MemoryLimit, NodeFacts, unit};
 use crate::observe::{
     Numbers, Window,
-    sample::Cpu,
+    sample::{Cpu, Disk, NodeSample},
     window::{CgroupTick, ProcessTick, Tick},
 };
+
+/// A disk is looked at over the last seconds, and is at work in one in which it was busy for so much of the time, 0 to 1.
+const DISK_OVER_S: f64 = 5.0;
+const AT_WORK: f64 = 0.5;
 
 /// What a decision must know of the node; a source that is off leaves none.
 #[must_use]
@@ -34,6 +38,7 @@ pub(super) fn node(window: &Window) -> NodeFacts {
         memory_pressure_percent: pressure.map(|pressure| pressure.memory.some_avg10_percent),
         io_pressure_percent: pressure.map(|pressure| pressure.io.some_avg10_percent),
         forks_per_s: forks_per_s(window, tick),
+        busiest_disk: busiest_disk(window),
         execs_per_s: tick.kernel.lifecycle.as_ref().and_then(|counted| Some(counted.execs as f64 / tick.seconds?)),
     }
 }
@@ -65,6 +70,7 @@ pub(super) fn process(process: &ProcessTick, tick: &Tick) -> Numbers {
     known.maybe("involuntary_switches_per_s", process.involuntary_switches_per_s);
     known.maybe("read_bytes_per_s", process.read_bytes_per_s);
     known.maybe("written_bytes_per_s", process.written_bytes_per_s);
+    known.maybe("io_bytes_per_s", process.io_bytes_per_s);
     known.maybe("open_files", sample.open_files.map(|files| files as f64));
     known.maybe("open_files_limit", sample.open_files_limit.map(|limit| limit as f64));
     known.maybe("forks_per_s", forks_of(sample.id.pid, tick));
@@ -111,6 +117,7 @@ pub(super) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
     known.maybe("cgroup_oom_kills", sample.memory.as_ref().map(|memory| memory.oom_kills as f64));
     known.maybe("cgroup_pids", sample.pids.as_ref().map(|pids| pids.current as f64));
     known.maybe("cgroup_pids_limit", sample.pids.as_ref().and_then(|pids| pids.maximum).map(|max| max as f64));
+    known.maybe("cgroup_io_limited", sample.io_limited.map(f64::from));
     known.maybe("cgroup_frozen", sample.frozen.map(f64::from));
     *numbers = known.0;
 }
@@ -146,6 +153,42 @@ pub(super) fn forks_of(pid: u32, tick: &Tick) -> Option<f64> {
 fn forks_per_s(window: &Window, tick: &Tick) -> Option<f64> {
     let counted = tick.kernel.lifecycle.as_ref().and_then(|lifecycle| Some(lifecycle.forks as f64 / tick.seconds?));
     counted.or_else(|| window.rate(|node| Some(node.cpu.as_ref()?.forks)))
+}
+
+/// The disk that most requests waited for over the last seconds, and what it did in those of them in which it was busy:
+/// writeback comes in waves, and between two of them a disk looks idle.
+fn busiest_disk(window: &Window) -> Option<BusiestDisk> {
+    let disks = window.now()?.node.disks.iter().filter_map(|disk| disk_at_work(window, disk));
+    disks.max_by(|a, b| a.queue_depth.total_cmp(&b.queue_depth))
+}
+
+fn disk_at_work(window: &Window, disk: &Disk) -> Option<BusiestDisk> {
+    let of = |node: &NodeSample| node.disks.iter().find(|one| one.name == disk.name).cloned();
+    let steps: Vec<(Disk, Disk, f64)> =
+        window.steps(DISK_OVER_S).filter_map(|(before, now, seconds)| Some((of(before)?, of(now)?, seconds))).collect();
+    let busy = |(before, now, seconds): &&(Disk, Disk, f64)| {
+        now.busy_ms.saturating_sub(before.busy_ms) as f64 >= AT_WORK * seconds * 1e3
+    };
+    let mut at_work: Vec<&(Disk, Disk, f64)> = steps.iter().filter(busy).collect();
+    if at_work.is_empty() {
+        at_work = steps.iter().collect();
+    }
+    let seconds: f64 = at_work.iter().map(|(_, _, seconds)| seconds).sum();
+    let rate = |counter: fn(&Disk) -> u64| {
+        let grown = at_work.iter().map(|(before, now, _)| counter(now).saturating_sub(counter(before)));
+        grown.sum::<u64>() as f64 / seconds
+    };
+    (seconds > 0.0).then(|| BusiestDisk {
+        name: disk.name.clone(),
+        major: disk.major,
+        minor: disk.minor,
+        busy_percent: (rate(|disk| disk.busy_ms) / 10.0).min(100.0),
+        queue_depth: rate(|disk| disk.queue_time_ms) / 1e3,
+        reads_per_s: rate(|disk| disk.reads),
+        read_bytes_per_s: rate(|disk| disk.read_bytes),
+        writes_per_s: rate(|disk| disk.writes),
+        written_bytes_per_s: rate(|disk| disk.written_bytes),
+    })
 }
 
 /// Time not idle (waiting for a disk is idle), percent of all CPUs.

@@ -217,6 +217,28 @@ impl Suspect {
     }
 }
 
+impl BusiestDisk {
+    #[must_use]
+    pub fn ops_per_s(&self) -> f64 {
+        self.reads_per_s + self.writes_per_s
+    }
+
+    #[must_use]
+    pub fn bytes_per_s(&self) -> f64 {
+        self.read_bytes_per_s + self.written_bytes_per_s
+    }
+
+    /// The part of what it does that is the suspect's, 0 to 1.
+    #[must_use]
+    pub fn share_of(&self, suspect: &Suspect) -> f64 {
+        if suspect.of == attribution::Contested::Io.name() {
+            return suspect.share;
+        }
+        let its = suspect.number("io_bytes_per_s").unwrap_or(0.0);
+        (its / self.bytes_per_s().max(1.0)).clamp(0.0, 1.0)
+    }
+}
+
 /// A value against its baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deviation {
@@ -298,4 +320,22 @@ pub struct NodeFacts {
     pub forks_per_s: Option<f64>,
     #[serde(default)]
     pub execs_per_s: Option<f64>,
+    #[serde(default)]
+    pub busiest_disk: Option<BusiestDisk>,
+}
+
+/// The disk that most requests waited for over the last 5 s, and what it did in those seconds of them in which it was busy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BusiestDisk {
+    pub name: Text,
+    pub major: u32,
+    pub minor: u32,
+    /// Time with a request in flight, percent.
+    pub busy_percent: f64,
+    /// Requests in flight and in its queue, on average.
+    pub queue_depth: f64,
+    pub reads_per_s: f64,
+    pub read_bytes_per_s: f64,
+    pub writes_per_s: f64,
+    pub written_bytes_per_s: f64,
 }

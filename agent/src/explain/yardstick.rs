@@ -8,6 +8,8 @@ use crate::observe::{Entity, History, Signal, SignalType, classify::Thresholds};
 
 /// The measure of those who wait for a CPU and do not hog it, as the classifier names it.
 const OTHERS_WAIT: &str = "others_wait_percent";
+/// The measure of those who wait for I/O and do little of it.
+const OTHERS_IO_WAIT: &str = "others_io_wait_percent";
 /// One tick of it says little.
 const LAST_VALUES: usize = 5;
 /// What suffices is at most this part of medium.
@@ -45,30 +47,24 @@ impl Yardstick {
 
     /// The wait of those who suffer, where that is what hurts: of switches, which by themselves take nothing from
     /// anybody, and where the primary measure counts the wait of the hogs too: no nice value and no quota
-    /// lowers such a measure, though they help. Its value is the median of its last ones. None while nobody reads it.
+    /// lowers such a measure, though they help; and of a disk, whose signals all count the wait of who keeps it busy.
+    /// Its value is the median of its last ones. None while nobody reads it.
     pub(super) fn of_others(primary: &Signal, history: &History, thresholds: Option<&Thresholds>) -> Option<Self> {
         let own_wait = counts_own_wait(primary);
-        if !own_wait && !primary.measure.contains("switches") {
-            return None;
-        }
-        let signal_type = SignalType::LoadMismatch;
-        let medium_at = thresholds?.get(signal_type, OTHERS_WAIT)?.levels[1]?;
-        let mut last: Vec<f64> =
-            history.points(signal_type, OTHERS_WAIT, &Entity::Node).map(|point| point.value).collect();
+        let (signal_type, measure) = match () {
+            () if is_about_disks(primary) => (SignalType::IoCongestion, OTHERS_IO_WAIT),
+            () if own_wait || primary.measure.contains("switches") => (SignalType::LoadMismatch, OTHERS_WAIT),
+            () => return None,
+        };
+        let medium_at = thresholds?.get(signal_type, measure)?.levels[1]?;
+        let mut last: Vec<f64> = history.points(signal_type, measure, &Entity::Node).map(|point| point.value).collect();
         let last = &mut last.split_off(last.len().saturating_sub(LAST_VALUES))[..];
         last.sort_unstable_by(f64::total_cmp);
         let value = *last.get(last.len() / 2)?;
-        if !own_wait && value < medium_at {
+        if !own_wait && measure == OTHERS_WAIT && value < medium_at {
             return None;
         }
-        Some(Self {
-            signal_type,
-            measure: OTHERS_WAIT.to_owned(),
-            entity: Entity::Node,
-            value,
-            medium_at,
-            falling: false,
-        })
+        Some(Self { signal_type, measure: measure.to_owned(), entity: Entity::Node, value, medium_at, falling: false })
     }
 
     /// Whether a value is no worse than low.
@@ -90,10 +86,26 @@ impl Yardstick {
         self.measure == OTHERS_WAIT
     }
 
+    /// Whether it is the wait of those who do little I/O.
+    #[must_use]
+    pub fn is_io_wait_of_others(&self) -> bool {
+        self.measure == OTHERS_IO_WAIT
+    }
+
     /// Whether the measure counts the wait of those who cause it as well as of those who suffer.
     #[must_use]
     pub fn counts_own_wait(&self) -> bool {
         is_own_wait(self.signal_type, &self.measure)
+    }
+}
+
+/// What is told of a disk, but for its errors.
+fn is_about_disks(signal: &Signal) -> bool {
+    match signal.signal_type {
+        SignalType::IoCongestion => true,
+        SignalType::BlockDeviceSaturation => !signal.measure.contains("errors"),
+        SignalType::PageFault => signal.measure.contains("major"),
+        _ => false,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod sample;
 pub mod scrape;
 pub mod signal;
 pub mod syscall_name;
+mod tracks;
 pub mod waits;
 pub mod window;
 

@@ -298,6 +298,8 @@ pub struct CgroupSample {
     pub memory: Option<CgroupMemory>,
     pub cpu: Option<CgroupCpu>,
     pub pids: Option<CgroupPids>,
+    /// v2 only: whether a limit on its I/O stands; none where there can be none.
+    pub io_limited: Option<bool>,
     pub memory_pressure: Option<Psi>,
     pub cpu_pressure: Option<Psi>,
     pub io_pressure: Option<Psi>,

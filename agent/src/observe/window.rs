@@ -2,28 +2,21 @@
 
 use std::collections::{HashMap, VecDeque};
 
+pub use super::tracks::Growth;
 use super::{
     Entity, Event, ProcessId, Sample,
     sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample, SocketsOfProcess},
+    tracks::Tracks,
 };
 
 /// Node samples kept for rates over longer times: two minutes at one a second.
 const NODE_SAMPLES: usize = 120;
-/// Points of resident memory kept for one process.
-const TRACK_POINTS: usize = 120;
-/// Processes whose resident memory is tracked: the largest ones.
-const TRACKS: usize = 64;
-/// Processes smaller than this are not tracked.
-const TRACK_FROM_BYTES: u64 = 16 << 20;
-/// A growth is told from at least this many points.
-const GROWTH_POINTS: usize = 8;
-
 /// The newest sample with the rates since the one before, and the shorter history that classifiers need.
 #[derive(Debug, Default)]
 pub struct Window {
     now: Option<Tick>,
     nodes: VecDeque<(u64, NodeSample)>,
-    tracks: HashMap<ProcessId, VecDeque<(u64, u64)>>,
+    tracks: Tracks,
     last: Option<Sample>,
     /// The agent itself, which is none of those who suffer; 0: it is not known.
     pub(super) own_pid: u32,
@@ -69,19 +62,9 @@ pub struct ProcessTick {
     pub involuntary_switches_per_s: Option<f64>,
     pub read_bytes_per_s: Option<f64>,
     pub written_bytes_per_s: Option<f64>,
+    /// Both together, over the last seconds.
+    pub io_bytes_per_s: Option<f64>,
     pub growth: Option<Growth>,
-}
-
-/// How a process's resident memory moved over its track.
-#[derive(Clone, Copy, Debug)]
-pub struct Growth {
-    /// (last - first) / time, bytes/s; negative when it shrank.
-    pub bytes_per_s: f64,
-    /// Share of the steps that did not shrink, 0 to 1.
-    pub rising_share: f64,
-    pub points: usize,
-    /// Time between the first and the last point, s.
-    pub seconds: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -117,9 +100,9 @@ impl Window {
             .as_ref()
             .map(|last| sample.at_ns.saturating_sub(last.at_ns) as f64 / 1e9)
             .filter(|seconds| *seconds > 0.0);
-        self.track(&sample);
         let before: HashMap<ProcessId, &ProcessSample> =
             self.last.iter().flat_map(|last| &last.processes).map(|process| (process.id, process)).collect();
+        self.tracks.take(sample.at_ns, &sample.processes, &before, seconds);
         let cgroups_before: HashMap<&str, &CgroupSample> =
             self.last.iter().flat_map(|last| &last.cgroups).map(|cgroup| (cgroup.path.as_str(), cgroup)).collect();
         let processes = sample
@@ -179,6 +162,16 @@ impl Window {
         rate_between(now, before, counter)
     }
 
+    /// Each two samples of the node that follow each other within the last `seconds`, with the time between them, s.
+    pub fn steps(&self, seconds: f64) -> impl Iterator<Item = (&NodeSample, &NodeSample, f64)> {
+        let from = self.nodes.back().map_or(0, |(at, _)| at.saturating_sub((seconds * 1e9) as u64));
+        let pairs = self.nodes.iter().zip(self.nodes.iter().skip(1)).filter(move |((at, _), _)| *at >= from);
+        pairs.filter_map(|((before_at, before), (now_at, now))| {
+            let seconds = now_at.saturating_sub(*before_at) as f64 / 1e9;
+            (seconds > 0.0).then_some((before, now, seconds))
+        })
+    }
+
     /// The process of that identity in the newest tick.
     #[must_use]
     pub fn process(&self, id: ProcessId) -> Option<&ProcessTick> {
@@ -221,23 +214,7 @@ impl Window {
 
     /// Resident memory of a tracked process: (`CLOCK_MONOTONIC` ns, bytes), oldest first.
     pub fn rss_track(&self, id: ProcessId) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.tracks.get(&id).into_iter().flatten().copied()
-    }
-
-    fn track(&mut self, sample: &Sample) {
-        let mut largest: Vec<&ProcessSample> =
-            sample.processes.iter().filter(|process| process.rss_bytes >= TRACK_FROM_BYTES).collect();
-        largest.sort_unstable_by_key(|process| std::cmp::Reverse(process.rss_bytes));
-        largest.truncate(TRACKS);
-        let kept: std::collections::HashSet<ProcessId> = largest.iter().map(|process| process.id).collect();
-        self.tracks.retain(|id, _| kept.contains(id));
-        for process in largest {
-            let track = self.tracks.entry(process.id).or_default();
-            if track.len() == TRACK_POINTS {
-                track.pop_front();
-            }
-            track.push_back((sample.at_ns, process.rss_bytes));
-        }
+        self.tracks.rss(id)
     }
 
     fn process_tick(
@@ -258,7 +235,8 @@ impl Window {
             involuntary_switches_per_s: per_s(&|p| p.involuntary_switches),
             read_bytes_per_s: per_s(&|p| p.read_bytes),
             written_bytes_per_s: per_s(&|p| p.written_bytes),
-            growth: self.tracks.get(&process.id).and_then(growth),
+            io_bytes_per_s: self.tracks.io(process),
+            growth: self.tracks.growth(process.id),
             sample: process.clone(),
         }
     }
@@ -272,22 +250,6 @@ fn rate_between(
     let seconds = now.0.saturating_sub(before.0) as f64 / 1e9;
     let change = counter(&now.1)?.saturating_sub(counter(&before.1)?);
     (seconds > 0.0).then(|| change as f64 / seconds)
-}
-
-fn growth(track: &VecDeque<(u64, u64)>) -> Option<Growth> {
-    let (first, last) = (track.front()?, track.back()?);
-    let seconds = last.0.saturating_sub(first.0) as f64 / 1e9;
-    if track.len() < GROWTH_POINTS || seconds <= 0.0 {
-        return None;
-    }
-    let steps = track.len() - 1;
-    let rising = track.iter().zip(track.iter().skip(1)).filter(|(earlier, later)| later.1 >= earlier.1).count();
-    Some(Growth {
-        bytes_per_s: (last.1 as f64 - first.1 as f64) / seconds,
-        rising_share: rising as f64 / steps as f64,
-        points: track.len(),
-        seconds,
-    })
 }
 
 fn cgroup_tick(cgroup: &CgroupSample, before: Option<&CgroupSample>, seconds: Option<f64>) -> CgroupTick {

@@ -5,7 +5,7 @@
 //! run delay fell from 15 % to 3 % by renicing to 10 (reckoned 3.5 %), to 4 % by a quota of a quarter (reckoned 3.8 %),
 //! while CPU pressure, which counts the spinners' own wait too, moved only when they were stopped.
 
-use super::{Effect, relief::left_when_raised};
+use super::{Effect, disk::left_by_limit, relief::left_when_raised};
 use crate::{
     execute::{ActionRequest, Actions, Predicts},
     explain::{
@@ -42,6 +42,9 @@ fn effect(explanation: &Explanation, actions: &Actions) -> Effect {
     let predicts = action.action().map_or(Predicts::Nothing, |action| action.predicts);
     let relief = match predicts {
         Predicts::Raised(raises) => left_when_raised(explanation, &yardstick, raises, action),
+        Predicts::IoLimit if yardstick.is_io_wait_of_others() => {
+            targets.first().and_then(|suspect| left_by_limit(explanation, suspect, action))
+        }
         _ => None,
     };
     let left = match (relief, &targets[..]) {
@@ -158,6 +161,7 @@ fn left(
         }
         Predicts::Weight => renice(explanation, suspect, targets, number("priority").unwrap_or(10.0)),
         Predicts::MemoryLimit => memory_limit(suspect, number("bytes").unwrap_or(f64::INFINITY)),
+        Predicts::IoLimit => say(1.0, "the measure is not the wait of others for the disk"),
         Predicts::Raised(_) => say(1.0, "the measure is not of the limit that is raised"),
         Predicts::Unreckoned(words) => say(1.0, &format!("{words}, of which no number is reckoned")),
         Predicts::Nothing => say(1.0, "it changes nothing"),

@@ -1,5 +1,6 @@
 //! Simulate: what happens if nothing is done, and what each action would change. Arithmetic that shows its inputs.
 
+mod disk;
 pub mod effect;
 pub mod projection;
 mod relief;

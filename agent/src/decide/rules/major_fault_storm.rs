@@ -1,7 +1,7 @@
 //! `major_fault_storm`: pages of files are read in on demand, faster than the device can give them.
 
 use super::{
-    Rule,
+    Rule, disk,
     evidence::{Evidence, Finding, signal},
     remedy::Remedies,
 };
@@ -14,8 +14,9 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let culprit = explanation.suspects.iter().find(|suspect| suspect.of == "major faults")?;
     let major = culprit.number("major_faults_per_s")?;
     let swapped = culprit.number("swap_bytes").unwrap_or(0.0);
+    let evidence = disk::weigh_others(Evidence::from(0.6), explanation);
     Some(
-        Evidence::from(0.6)
+        evidence
             .weigh(
                 Some(culprit.share >= 0.5),
                 0.5,
@@ -28,10 +29,7 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 
 fn remedies(explanation: &Explanation) -> Remedies {
     let who = explanation.culprit().map_or_else(|| explanation.primary.entity.to_string(), |c| c.entity.to_string());
-    Remedies {
-        advice: format!(
-            "{who} waits for a file that is not in memory: read it ahead, give it memory, or lower its I/O priority."
-        ),
-        ..Remedies::default()
-    }
+    let advice =
+        format!("{who} waits for a file that is not in memory: read it ahead, give it memory, or limit its I/O.");
+    disk::remedies(explanation, advice)
 }

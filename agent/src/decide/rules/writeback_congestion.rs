@@ -1,9 +1,9 @@
 //! `writeback_congestion`: somebody writes or syncs faster than the devices can, and others wait for their I/O.
 
 use super::{
-    Rule,
+    Rule, disk,
     evidence::{Evidence, Finding, signal},
-    remedy::Remedies,
+    remedy::{Remedies, restartable},
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
 
@@ -12,8 +12,9 @@ pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::WritebackCongest
 fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let io = signal(explanation, SignalType::IoCongestion, &[])?;
     let share = explanation.culprit().map(|culprit| culprit.share);
+    let evidence = disk::weigh_others(Evidence::from(0.55), explanation);
     Some(
-        Evidence::from(0.55)
+        evidence
             .weigh(
                 share.map(|share| share >= 0.5),
                 0.4,
@@ -25,8 +26,6 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
 
 fn remedies(explanation: &Explanation) -> Remedies {
     let who = explanation.culprit().map_or_else(|| "whoever writes most".to_owned(), |c| c.entity.to_string());
-    Remedies {
-        advice: format!("I/O is congested: lower the I/O priority of {who}, or have it write less at once."),
-        ..Remedies::default()
-    }
+    let slower = explanation.culprit().map_or_else(|| "have it write less at once".to_owned(), restartable);
+    disk::remedies(explanation, format!("I/O is congested: limit that of {who}, or {slower}."))
 }

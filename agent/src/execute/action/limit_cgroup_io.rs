@@ -53,11 +53,12 @@ impl Action for LimitCgroupIo {
     const RISK: Risk = Risk::Medium;
     const POWER: Power = Power::CgroupFile;
     const WRITES: &'static str = "io.max (v2), blkio.throttle.* (v1)";
-    const PREDICTS: Predicts = Predicts::Unreckoned("it reads or writes no more than that, on that device");
+    const PREDICTS: Predicts = Predicts::IoLimit;
     const COST: &'static str = "its I/O on the device is slower even when nobody else asks";
     const NEVER: &'static [&'static str] = &["a partition, which no limit is for"];
     const SETTLE_S: u32 = 10;
-    const LEASE_S: Option<u32> = Some(3600);
+    /// I/O comes in bursts, and what stood in the way an hour ago is done by now.
+    const LEASE_S: Option<u32> = Some(600);
 }
 
 impl Step for LimitCgroupIo {

@@ -13,6 +13,8 @@ pub enum Predicts {
     Quota,
     /// The target's memory stays below a limit.
     MemoryLimit,
+    /// The target reads or writes no more than so much a second, on one disk.
+    IoLimit,
     /// A quota, a limit of memory, or both, for one process.
     OwnCgroup,
     /// The target stands still.
@@ -63,6 +65,9 @@ impl fmt::Display for Predicts {
                 "where the CPU is contested, its share falls as the scheduler's weights do (1024 / 1.25^nice); elsewhere nothing changes"
             }
             Self::Quota => "what it does falls as the CPU time that it may use does: limit / used now",
+            Self::IoLimit => {
+                "others wait less for that disk, as for a queue (M/M/1): S / (1 − ρ), where ρ is the part of the time that it is busy"
+            }
             Self::MemoryLimit => "it grows no further; its cache falls to what the limit leaves",
             Self::OwnCgroup => {
                 "with a quota, what it does falls as the CPU time that it may use does; with a limit of memory, it grows no further"

@@ -2,20 +2,24 @@
 //!
 //! A backup keeps a disk busy and waits for it; that alone is at most medium. Many blocked tasks or slow syncs are more.
 
+use std::collections::HashMap;
+
 use super::{Classifier, Measure, Readings, say};
 use crate::{
     numbers,
     observe::{
         Entity, Numbers, SignalType, Window,
+        entity::is_within,
         sample::{Log2Histogram, SyscallCounters},
         syscall_name::syscall_name,
-        window::ProcessTick,
+        window::{CgroupTick, ProcessTick, Tick},
     },
+    text::Text,
 };
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
     signal: SignalType::IoCongestion,
-    measures: &[IO_SOME, IO_FULL, CGROUP_SOME, DIRTY, BLOCKED, SYNC_P99, SYNCS],
+    measures: &[IO_SOME, IO_FULL, CGROUP_SOME, OTHERS_WAIT, DIRTY, BLOCKED, SYNC_P99, SYNCS],
     read,
     react: None,
 };
@@ -24,6 +28,8 @@ const IO_SOME: Measure = Measure::rising("io_some_percent", "time that some task
 const IO_FULL: Measure = Measure::rising("io_full_percent", "time that all tasks waited for I/O");
 const CGROUP_SOME: Measure =
     Measure::rising("cgroup_io_some_percent", "time that some task of a cgroup waited for I/O");
+const OTHERS_WAIT: Measure =
+    Measure::rising("others_io_wait_percent", "time that a cgroup which does little I/O waited for I/O");
 const DIRTY: Measure =
     Measure::rising("dirty_percent", "dirty and written-back pages, of the memory that may be dirty");
 const BLOCKED: Measure = Measure::rising("blocked_tasks", "tasks in uninterruptible sleep");
@@ -34,6 +40,10 @@ const SYNCS: Measure = Measure::rising("syncs_per_s", "file syncs");
 const OVER_S: f64 = 5.0;
 /// The calls that wait until one file's data is on the device.
 const SYNC_CALLS: [&str; 3] = ["fsync", "fdatasync", "msync"];
+/// A cgroup of which one within waits so much of its time has no wait of its own, 0 to 1.
+const WITHIN: f64 = 0.9;
+/// Who does less than this part of the most does little, 0 to 1.
+const LITTLE: f64 = 0.5;
 /// Syncs in one tick below which a percentile says nothing.
 const SYNCS_MIN: u64 = 5;
 
@@ -79,10 +89,9 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
     });
 
     if !tick.cgroups.is_empty() {
-        let below_root = tick.cgroups.iter().filter(|cgroup| cgroup.sample.path.as_str() != "/");
         readings.worst(
             CGROUP_SOME,
-            below_root.filter_map(|cgroup| Some((cgroup.io_stall_percent?, cgroup))),
+            waiting(tick),
             |cgroup| Entity::Cgroup { path: cgroup.sample.path.clone() },
             |percent, cgroup| {
                 let sentence = format!(
@@ -94,6 +103,18 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
             },
         );
     }
+
+    let others = others_wait(window, tick);
+    readings.node(OTHERS_WAIT, others.as_ref().map(|others| others.wait_percent), |percent| {
+        let who = others.as_ref().and_then(|others| others.worst.as_ref());
+        let who = who.map_or_else(|| "nobody".to_owned(), |path| format!("cgroup {path}"));
+        let sentence = format!(
+            "{who} does little I/O, and some task of it waited for I/O {} % of the time{}",
+            say::short(percent),
+            busiest(window)
+        );
+        (sentence, with_context(numbers! { stall_percent: percent }))
+    });
 
     let Some((syscalls, seconds)) = tick.kernel.syscalls.as_ref().zip(tick.seconds) else { return };
     let is_sync = |number: u32| SYNC_CALLS.contains(&syscall_name(number).as_str());
@@ -111,6 +132,58 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
     });
 }
 
+/// The cgroups whose tasks wait for I/O, but for those that only hold one which does, and those that wait for a limit of
+/// their own.
+fn waiting(tick: &Tick) -> impl Iterator<Item = (f64, &CgroupTick)> {
+    let waits = |cgroup: &CgroupTick| cgroup.io_stall_percent.unwrap_or(0.0);
+    let waits_within = move |cgroup: &CgroupTick, percent: f64| {
+        let path = cgroup.sample.path.as_str();
+        tick.cgroups.iter().any(|below| {
+            waits(below) >= WITHIN * percent
+                && below.sample.path.as_str() != path
+                && is_within(below.sample.path.as_str(), path)
+        })
+    };
+    let below_root = tick.cgroups.iter().filter(|cgroup| cgroup.sample.path.as_str() != "/");
+    below_root.filter_map(move |cgroup| {
+        let percent = cgroup.io_stall_percent?;
+        (!is_limited(cgroup) && !waits_within(cgroup, percent)).then_some((percent, cgroup))
+    })
+}
+
+fn is_limited(cgroup: &CgroupTick) -> bool {
+    cgroup.sample.io_limited == Some(true)
+}
+
+/// Who waits for I/O that others do.
+struct OthersWait {
+    wait_percent: f64,
+    /// Path of the cgroup; none: nobody waits.
+    worst: Option<Text>,
+}
+
+/// The longest wait among cgroups that do less than half of the I/O of the one that does most: a cgroup that reads and
+/// writes much waits for what it does itself, and one that is limited for its limit. Nobody suffers for the agent's sake.
+/// None where no pressure is told.
+fn others_wait(window: &Window, tick: &Tick) -> Option<OthersWait> {
+    let own = window.process_by_pid(window.own_pid).map(|agent| agent.sample.cgroup.as_str());
+    let mut done: HashMap<&str, f64> = HashMap::new();
+    for process in &tick.processes {
+        *done.entry(process.sample.cgroup.as_str()).or_default() += process.io_bytes_per_s.unwrap_or(0.0);
+    }
+    let most = done.values().copied().fold(0.0, f64::max);
+    let mut told = tick.cgroups.iter().filter(|cgroup| cgroup.io_stall_percent.is_some()).peekable();
+    told.peek()?;
+    let does_little = |cgroup: &&CgroupTick| {
+        let path = cgroup.sample.path.as_str();
+        let little = done.get(path).is_some_and(|done| *done < LITTLE * most);
+        little && !is_limited(cgroup) && path != "/" && Some(path) != own
+    };
+    let waits = |cgroup: &CgroupTick| cgroup.io_stall_percent.unwrap_or(0.0);
+    let worst = told.filter(does_little).max_by(|a, b| waits(a).total_cmp(&waits(b)));
+    Some(OthersWait { wait_percent: worst.map_or(0.0, waits), worst: worst.map(|cgroup| cgroup.sample.path.clone()) })
+}
+
 /// The latencies of all syncs of the tick together.
 fn sync_latency(syscalls: &SyscallCounters, is_sync: impl Fn(u32) -> bool) -> Log2Histogram {
     let mut all = Log2Histogram::default();
@@ -125,7 +198,7 @@ fn sync_latency(syscalls: &SyscallCounters, is_sync: impl Fn(u32) -> bool) -> Lo
 /// `; most I/O: dd (pid 12) 180 MiB/s`; nothing when nobody did any.
 fn busiest(window: &Window) -> String {
     let Some(tick) = window.now() else { return String::new() };
-    let rate = |one: &ProcessTick| one.read_bytes_per_s.unwrap_or(0.0) + one.written_bytes_per_s.unwrap_or(0.0);
+    let rate = |one: &ProcessTick| one.io_bytes_per_s.unwrap_or(0.0);
     let most = tick.processes.iter().max_by(|a, b| rate(a).total_cmp(&rate(b)));
     match most.map(|one| (rate(one), one)) {
         Some((rate, one)) if rate > 0.0 => format!("; most I/O: {} {}/s", say::process(one), say::bytes(rate)),

@@ -118,6 +118,8 @@ impl Reader {
             (cpu.takes_quota, cpu.quota_percent) = (quota_percent.is_some(), quota_percent.flatten());
         }
         self.sample.pids = files.pids()?;
+        // A line for each device that has a limit.
+        self.sample.io_limited = files.get(UNIFIED, "io.max", |document| Ok(document.lines().count() > 0))?;
         self.sample.memory_pressure = files.psi("memory.pressure")?;
         self.sample.cpu_pressure = files.psi("cpu.pressure")?;
         self.sample.io_pressure = files.psi("io.pressure")?;

@@ -1,0 +1,71 @@
+//! A disk that is asked for more than it can do: who keeps it busy gets less of it, where others wait for it.
+
+use super::{
+    evidence::Evidence,
+    remedy::{Remedies, Remedy, Rung, action, own_cgroup_of},
+};
+use crate::explain::{BusiestDisk, Explanation, Suspect, figures::figure};
+
+/// Busy for this part of the time, what a disk is asked waits for as long as it takes, by the M/M/1 queue.
+const GOAL: f64 = 0.5;
+/// Nobody gets less than this part of what it does now: it is to be slowed and not to be stopped.
+const LEAST: f64 = 0.1;
+/// Requests of this size on average are limited by their bytes, and smaller ones by their number.
+const LARGE_BYTES: f64 = 65_536.0;
+/// What the action takes at least.
+const LEAST_BYTES_PER_S: f64 = 65_536.0;
+const LEAST_OPS_PER_S: f64 = 10.0;
+
+/// Whether others wait for what the disk does for the culprit, as evidence.
+pub(super) fn weigh_others(evidence: Evidence, explanation: &Explanation) -> Evidence {
+    let yardstick = explanation.yardstick();
+    let known = yardstick.is_io_wait_of_others();
+    evidence.weigh(
+        known.then(|| !yardstick.is_calm(yardstick.value)),
+        0.3,
+        format!("who does little I/O waits for it {} of the time", figure(&yardstick.measure, yardstick.value)),
+    )
+}
+
+/// Less I/O for the culprit, if others are known to wait; `advice` is a person's part.
+pub(super) fn remedies(explanation: &Explanation, advice: String) -> Remedies {
+    let Some(culprit) = explanation.culprit() else { return Remedies { advice, ..Remedies::default() } };
+    let hold = (!explanation.yardstick().is_io_wait_of_others())
+        .then(|| "nobody else is known to wait for the disk".to_owned());
+    Remedies { ladder: limit_io(explanation, culprit).into_iter().collect(), advice, hold }
+}
+
+/// A limit on what the culprit's own cgroup does most on the disk whose requests wait most, so that the disk rests for
+/// half of the time. None where its I/O cannot be limited (control groups v1), or is already.
+fn limit_io(explanation: &Explanation, culprit: &Suspect) -> Option<Remedy> {
+    let disk = explanation.node.busiest_disk.as_ref()?;
+    culprit.number("cgroup_io_limited").filter(|limited| *limited == 0.0)?;
+    let cgroup = own_cgroup_of(culprit)?;
+    let (what, now, of_all, least) = most(disk);
+    let too_much = (1.0 - GOAL / (disk.busy_percent / 100.0).clamp(GOAL, 1.0)) * of_all;
+    let its = now * disk.share_of(culprit);
+    let rate = (its - too_much).max(its * LEAST).max(least);
+    let params = [
+        ("cgroup", cgroup.into()),
+        ("device", format!("{}:{}", disk.major, disk.minor).into()),
+        ("what", what.into()),
+        ("rate", (rate as u64).into()),
+    ];
+    Some(Remedy { rung: Rung::Limit, actions: action("limit_cgroup_io", params) })
+}
+
+/// What the disk does most, as the action names it: how much of that a second, of how much in all, and what is the least
+/// that can be allowed.
+fn most(disk: &BusiestDisk) -> (&'static str, f64, f64, f64) {
+    let reads = disk.reads_per_s > disk.writes_per_s;
+    let (ops, bytes) = match reads {
+        true => (disk.reads_per_s, disk.read_bytes_per_s),
+        false => (disk.writes_per_s, disk.written_bytes_per_s),
+    };
+    let (of_bytes, of_ops) = if reads { ("read_bps", "read_iops") } else { ("write_bps", "write_iops") };
+    if bytes >= ops * LARGE_BYTES {
+        (of_bytes, bytes, disk.bytes_per_s(), LEAST_BYTES_PER_S)
+    } else {
+        (of_ops, ops, disk.ops_per_s(), LEAST_OPS_PER_S)
+    }
+}
