@@ -50,6 +50,14 @@ impl Cgroup {
         let mounts = Mounts::of_this_machine()?;
         let path = format!("{ROOT}/{name}");
         let mut cgroup = Self { path: path.clone(), directories: Vec::new() };
+        for mount in mounts.v2.iter().chain(mounts.v1.iter().map(|(_, mount)| mount)) {
+            let left = mount.join(path.trim_start_matches('/'));
+            remove_tree(&left);
+            if left.exists() {
+                // Its limits would be this load's.
+                bail!("the cgroup {} is there from an earlier run, and cannot be removed", left.display());
+            }
+        }
         if let Some(mount) = &mounts.v2 {
             cgroup.make_v2(mount)?;
         }
@@ -172,13 +180,16 @@ impl Drop for Cgroup {
                 // A process that ended meanwhile is what is wanted.
                 let _ = signal::kill(Pid::from_raw(i32::try_from(*pid).unwrap_or(i32::MAX)), signal::Signal::SIGKILL);
             }
-            if left.is_empty() || Instant::now() > until {
+            // One that is about to end is listed no more, and still holds its group.
+            if left.is_empty() {
+                self.directories.iter().for_each(|directory| remove_tree(directory));
+            }
+            if self.directories.iter().all(|directory| !directory.exists()) || Instant::now() > until {
                 break;
             }
             thread::sleep(Duration::from_millis(20));
         }
         for directory in &self.directories {
-            remove_tree(directory);
             // The common parents stay while another group needs them.
             let ours = |parent: &&Path| parent.components().any(|part| part.as_os_str() == &ROOT[1..]);
             let _ = directory.ancestors().skip(1).take_while(ours).try_for_each(fs::remove_dir);

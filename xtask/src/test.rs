@@ -5,7 +5,10 @@ use std::{fs, panic, path::Path, process::Command, thread};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{faults, place, say, setup, vm};
+use crate::{
+    faults::{self, Course},
+    place, say, setup, vm,
+};
 
 /// Lines of a failed stage that are shown; the log has all of them.
 const SHOWN_LINES: usize = 150;
@@ -38,31 +41,39 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
         total.add(stage("format", &mut place::cargo(&["fmt", "--all", "--check"]), &log)?);
         let mut build = place::cargo(&["test", "--release", "--workspace", "--no-run"]);
         say::logged("build the tests (release)", &mut build, &log)?;
-        total.add(lints_beside_guests(&log)?);
+    }
+    let with_faults = whole && !test.no_faults;
+    let mut in_guest = Ok(Vec::new());
+    if whole {
+        let (count, courses) = lints_and_faults_beside_guests(&log, with_faults)?;
+        total.add(count);
+        in_guest = courses;
     }
     // Shown in the log only; a test that was skipped says so there, and is told below.
     let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     cargo.args(&test.filter);
     total.add(stage("tests", &mut cargo, &log)?);
-    if whole && !test.no_faults {
-        total.add(faults()?);
+    if with_faults {
+        total.add(faults(in_guest)?);
     }
     println!("{} passed, {} failed{}", total.passed, total.failed, total.ignored_words());
     Ok(total.failed == 0)
 }
 
-/// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others.
-fn lints_beside_guests(log: &Path) -> Result<Count> {
+/// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others. The faults
+/// that run in a guest are answered, or why there was none for them.
+fn lints_and_faults_beside_guests(log: &Path, with_faults: bool) -> Result<(Count, Result<Vec<Course>>)> {
     // Cargo's lock is held while it lints, so the guests' part of it comes first.
     let programs = vm::programs();
-    let (guests, lints) = thread::scope(|scope| {
+    let (guests, lints, courses) = thread::scope(|scope| {
         let guests = scope.spawn(|| guests(programs));
         let lints = lints(log);
-        (guests.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), lints)
+        let courses = if with_faults && is_root() { faults::guest_stage() } else { Ok(Vec::new()) };
+        (guests.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), lints, courses)
     });
     let mut sum = guests?;
     sum.add(lints?);
-    Ok(sum)
+    Ok((sum, courses))
 }
 
 fn lints(log: &Path) -> Result<Count> {
@@ -78,13 +89,25 @@ fn lints(log: &Path) -> Result<Count> {
 }
 
 /// The catalogue. Without root it is left out, but where everything must be tested that is a failure.
-fn faults() -> Result<Count> {
-    if nix::unistd::geteuid().is_root() {
-        let (passed, failed) = faults::stage()?;
-        return Ok(Count { passed, failed, ignored: 0 });
+fn faults(in_guest: Result<Vec<Course>>) -> Result<Count> {
+    let left_out = Count { failed: must_all().into(), ..Count::default() };
+    if !is_root() {
+        say::note("skipped: the fault catalogue needs root, for cgroups and eBPF");
+        return Ok(left_out);
     }
-    say::note("skipped: the fault catalogue needs root, for cgroups and eBPF");
-    Ok(Count { failed: must_all().into(), ..Count::default() })
+    let mut sum = Count::default();
+    let in_guest = in_guest.unwrap_or_else(|why| {
+        say::note(&format!("skipped: faults in a virtual machine: {why:#}"));
+        sum.add(left_out);
+        Vec::new()
+    });
+    let (passed, failed) = faults::stage(in_guest)?;
+    sum.add(Count { passed, failed, ignored: 0 });
+    Ok(sum)
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }
 
 /// The tests that need another kernel than this machine's. Where no guest can be had that is said, and a failure where

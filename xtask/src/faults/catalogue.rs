@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{cgroup::Limits, client::Severity, load, place};
@@ -68,6 +68,8 @@ pub(crate) struct Fault {
     /// The agent watches a calm node for so long before the onset.
     #[serde(default = "warm_up_s")]
     pub(crate) warm_up_s: u64,
+    /// It runs in a virtual machine, with control groups v2 and a disk of its own.
+    pub(crate) guest: Option<Guest>,
     /// The agent and the load are in a network namespace of their own.
     pub(crate) network: Option<OwnNetwork>,
     /// The load has a filesystem of its own to fill, mounted where `KERNELSIGHT_FILESYSTEM` says.
@@ -82,6 +84,14 @@ pub(crate) struct Fault {
     /// What must come of it; a fault has this or `control`.
     pub(crate) expect: Option<Expect>,
     pub(crate) control: Option<Control>,
+}
+
+/// How fast the disk of a virtual machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Guest {
+    pub(crate) disk_ops_per_s: u32,
+    pub(crate) disk_mb_per_s: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -153,7 +163,7 @@ pub(crate) enum Culprit {
 }
 
 /// A measure that must be on the good side of a bound for some seconds on end.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Check {
     /// `load.FIELD` or `victim.FIELD` of their own lines, or a measure that the runner takes: `load.rss_growth_mb_per_s`,

@@ -1,6 +1,7 @@
 //! The one measure that a fault's timeline draws, once a second: what is asked of the victim, or of the load where nobody
 //! else suffers.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
 };
 
 /// A measure over a round.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Curve {
     /// As a check names it: `victim.done_p50_ms`; empty until there is one.
     pub(crate) measure: String,

@@ -22,8 +22,8 @@ use serde_json::Value;
 use super::catalogue::Process;
 use crate::cgroup::Cgroup;
 
-/// How long a load may take to say its first line.
-const START_WITHIN: Duration = Duration::from_secs(10);
+/// How long a load may take to say its first line; on a slow disk it writes its file first.
+const START_WITHIN: Duration = Duration::from_secs(30);
 /// A line that is older says nothing of now.
 const FRESH: Duration = Duration::from_secs(3);
 

@@ -3,6 +3,7 @@
 pub(crate) mod catalogue;
 mod curve;
 mod filesystem;
+mod guest;
 pub(crate) mod inject;
 mod machine;
 mod network;
@@ -27,6 +28,7 @@ use clap::{Args, value_parser};
 
 use crate::{place, run, say, setup};
 use catalogue::Fault;
+pub(crate) use rounds::Course;
 
 #[derive(Debug, Args)]
 pub(crate) struct Faults {
@@ -45,6 +47,9 @@ pub(crate) struct Faults {
     /// Say what there is, and run nothing
     #[arg(long)]
     list: bool,
+    /// Run all on this machine, with what is built already: in a virtual machine that was made for it
+    #[arg(long, hide = true)]
+    here: bool,
 }
 
 /// True when every one passed.
@@ -58,11 +63,17 @@ pub(crate) fn faults(faults: &Faults) -> Result<bool> {
         }
         return Ok(true);
     }
+    let planned = usize::try_from(faults.repeat)?;
+    let page = faults.report.clone().map_or_else(default_page, Ok)?;
+    if faults.here {
+        return Ok(rounds::run_all(chosen, Vec::new(), planned, faults.line(), &page)?.all_passed());
+    }
     setup::ensure(setup::For::Building)?;
     run::build()?;
-    let page = faults.report.clone().map_or_else(default_page, Ok)?;
+    let (elsewhere, here) = apart(chosen);
+    let elsewhere = guest::run_all(elsewhere, planned)?;
     say::note(&format!("the report, after each round: {}", page.display()));
-    let run = rounds::run_all(chosen, usize::try_from(faults.repeat)?, faults.line(), &page)?;
+    let run = rounds::run_all(here, elsewhere, planned, faults.line(), &page)?;
     if faults.json {
         println!("{:#}", run.json(&page));
     } else {
@@ -72,15 +83,24 @@ pub(crate) fn faults(faults: &Faults) -> Result<bool> {
     Ok(run.all_passed())
 }
 
-/// Runs the catalogue but what is open, for `test`: how many passed, how many failed.
-pub(crate) fn stage() -> Result<(u32, u32)> {
+/// Runs what of the catalogue needs a virtual machine, but what is open, for `test`.
+///
+/// # Errors
+/// When there can be none.
+pub(crate) fn guest_stage() -> Result<Vec<Course>> {
+    guest::run_all(apart(met()?).0, 1)
+}
+
+/// Runs the rest of the catalogue, but what is open, for `test`: how many of all passed, how many failed.
+pub(crate) fn stage(elsewhere: Vec<Course>) -> Result<(u32, u32)> {
     run::build()?;
-    let (open, met): (Vec<Fault>, Vec<Fault>) = catalogue::read()?.into_iter().partition(|fault| fault.open.is_some());
-    for fault in &open {
-        say::note(&format!("left out: {} is open: {}", fault.name, fault.open.as_deref().unwrap_or_default()));
+    for fault in catalogue::read()? {
+        if let Some(why) = &fault.open {
+            say::note(&format!("left out: {} is open: {why}", fault.name));
+        }
     }
     let page = default_page()?;
-    let run = rounds::run_all(met, 1, "cargo xtask test".to_owned(), &page)?;
+    let run = rounds::run_all(apart(met()?).1, elsewhere, 1, "cargo xtask test".to_owned(), &page)?;
     table::print(&run);
     tell(&page);
     let (passed, failed) = run.passed_and_failed();
@@ -94,6 +114,15 @@ impl Faults {
         let repeat = if self.repeat > 1 { format!(" --repeat {}", self.repeat) } else { String::new() };
         format!("cargo xtask faults{only}{repeat}")
     }
+}
+
+fn met() -> Result<Vec<Fault>> {
+    Ok(catalogue::read()?.into_iter().filter(|fault| fault.open.is_none()).collect())
+}
+
+/// Those that need a virtual machine, and those that do not.
+fn apart(faults: Vec<Fault>) -> (Vec<Fault>, Vec<Fault>) {
+    faults.into_iter().partition(|fault| fault.guest.is_some())
 }
 
 fn default_page() -> Result<PathBuf> {

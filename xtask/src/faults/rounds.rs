@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -57,47 +57,66 @@ pub(crate) struct Round {
     pub(crate) evidence: PathBuf,
 }
 
-/// Runs them all `planned` times, and keeps `page` up to date.
-pub(super) fn run_all(chosen: Vec<Fault>, planned: usize, command: String, page: &Path) -> Result<Run> {
+/// What was seen of a round, as it is kept in its evidence.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Witnessed {
+    pub(super) score: Score,
+    pub(super) story: Story,
+}
+
+/// The file of it.
+pub(super) const WITNESSED: &str = "round.json";
+
+/// The directory of what is left of a round; the first is 1.
+pub(super) fn evidence_of(all: &Path, fault: &str, round: usize, planned: usize) -> PathBuf {
+    let left = all.join(fault);
+    if planned > 1 { left.join(format!("round-{round}")) } else { left }
+}
+
+/// Runs them all `planned` times, adds those that ran elsewhere, and keeps `page` up to date.
+pub(super) fn run_all(
+    chosen: Vec<Fault>,
+    elsewhere: Vec<Course>,
+    planned: usize,
+    command: String,
+    page: &Path,
+) -> Result<Run> {
     if !nix::unistd::geteuid().is_root() {
         bail!("faults are injected into cgroups and watched through eBPF; both need root");
     }
     let evidence = place::target()?.join("faults");
-    let courses = chosen.into_iter().map(|fault| Course { fault, rounds: Vec::new() }).collect();
+    let here = chosen.len();
+    let courses = chosen.into_iter().map(|fault| Course { fault, rounds: Vec::new() }).chain(elsewhere).collect();
     let mut run = Run { machine: Machine::read(), command, planned, courses, end: End::UnderWay };
+    run.stop_at_a_control();
     // A place that cannot be written is told of now, and not after the first fault.
     report::write(&run, page)?;
     for round in 1..=planned {
-        for at in 0..run.courses.len() {
-            let course = &mut run.courses[at];
-            let left = evidence.join(&course.fault.name);
-            if round == 1 {
-                // What an earlier run left explains nothing of this one.
-                let _ = fs::remove_dir_all(&left);
-            }
-            let left = if planned > 1 { left.join(format!("round-{round}")) } else { left };
-            course.rounds.push(one(&course.fault, left));
-            let acted = course.rounds.last().is_some_and(|round| round.score.acted_on_a_control(&course.fault));
-            if acted {
-                let why = format!("{} is a control and was acted on: the whole run fails here", course.fault.name);
-                say::note(&why);
-                run.end = End::Stopped(why);
-            }
-            report::write(&run, page)?;
-            if acted {
+        for at in 0..here {
+            if run.end != End::UnderWay {
                 return Ok(run);
             }
+            let course = &mut run.courses[at];
+            if round == 1 {
+                // What an earlier run left explains nothing of this one.
+                let _ = fs::remove_dir_all(evidence.join(&course.fault.name));
+            }
+            course.rounds.push(one(&course.fault, evidence_of(&evidence, &course.fault.name, round, planned))?);
+            run.stop_at_a_control();
+            report::write(&run, page)?;
         }
         if planned > 1 {
             say::note(&format!("round {round} of {planned} is over"));
         }
     }
-    run.end = End::Over;
+    if run.end == End::UnderWay {
+        run.end = End::Over;
+    }
     report::write(&run, page)?;
     Ok(run)
 }
 
-fn one(fault: &Fault, evidence: PathBuf) -> Round {
+fn one(fault: &Fault, evidence: PathBuf) -> Result<Round> {
     let mut step = say::Step::begin(format!("{} ({})", fault.name, fault.about));
     let seen = watch::watch(fault, &evidence, &mut step).with_context(|| format!("the fault {}", fault.name));
     // A run that broke is a failure of this fault, with its reason, and the others go on.
@@ -109,10 +128,25 @@ fn one(fault: &Fault, evidence: PathBuf) -> Round {
     } else {
         step.failed(&format!("{}: {}", fault.name, score.reasons.join("; ")));
     }
-    Round { story: Story::of(&seen), score, evidence }
+    let witnessed = Witnessed { story: Story::of(&seen), score };
+    let file = evidence.join(WITNESSED);
+    fs::write(&file, serde_json::to_vec(&witnessed)?)
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    let Witnessed { score, story } = witnessed;
+    Ok(Round { score, story, evidence })
 }
 
 impl Run {
+    /// Ends here if a control was acted on: an agent that does that once has failed, whatever else it can.
+    fn stop_at_a_control(&mut self) {
+        let acted = |course: &&Course| course.rounds.iter().any(|round| round.score.acted_on_a_control(&course.fault));
+        if let Some(course) = self.courses.iter().find(acted) {
+            let why = format!("{} is a control and was acted on: the whole run fails here", course.fault.name);
+            say::note(&why);
+            self.end = End::Stopped(why);
+        }
+    }
+
     pub(crate) fn scores(&self) -> impl Iterator<Item = &Score> {
         self.courses.iter().flat_map(|course| &course.rounds).map(|round| &round.score)
     }
@@ -190,6 +224,29 @@ mod tests {
         assert_eq!(json["faults"][0]["tally"]["detect"]["median_s"], json!(3.0));
         assert_eq!(json["rates"]["faults"][3]["percent"], json!(50.0));
         assert_eq!(json["end"]["state"], json!("over"));
+    }
+
+    #[test]
+    fn a_round_is_the_same_after_it_was_kept() {
+        let round = sample::run_of("cpu_hog").courses.remove(0).rounds.remove(0);
+        let kept = Witnessed { score: round.score, story: round.story };
+        let text = serde_json::to_string(&kept).expect("JSON");
+        let back: Witnessed = serde_json::from_str(&text).expect("a round");
+        assert_eq!(back.score, kept.score);
+        assert_eq!(
+            serde_json::to_string(&back.story).expect("JSON"),
+            serde_json::to_string(&kept.story).expect("JSON")
+        );
+    }
+
+    #[test]
+    fn a_control_that_was_acted_on_elsewhere_ends_the_run() {
+        let mut run = sample::run_of("cpu_hog");
+        run.end = End::UnderWay;
+        run.courses[0].fault.control = Some(crate::faults::catalogue::Control { worst: crate::client::Severity::Low });
+        run.courses[0].rounds[0].score.actions = vec!["throttle_cpu".to_owned()];
+        run.stop_at_a_control();
+        assert!(matches!(&run.end, End::Stopped(why) if why.starts_with("cpu_hog is a control")), "{:?}", run.end);
     }
 
     #[test]

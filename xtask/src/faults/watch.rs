@@ -31,6 +31,8 @@ use crate::{
 const POLL: Duration = Duration::from_millis(250);
 /// After an incident is settled and everything holds, the load goes on for so long to see whether it stays so.
 const CALM_S: u64 = 3;
+/// A victim outlives the load by that, which on a slow disk starts long after it.
+const VICTIM_LONGER_S: u64 = 32;
 
 /// Runs one fault; what the agent and the load said is left in `evidence`.
 pub(crate) fn watch(fault: &Fault, evidence: &Path, step: &mut Step) -> Result<Seen> {
@@ -67,7 +69,7 @@ fn inject_and_follow(
     seen: &mut Seen,
 ) -> Result<()> {
     // The victim first: what it measures alone is none of the fault.
-    let victim_seconds = fault.bound_s + 2;
+    let victim_seconds = fault.bound_s + VICTIM_LONGER_S;
     let mut victim = fault
         .victim
         .as_ref()
@@ -146,10 +148,11 @@ fn ended(fault: &Fault, elapsed: Duration, load: &mut Running, victim: Option<&m
     if !may_lose && load.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0) {
         ended.push("the kernel killed a process of the load for memory".to_owned());
     }
-    if let Some(victim) = victim
-        && !(victim.runs() && victim.speaks())
-    {
-        ended.push("the victim does not serve any more".to_owned());
+    if let Some(victim) = victim {
+        victim.sample();
+        if !(victim.runs() && victim.speaks()) {
+            ended.push("the victim does not serve any more".to_owned());
+        }
     }
     ended
 }

@@ -1,4 +1,4 @@
-//! `dirty_flood`: a writer into the page cache, faster than the device takes it, round and round one file.
+//! `dirty_flood`: a writer into the page cache, faster than the device takes it: one file grows to its size, and is then written over.
 
 use std::os::unix::fs::FileExt as _;
 
@@ -26,7 +26,7 @@ impl Default for Settings {
 
 fn run(ground: &mut Ground, settings: Value) -> Result<()> {
     let settings: Settings = settings_of(settings)?;
-    let file = disk::file(ground, settings.file_mb, false)?;
+    let file = disk::empty_file(ground)?;
     ground.started(&[std::process::id()])?;
     let piece = vec![0xa5_u8; PIECE];
     let (mut turn, mut written) = (0_u64, 0_u64);

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
 };
 
 use anyhow::{Context, Result, bail};
@@ -20,8 +21,7 @@ pub(super) fn file(ground: &mut Ground, mb: u64, direct: bool) -> Result<File> {
     if mb > FILE_MAX_MB {
         bail!("a file of {mb} MB is more than {FILE_MAX_MB}");
     }
-    let path = ground.disk_directory()?.join("data");
-    let mut file = OpenOptions::new().create_new(true).write(true).open(&path)?;
+    let (path, mut file) = create(ground)?;
     let piece = vec![0x5a_u8; PIECE];
     for _ in 0..mb {
         if ground.over() {
@@ -34,6 +34,19 @@ pub(super) fn file(ground: &mut Ground, mb: u64, direct: bool) -> Result<File> {
     let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
     fs::remove_file(&path)?;
     opened.with_context(|| format!("{} cannot be opened past the cache", path.display()))
+}
+
+/// The same of an empty file.
+pub(super) fn empty_file(ground: &mut Ground) -> Result<File> {
+    let (path, file) = create(ground)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+fn create(ground: &mut Ground) -> Result<(PathBuf, File)> {
+    let path = ground.disk_directory()?.join("data");
+    let file = OpenOptions::new().create_new(true).write(true).open(&path);
+    Ok((path.clone(), file.with_context(|| format!("{} cannot be made", path.display()))?))
 }
 
 /// Numbers that look random and are the same each time (Knuth's multiplier; the high bits are the good ones).

@@ -31,6 +31,8 @@ pub(super) struct Ground {
     begun: Instant,
     reported: Instant,
     stop: Stop,
+    /// How long it goes on once it has started; until it has, no longer than that either.
+    lasts: Duration,
     helpers: Vec<Child>,
     directory: Option<PathBuf>,
 }
@@ -56,7 +58,8 @@ impl Ground {
         }
         prctl::set_name(&std::ffi::CString::new(name)?)?;
         let begun = Instant::now();
-        let stop = Stop { asked: Arc::default(), until: begun + Duration::from_secs(seconds) };
+        let lasts = Duration::from_secs(seconds);
+        let stop = Stop { asked: Arc::default(), until: begun + lasts };
         let signals = ends();
         // Before any thread, so that all inherit it and only the one below is woken.
         signals.thread_block()?;
@@ -66,7 +69,7 @@ impl Ground {
                 asked.store(true, Ordering::Relaxed);
             }
         });
-        Ok(Self { name, helper, begun, reported: begun, stop, helpers: Vec::new(), directory: None })
+        Ok(Self { name, helper, begun, reported: begun, stop, lasts, helpers: Vec::new(), directory: None })
     }
 
     pub(super) fn stop(&self) -> Stop {
@@ -77,8 +80,9 @@ impl Ground {
         self.stop.over()
     }
 
-    /// The first line: whose fault it is.
-    pub(super) fn started(&self, culprits: &[u32]) -> Result<()> {
+    /// The first line: whose fault it is. Its time counts from now on.
+    pub(super) fn started(&mut self, culprits: &[u32]) -> Result<()> {
+        self.stop.until = Instant::now() + self.lasts;
         self.line(json!({ "culprits": culprits }))
     }
 
@@ -142,12 +146,17 @@ impl Ground {
         self.directory_in(&std::env::temp_dir())
     }
 
-    /// The same beside what was built, which lies on a disk.
+    /// The same on a disk: where `KERNELSIGHT_DISK` says, else beside what was built.
     pub(super) fn disk_directory(&mut self) -> Result<PathBuf> {
-        self.directory_in(&place::target()?)
+        let disk = std::env::var_os("KERNELSIGHT_DISK").map_or_else(place::target, |disk| Ok(disk.into()))?;
+        self.directory_in(&disk)
     }
 
+    /// The one that there is already, or one in `parent`.
     fn directory_in(&mut self, parent: &Path) -> Result<PathBuf> {
+        if let Some(directory) = &self.directory {
+            return Ok(directory.clone());
+        }
         let template = parent.join(format!("kernelsight-{}-XXXXXX", self.name));
         let directory = unistd::mkdtemp(&template).with_context(|| format!("{} cannot be made", template.display()))?;
         self.directory = Some(directory.clone());

@@ -13,53 +13,69 @@ use anyhow::{Context, Result};
 use super::{Ran, kernel::Kernel};
 use crate::say::Step;
 
-/// Size of the guest's empty disk, bytes; no more of it is taken than is written.
-const DISK_BYTES: u64 = 256 << 20;
 /// Memory of the guest, MiB.
 const MEMORY_MIB: u32 = 1536;
 
 /// What a guest boots from.
 #[derive(Debug)]
 pub(super) enum Image {
-    /// All of it in memory, beside an empty disk.
+    /// All of it in memory.
     Initramfs(PathBuf),
-    /// A disk with a whole system on it, which is left as it is.
-    Disk(PathBuf),
+    /// Its first disk, with a whole system on it.
+    Disk,
 }
 
-impl Image {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Initramfs(path) | Self::Disk(path) => path,
-        }
-    }
+/// What a guest is made of.
+#[derive(Debug)]
+pub(super) struct Guest<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) image: Image,
+    /// Its first disk, which is left as it is here.
+    pub(super) disk: PathBuf,
+    pub(super) speed: Option<DiskSpeed>,
+    /// Its second disk: what the guest writes there is found there afterwards.
+    pub(super) answer: Option<PathBuf>,
+    /// More words of the kernel's command line.
+    pub(super) words: String,
+}
+
+/// No more than this of the first disk, reads and writes together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiskSpeed {
+    pub(crate) ops_per_s: u32,
+    pub(crate) mb_per_s: u32,
+}
+
+/// An empty disk, of which no more is taken than is written.
+pub(super) fn empty_disk(path: PathBuf, bytes: u64) -> Result<PathBuf> {
+    let made = File::create(&path).and_then(|file| file.set_len(bytes));
+    made.with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(path)
 }
 
 /// Boots, waits until the guest turns itself off, and answers what it said.
-pub(super) fn boot(
-    mut step: Step,
-    kernel: &Kernel,
-    image: &Image,
-    filter: &str,
-    timeout: Duration,
-) -> Result<(Step, Ran)> {
-    let serial = image.path().with_extension("log");
-    let output = File::create(&serial).with_context(|| format!("{} cannot be written", serial.display()))?;
+pub(super) fn boot(mut step: Step, guest: &Guest, serial: &Path, timeout: Duration) -> Result<(Step, Ran)> {
+    let output = File::create(serial).with_context(|| format!("{} cannot be written", serial.display()))?;
     // `quiet` keeps the kernel's own lines from between the tests'; cgroup v1 is what this machine has.
-    let mut line = format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 filter={filter}");
-    let disk = match image {
-        Image::Initramfs(path) => {
-            let disk = path.with_file_name("disk");
-            let made = File::create(&disk).and_then(|file| file.set_len(DISK_BYTES));
-            made.with_context(|| format!("{} cannot be written", disk.display()))?;
-            disk
-        }
-        Image::Disk(path) => {
+    let mut line = format!("console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 {}", guest.words);
+    let initramfs = match &guest.image {
+        Image::Initramfs(path) => vec!["-initrd".as_ref(), path.as_os_str()],
+        Image::Disk => {
             line.push_str(" root=/dev/nvme0n1 rw");
-            path.clone()
+            Vec::new()
         }
     };
-    let mut guest = Command::new("qemu-system-x86_64")
+    let mut disk = format!("if=none,id=disk,format=raw,snapshot=on,file={}", guest.disk.display());
+    if let Some(DiskSpeed { ops_per_s, mb_per_s }) = guest.speed {
+        let bytes_per_s = u64::from(mb_per_s) << 20;
+        disk.push_str(&format!(",throttling.iops-total={ops_per_s},throttling.bps-total={bytes_per_s}"));
+    }
+    let answer = guest.answer.as_ref().map_or_else(Vec::new, |path| {
+        let drive = format!("if=none,id=answer,format=raw,file={}", path.display());
+        ["-drive", &drive, "-device", "nvme,drive=answer,serial=answer"].map(str::to_owned).to_vec()
+    });
+    let kernel = guest.kernel;
+    let mut qemu = Command::new("qemu-system-x86_64")
         // One CPU: toggling probes on several can crash a guest under emulation.
         .args(["-accel", "tcg", "-smp", "1", "-M", "q35", "-cpu", "max,la57=off"])
         .args(["-m", &MEMORY_MIB.to_string(), "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot"])
@@ -67,10 +83,9 @@ pub(super) fn boot(
         .arg(&kernel.image)
         .args(["-append", &line])
         // The kernels have the driver of this one built in.
-        .arg("-drive")
-        .arg(format!("if=none,id=disk,format=raw,snapshot=on,file={}", disk.display()))
-        .args(["-device", "nvme,drive=disk,serial=kernelsight"])
-        .args(if let Image::Initramfs(path) = image { vec!["-initrd".as_ref(), path.as_os_str()] } else { Vec::new() })
+        .args(["-drive", &disk, "-device", "nvme,drive=disk,serial=kernelsight"])
+        .args(answer)
+        .args(initramfs)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
@@ -78,18 +93,18 @@ pub(super) fn boot(
         .context("qemu-system-x86_64 cannot be started")?;
     let begun = Instant::now();
     let ended = loop {
-        if let Some(status) = guest.try_wait()? {
+        if let Some(status) = qemu.try_wait()? {
             break Some(status);
         }
         if begun.elapsed() > timeout {
-            guest.kill()?;
-            guest.wait()?;
+            qemu.kill()?;
+            qemu.wait()?;
             break None;
         }
         step.tick();
         thread::sleep(Duration::from_millis(100));
     };
-    let mut said = String::from_utf8_lossy(&fs::read(&serial)?).replace('\r', "");
+    let mut said = String::from_utf8_lossy(&fs::read(serial)?).replace('\r', "");
     let code = said.lines().find_map(|line| line.strip_prefix("guest: exit ")?.trim().parse().ok());
     // A guest that hangs or dies is what its tests are for: it failed, and was not left out.
     let end = match (ended, code) {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{guest::Image, kernel::Kernel, must};
+use super::{kernel::Kernel, must};
 use crate::place;
 
 const BUSYBOX: &str = "/bin/busybox";
@@ -19,6 +19,8 @@ const BUSYBOX: &str = "/bin/busybox";
 const INIT: &str = include_str!("init.sh");
 /// Runs the tests that the kernel's command line names, and says how they ended.
 const RUN: &str = include_str!("run.sh");
+/// Runs faults on the guest's first disk, and leaves what was seen on the second.
+const FAULTS: &str = include_str!("faults.sh");
 /// Users that are known by name on every machine.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
@@ -31,8 +33,8 @@ const DISK: &str = "1200M";
 /// Runs the tests once the system is up, on the serial line, and turns the machine off.
 const SERVICE: &str = include_str!("guest.service");
 
-/// A Debian with systemd, the agent as its package would install it, and the tests.
-pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<Image> {
+/// The disk of a Debian with systemd, the agent as its package would install it, and the tests.
+pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<PathBuf> {
     let dir = place::target()?.join("vm");
     let root = dir.join(DEBIAN);
     let whole = root.join("etc/debian_version");
@@ -55,7 +57,7 @@ pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) ->
     must(Command::new("cp").arg("-r").arg(&kernel.modules).arg(&modules), log)?;
     must(Command::new("chroot").arg(&root).arg("depmod").arg(&kernel.release), log)?;
     fs::write(units.join("kernelsight-guest.service"), SERVICE)?;
-    fs::write(root.join("guest.sh"), RUN.replace("@TESTS@", &tests.display().to_string()))?;
+    fs::write(root.join("guest.sh"), tests_script(tests))?;
     // The programs may be in there, and systemd would empty it.
     fs::write(root.join("etc/tmpfiles.d/tmp.conf"), "")?;
     let image = dir.join(format!("{}-system.img", kernel.release));
@@ -63,12 +65,44 @@ pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) ->
     must(Command::new("systemctl").arg("--root").arg(&root).args(["--quiet", "enable", "kernelsight-guest"]), log)?;
     must(Command::new("systemctl").arg("--root").arg(&root).args(["--quiet", "mask", "serial-getty@ttyS0"]), log)?;
     must(Command::new("mkfs.ext4").args(["-q", "-d"]).arg(&root).arg(&image).arg(DISK), log)?;
-    Ok(Image::Disk(image))
+    Ok(image)
 }
 
-/// Makes the initramfs.
-pub(super) fn initramfs(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<Image> {
-    let dir = place::target()?.join("vm").join(&kernel.release);
+/// What the small guest has beside busybox.
+#[derive(Debug)]
+pub(super) struct Small<'a> {
+    /// Of which nobody else makes one at the same time.
+    pub(super) name: &'a str,
+    pub(super) programs: &'a [&'a Path],
+    /// Directories of data.
+    pub(super) data: &'a [PathBuf],
+    /// What it does, as a script.
+    pub(super) script: String,
+}
+
+/// The script that runs tests.
+pub(super) fn tests_script(tests: &Path) -> String {
+    RUN.replace("@TESTS@", &tests.display().to_string())
+}
+
+/// The script that runs faults with these arguments of `faults`.
+pub(super) fn faults_script(xtask: &Path, evidence: &Path, arguments: &str) -> String {
+    FAULTS
+        .replace("@XTASK@", &xtask.display().to_string())
+        .replace("@EVIDENCE@", &evidence.display().to_string())
+        .replace("@ARGUMENTS@", arguments)
+}
+
+/// A filesystem for faults, all of it made here: nothing is left for the guest to do in the background.
+pub(super) fn filesystem(path: PathBuf, mb: u64, log: &Path) -> Result<PathBuf> {
+    let path = super::guest::empty_disk(path, mb << 20)?;
+    must(Command::new("mkfs.ext4").args(["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"]).arg(&path), log)?;
+    Ok(path)
+}
+
+/// Makes the initramfs of a small guest.
+pub(super) fn initramfs(small: &Small, log: &Path) -> Result<PathBuf> {
+    let dir = place::target()?.join("vm").join(small.name);
     let root = dir.join("root");
     if root.exists() {
         fs::remove_dir_all(&root)?;
@@ -79,16 +113,21 @@ pub(super) fn initramfs(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path)
     put(Path::new(BUSYBOX), &root)?;
     symlink("busybox", root.join("bin/sh"))?;
     let init = root.join("init");
-    fs::write(&init, INIT.replace("@RUN@", &RUN.replace("@TESTS@", &tests.display().to_string())))?;
+    fs::write(&init, INIT.replace("@RUN@", &small.script))?;
     must(Command::new("chmod").arg("755").arg(&init), log)?;
     fs::write(root.join("etc/passwd"), PASSWD)?;
     fs::write(root.join("etc/group"), GROUP)?;
-    install(&[tests, agent], &root, log)?;
-    let libraries: BTreeSet<PathBuf> = [wanted(tests)?, wanted(agent)?].into_iter().flatten().collect();
-    for library in libraries {
+    install(small.programs, &root, log)?;
+    let libraries = small.programs.iter().map(|program| wanted(program)).collect::<Result<Vec<_>>>()?;
+    for library in libraries.into_iter().flatten().collect::<BTreeSet<PathBuf>>() {
         put(&library, &root)?;
     }
-    pack(&root, &dir.join("initramfs")).map(Image::Initramfs)
+    for directory in small.data {
+        for entry in fs::read_dir(directory).with_context(|| format!("{} cannot be read", directory.display()))? {
+            put(&entry?.path(), &root)?;
+        }
+    }
+    pack(&root, &dir.join("initramfs"))
 }
 
 /// The programs at the paths that they have here, and the directory that cargo gives tests.

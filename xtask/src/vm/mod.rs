@@ -11,6 +11,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,6 +20,10 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::{place, say, setup};
+pub(crate) use guest::DiskSpeed;
+use guest::{Guest, Image};
+use image::Small;
+use kernel::Kernel;
 
 /// What runs where nothing else is asked for: what this machine, with its controllers in v1 hierarchies, cannot test, and
 /// whether all programs load.
@@ -28,6 +33,13 @@ const SYSTEM_FILTER: &str =
     "unit_live::,execute_qdisc::,execute_link::,kernel_counters::,kernel_events::,kernel_tasks::";
 /// The series of kernels that guests have.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
+/// Of the guest that faults run in.
+const FAULTS_SERIES: &str = SERIES[1];
+/// Its disk, MiB, and what it can answer, bytes; of neither more is taken here than is written.
+const FAULTS_DISK_MB: u64 = 3072;
+const ANSWER_BYTES: u64 = 64 << 20;
+/// Size of the empty disk of a guest of tests, bytes.
+const DISK_BYTES: u64 = 256 << 20;
 /// The target of the agent's manifest that all its tests are.
 const TESTS: &str = "all";
 /// Longest run of a guest. Without KVM all is some twenty times slower than here, and lints may run beside it.
@@ -112,12 +124,61 @@ pub(crate) fn stage(programs: &Programs, each: &mut impl FnMut(say::Step, Ran)) 
 
 /// Runs the tests that `filter` names in a guest of that series.
 fn run(step: say::Step, programs: &Programs, series: &str, filter: &str, systemd: bool) -> Result<(say::Step, Ran)> {
+    let dir = place::target()?.join("vm");
     let log = place::target()?.join("vm.log");
-    setup::guests(&log, systemd)?;
-    let kernel = kernel::fetch(series, &log)?;
-    let make = if systemd { image::system } else { image::initramfs };
-    let image = make(&kernel, &programs.tests, &programs.agent, &log)?;
-    guest::boot(step, &kernel, &image, filter, TIMEOUT)
+    let kernel = prepare(series, systemd, &log)?;
+    let Programs { tests, agent } = programs;
+    let (image, disk) = if systemd {
+        (Image::Disk, image::system(&kernel, tests, agent, &log)?)
+    } else {
+        let script = image::tests_script(tests);
+        let small = Small { name: &kernel.release, programs: &[tests, agent], data: &[], script };
+        let initramfs = image::initramfs(&small, &log)?;
+        let disk = guest::empty_disk(initramfs.with_file_name("disk"), DISK_BYTES)?;
+        (Image::Initramfs(initramfs), disk)
+    };
+    let words = format!("filter={filter}");
+    let guest = Guest { kernel: &kernel, image, disk, speed: None, answer: None, words };
+    let kind = if systemd { "systemd" } else { "small" };
+    guest::boot(step, &guest, &dir.join(format!("{}-{kind}.log", kernel.release)), TIMEOUT)
+}
+
+/// What every guest needs, one after the other: packages are installed, and kernels fetched, by one at a time.
+fn prepare(series: &str, systemd: bool, log: &Path) -> Result<Kernel> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    setup::guests(log, systemd)?;
+    kernel::fetch(series, log)
+}
+
+/// Runs faults of the catalogue in a guest with a disk of that speed. What was seen of them is left in `evidence`, as it
+/// would be here; `arguments` are those of `faults`.
+pub(crate) fn faults(
+    step: say::Step,
+    arguments: &str,
+    speed: DiskSpeed,
+    evidence: &Path,
+    timeout: Duration,
+) -> Result<(say::Step, Ran)> {
+    let dir = place::target()?.join("vm/faults");
+    let log = place::target()?.join("vm-faults.log");
+    let kernel = prepare(FAULTS_SERIES, false, &log)?;
+    let xtask = std::env::current_exe().context("the path of this binary is unknown")?;
+    let agent = place::agent()?;
+    let script = image::faults_script(&xtask, evidence, arguments);
+    let data = [place::workspace().join("tests/faults")];
+    let small = Small { name: "faults", programs: &[&xtask, &agent], data: &data, script };
+    let image = Image::Initramfs(image::initramfs(&small, &log)?);
+    let disk = image::filesystem(dir.join("disk"), FAULTS_DISK_MB, &log)?;
+    let answer = guest::empty_disk(dir.join("answer"), ANSWER_BYTES)?;
+    let guest =
+        Guest { kernel: &kernel, image, disk, speed: Some(speed), answer: Some(answer.clone()), words: String::new() };
+    let (step, ran) = guest::boot(step, &guest, &dir.join("faults.log"), timeout)?;
+    if ran.code.is_some() {
+        fs::create_dir_all(evidence).with_context(|| format!("{} cannot be made", evidence.display()))?;
+        must(Command::new("tar").arg("-C").arg(evidence).arg("-xf").arg(&answer), &log)?;
+    }
+    Ok((step, ran))
 }
 
 /// The agent and its tests, built now if they are not.

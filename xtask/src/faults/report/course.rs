@@ -21,6 +21,7 @@ pub(super) fn course(run: &Run, course: &Course) -> Markup {
                 dd {
                     "the load " code { (fault.load.name) }
                     @if let Some(victim) = &fault.victim { ", beside it " code { (victim.name) } }
+                    @if let Some(guest) = fault.guest { ", in " (guest.words()) }
                     "; autonomy " (fault.autonomy) "; watched for at most " (fault.bound_s) " s after " (fault.warm_up_s) " s of warm-up"
                 }
                 dt { "again" } dd { code { "cargo xtask faults --only " (fault.name) } }

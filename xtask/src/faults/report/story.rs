@@ -1,11 +1,13 @@
 //! What came to pass in one round, in seconds from the onset, as a client saw it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     client::{Incident, Severity, Signal, Trace},
     faults::{curve::Curve, score::Seen},
 };
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Story {
     /// Until when it was watched.
     pub(crate) until_s: f64,
@@ -18,7 +20,7 @@ pub(crate) struct Story {
 }
 
 /// What lasted: a signal, an incident.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Span {
     pub(crate) from_s: f64,
     pub(crate) to_s: f64,
@@ -33,7 +35,7 @@ pub(crate) struct Span {
 }
 
 /// What was at one time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moment {
     pub(crate) at_s: f64,
     pub(crate) kind: Kind,
@@ -43,7 +45,8 @@ pub(crate) struct Moment {
     pub(crate) text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     Decision,
     Denial,

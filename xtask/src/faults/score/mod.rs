@@ -5,7 +5,7 @@ mod fault;
 mod times;
 mod words;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     catalogue::{Expect, Fault},
@@ -48,7 +48,7 @@ pub(crate) struct Seen {
     pub(crate) agent_troubles: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Score {
     pub(crate) name: String,
     pub(crate) passed: bool,
@@ -68,7 +68,7 @@ pub(crate) struct Score {
     pub(crate) reasons: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mark {
     Yes,

@@ -1,12 +1,12 @@
 //! How soon: the seconds from the onset until it was seen, decided on, acted on, and over.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Seen, is_effect, is_expected};
 use crate::{client::Trace, faults::catalogue::Expect};
 
 /// Seconds from the onset; none for what did not come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Times {
     /// Until a client saw a signal of an expected type, or the loop says that it took one up.
     pub(crate) detect_s: Option<f64>,
