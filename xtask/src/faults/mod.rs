@@ -5,7 +5,6 @@ mod curve;
 mod filesystem;
 mod guest;
 pub(crate) mod inject;
-mod machine;
 mod network;
 mod node;
 mod rates;

@@ -12,14 +12,13 @@ use serde_json::{Value, json};
 
 use super::{
     catalogue::Fault,
-    machine::Machine,
     rates::Rates,
     report::{self, story::Story},
     score::{self, BUSY_PERCENT, Score},
     tally::Tally,
     watch,
 };
-use crate::{place, say};
+use crate::{page::Machine, place, say};
 
 /// What a run of the catalogue has come to so far.
 #[derive(Clone, Debug)]

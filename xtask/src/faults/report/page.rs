@@ -1,45 +1,30 @@
 //! The whole page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{course, summary};
-use crate::faults::rounds::{End, Run};
-
-/// Nothing is fetched and nothing runs, whatever a stranger's text should say.
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
-const STYLE: &str = include_str!("page.css");
+use crate::{
+    faults::rounds::{End, Run},
+    page::{self, facts},
+};
 
 /// The page of a run, as far as it went.
 pub(super) fn page(run: &Run) -> String {
     let rates = run.rates();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(CONTENT_POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title(run)) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    h1 { "KernelSight against injected faults" }
-                    p class="lead" { (title(run)) }
-                    (end(run))
-                    @if let Some(unrest) = run.unrest() { p class="warning" { "Busy node: " (unrest) "." } }
-                    (facts(run))
-                    (summary::failures(run))
-                    (summary::rates(&rates))
-                    (summary::faults(run))
-                    (how())
-                    h2 { "One by one" }
-                    @for of in &run.courses { (course::course(run, of)) }
-                }
-            }
-        }
+    let body = html! {
+        h1 { "KernelSight against injected faults" }
+        p class="lead" { (title(run)) }
+        (end(run))
+        @if let Some(unrest) = run.unrest() { p class="warning" { "Busy node: " (unrest) "." } }
+        (facts(&run.machine, &run.command, &[]))
+        (summary::failures(run))
+        (summary::rates(&rates))
+        (summary::faults(run))
+        (how())
+        h2 { "One by one" }
+        @for of in &run.courses { (course::course(run, of)) }
     };
-    page.into_string()
+    page::page(&title(run), &body)
 }
 
 fn title(run: &Run) -> String {
@@ -61,21 +46,6 @@ fn end(run: &Run) -> Markup {
             End::Stopped(why) => p class="warning" {
                 (why) ". " (passed + failed) " of " (planned) " rounds are in it."
             },
-        }
-    }
-}
-
-fn facts(run: &Run) -> Markup {
-    let machine = &run.machine;
-    html! {
-        dl class="facts" {
-            dt { "begun" } dd { (machine.begun) }
-            dt { "kernel" } dd { (machine.kernel) }
-            dt { "machine" }
-            dd { (machine.cpus) " CPUs" @if let Some(memory_mb) = machine.memory_mb { ", " (memory_mb) " MB of memory" } }
-            dt { "commit" }
-            dd { @if let Some(commit) = &machine.commit { code { (commit) } } @else { "not known" } }
-            dt { "again" } dd { code { (run.command) } }
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::numbers::{Scale, px, short, unit};
 use crate::{
     faults::{catalogue::Check, curve::Curve},
+    page::{Scale, px, short, unit},
     say,
 };
 

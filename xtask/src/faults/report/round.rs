@@ -2,10 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::{numbers::short, timeline};
-use crate::faults::{
-    rounds::{Course, Round},
-    score::{Mark, Score},
+use super::timeline;
+use crate::{
+    faults::{
+        rounds::{Course, Round},
+        score::{Mark, Score},
+    },
+    page::short,
 };
 
 /// Folded up where others of the same fault tell more.

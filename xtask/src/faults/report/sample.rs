@@ -6,10 +6,10 @@ use crate::{
     faults::{
         catalogue::{Check, Fault},
         curve::Curve,
-        machine::Machine,
         rounds::{Course, End, Round, Run},
         score::{Mark, Score, Times},
     },
+    page::Machine,
 };
 
 /// What a process may call itself, if nobody cuts it.

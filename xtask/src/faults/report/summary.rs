@@ -2,11 +2,16 @@
 
 use maud::{Markup, html};
 
-use crate::faults::{
-    rates::{Rate, Rates},
-    rounds::{Course, Run},
-    tally::Spread,
+use crate::{
+    faults::{
+        rates::{Rate, Rates},
+        rounds::{Course, Run},
+        tally::Spread,
+    },
+    page,
 };
+
+const NOT_ASKED: &str = "not asked";
 
 /// Each fault that failed with its reasons; a reason that several rounds have is said once.
 pub(super) fn failures(run: &Run) -> Markup {
@@ -65,7 +70,7 @@ pub(super) fn rates(rates: &Rates) -> Markup {
                         th scope="row" { "controls acted on" }
                         td class="number" { (rates.controls_acted_on) " of " (rates.control_rounds) }
                         td {} td {} td class="number" { "none" }
-                        (met((rates.control_rounds > 0).then_some(rates.controls_acted_on == 0)))
+                        (page::met((rates.control_rounds > 0).then_some(rates.controls_acted_on == 0), NOT_ASKED))
                     }
                 }
             } }
@@ -86,16 +91,8 @@ fn rate_row(rate: &Rate) -> Markup {
                 @if let Some((low, high)) = rate.between_percent { (format!("{low:.0}–{high:.0} %")) } @else { "–" }
             }
             td class="number" { (rate.goal_percent) " %" }
-            (met(rate.met))
+            (page::met(rate.met, NOT_ASKED))
         }
-    }
-}
-
-fn met(met: Option<bool>) -> Markup {
-    match met {
-        Some(true) => html! { td class="passed" { "met" } },
-        Some(false) => html! { td class="failed" { "MISSED" } },
-        None => html! { td class="faint" { "not asked" } },
     }
 }
 

@@ -5,11 +5,13 @@ use maud::{Markup, html};
 
 use super::{
     labels::{self, Label},
-    numbers::{Scale, px},
     plot,
     story::{Kind, Moment, Span, Story},
 };
-use crate::say;
+use crate::{
+    page::{Scale, px},
+    say,
+};
 
 pub(super) const WIDTH: f64 = 1000.0;
 /// What stands left of the axis: names.

@@ -2,7 +2,7 @@
 
 /// A range of values along a stretch of the picture.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     from: f64,
     to: f64,
     /// Where `from` and `to` are drawn.
@@ -11,19 +11,19 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    pub(super) fn new((from, to): (f64, f64), (begin, end): (f64, f64)) -> Self {
+    pub(crate) fn new((from, to): (f64, f64), (begin, end): (f64, f64)) -> Self {
         // A range without width has no place for anything.
         Self { from, to: if to > from { to } else { from + 1.0 }, begin, end }
     }
 
     /// Where a value is drawn; what lies outside, at the nearer end.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let share = ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0);
         self.begin + share * (self.end - self.begin)
     }
 
     /// Round values of the range, about `wanted` of them.
-    pub(super) fn ticks(&self, wanted: usize) -> Vec<f64> {
+    pub(crate) fn ticks(&self, wanted: usize) -> Vec<f64> {
         let step = round_step((self.to - self.from) / wanted.max(1) as f64);
         let (first, last) = ((self.from / step).ceil() as i64, (self.to / step + 1e-9).floor() as i64);
         (first..=last).map(|n| n as f64 * step).collect()
@@ -38,12 +38,12 @@ fn round_step(rough: f64) -> f64 {
 }
 
 /// A length or place in the picture.
-pub(super) fn px(value: f64) -> String {
+pub(crate) fn px(value: f64) -> String {
     format!("{value:.1}")
 }
 
 /// A value as one reads it: three digits that count, and no more.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 100.0 || size == 0.0 => 0,
         size if size >= 10.0 => 1,
@@ -55,7 +55,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// The unit that ends a measure's name.
-pub(super) fn unit(measure: &str) -> &'static str {
+pub(crate) fn unit(measure: &str) -> &'static str {
     const UNITS: [(&str, &str); 6] =
         [("mb_per_s", "MB/s"), ("_per_s", "per second"), ("_ms", "ms"), ("_percent", "%"), ("_mb", "MB"), ("_s", "s")];
     UNITS.iter().find(|(end, _)| measure.ends_with(end)).map_or("count", |(_, unit)| unit)

@@ -18,7 +18,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let name = nix::sys::utsname::uname().ok();
         let part = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
         Self {
