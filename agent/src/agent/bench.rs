@@ -1,12 +1,17 @@
 //! What many signals cost in memory, for `bench-signals`: gate, history, correlator and store as the spine uses them,
 //! in a process of their own, without probes and sources.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::AgentError;
 use crate::{
+    clock,
     explain::Correlator,
     numbers,
     observe::{
@@ -20,8 +25,7 @@ use crate::{
 };
 
 /// Processes that are near their limit at once; all of them are gone in the next tick.
-const AT_ONCE: usize = 100;
-const START_MS: i64 = 1_700_000_000_000;
+const AT_ONCE: u64 = 100;
 const TICK_MS: i64 = 1000;
 const MEASURE: &str = "process_seconds_to_limit";
 
@@ -35,20 +39,27 @@ pub struct BenchReport {
     pub peak_bytes: u64,
     /// Rows that the store lost; the goal is none.
     pub lost: u64,
+    /// Signals of which the database has a row at the end.
+    pub rows: u64,
+    /// From the first to the last, and CPU time of it.
+    pub seconds: f64,
+    pub cpu_s: f64,
 }
 
-/// Opens and closes `signals` signals, and stores them below `dir`, which is left as it is.
+/// Opens and closes `signals` signals, and stores them below `dir`, which is left as it is: as fast as the store takes
+/// them, or `per_s` a second, as a node does, whatever the store does.
 ///
 /// # Errors
-/// When the database cannot be made or written.
-pub fn bench(dir: &Path, signals: u64) -> Result<BenchReport, AgentError> {
+/// When the database cannot be made, written or read.
+pub fn bench(dir: &Path, signals: u64, per_s: Option<u64>) -> Result<BenchReport, AgentError> {
     let thresholds = Thresholds::load(None)?;
     let (store, _) = Store::open(dir, Limits::default())?;
     let (mut gate, mut history, mut correlator) =
         (Gate::new(thresholds, 1), History::default(), Correlator::new(std::process::id()));
     let window = Window::default();
     let (before_bytes, _) = memory_bytes();
-    let (mut opened, mut now_ms, mut pid) = (0, START_MS, 1000);
+    let (begun, cpu_begun) = (Instant::now(), cpu_time());
+    let (mut opened, mut now_ms, mut pid) = (0, clock::now_ms(), 1000);
     let measure = classify::measure(SignalType::MemoryPressure, MEASURE).map_or(MEASURE, |measure| measure.name);
     while opened < signals {
         now_ms += TICK_MS;
@@ -56,7 +67,7 @@ pub fn bench(dir: &Path, signals: u64) -> Result<BenchReport, AgentError> {
         let gone = Moment { now_ms, steady_ms: now_ms, lost: 0, exists: &|_| false, usual: &|_, _, _| None };
         let mut changes = gate.tick(Vec::new(), &gone);
         let here = Moment { exists: &|_| true, ..gone };
-        for _ in 0..AT_ONCE {
+        for _ in 0..AT_ONCE.min(signals - opened) {
             pid += 1;
             let reading = reading(pid, measure);
             history.keep(SignalType::MemoryPressure, measure, &reading.entity, Point { at_ms: now_ms, value: 20.0 });
@@ -69,13 +80,22 @@ pub fn bench(dir: &Path, signals: u64) -> Result<BenchReport, AgentError> {
             opened += u64::from(matches!(change, Change::Opened(_)));
             store.keep_signal(change.signal());
         }
-        // Faster than a machine's signals by orders of magnitude: the queue is to bound what waits, not to lose it.
-        store.flush()?;
+        match per_s {
+            Some(per_s) => {
+                let due = begun + Duration::from_secs_f64(opened as f64 / per_s as f64);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            // Faster than a machine's signals by orders of magnitude: the queue is to bound what waits, not to lose it.
+            None => store.flush()?,
+        }
     }
+    let (seconds, cpu_s) = (begun.elapsed().as_secs_f64(), (cpu_time() - cpu_begun).as_secs_f64());
     let (after_bytes, peak_bytes) = memory_bytes();
+    store.flush()?;
     let lost = store.health().lost.values().sum();
+    let rows = store.reader()?.signal_count()?;
     store.close()?;
-    Ok(BenchReport { signals: opened, before_bytes, after_bytes, peak_bytes, lost })
+    Ok(BenchReport { signals: opened, before_bytes, after_bytes, peak_bytes, lost, rows, seconds, cpu_s })
 }
 
 fn reading(pid: u32, measure: &'static str) -> Reading {
@@ -97,4 +117,9 @@ fn memory_bytes() -> (u64, u64) {
         line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
     };
     (field("VmRSS:").unwrap_or(0), field("VmHWM:").unwrap_or(0))
+}
+
+/// Of the whole process.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

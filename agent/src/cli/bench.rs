@@ -1,7 +1,11 @@
-//! `bench-probes`, `bench-calls`, `bench-block`, `bench-store` and `bench-signals`: measurements for `cargo xtask bench`;
-//! not for operators.
+//! `bench-probes`, `bench-calls` and their like: measurements for `cargo xtask bench`; not for operators.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -13,9 +17,10 @@ use super::{
 };
 use crate::{
     agent,
+    clock::monotonic_ns,
     observe::kernel::{
         Kernel, Settings,
-        bench::{self, Bench, BenchError, CallTimes, Cost},
+        bench::{self, Bench, BenchError, CallTimes, Cost, Flood, RecordTimes, RingBench},
     },
     store,
 };
@@ -52,6 +57,24 @@ pub struct BenchBlock {
 }
 
 #[derive(Debug, Args)]
+pub struct BenchRing {
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub rounds: u32,
+    /// Records of each side and round; the ring takes as many.
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub records: u32,
+    /// Records of the flood, of which most do not fit.
+    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    pub flood: u32,
+    /// Be the flood: so many calls, when standard input ends.
+    #[arg(long, value_name = "N", hide = true)]
+    pub produce: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchLoad {}
+
+#[derive(Debug, Args)]
 pub struct BenchStore {
     /// Directory to write in; it is left as it is.
     #[arg(long, value_name = "DIR")]
@@ -69,7 +92,15 @@ pub struct BenchSignals {
     /// Signals that open and close.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub signals: u64,
+    /// So many a second, as time goes; without it as fast as they are stored.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub per_s: Option<u64>,
 }
+
+/// Of a record with its head in the ring, at most.
+const RECORD_ROOM_BYTES: u32 = 128;
+const FLOODED_RING_BYTES: u32 = 64 << 10;
+const FLOODED_PAUSE: Duration = Duration::from_millis(10);
 
 /// What one program costs beside an empty one: medians over the rounds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -155,6 +186,52 @@ fn failed(error: &BenchError) -> CliError {
     CliError::Failed { reason: error.to_string() }
 }
 
+impl BenchRing {
+    pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
+        if let Some(calls) = self.produce {
+            return bench::produce(calls).map_err(|source| failed(&BenchError::Work { source }));
+        }
+        let rounds = self.rounds().map_err(|error| failed(&error))?;
+        let flood = self.flooded().map_err(|error| failed(&error))?;
+        let each = |of: fn(&RecordTimes) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
+        let report = json!({
+            "ours_ns": each(|round| round.ours_ns), "bare_ns": each(|round| round.bare_ns),
+            "records": self.records, "record_bytes": rounds.first().map_or(0, |round| round.record_bytes),
+            "produced": flood.produced, "told": flood.told, "lost": flood.lost,
+        });
+        context.print(&report, |report, _| format!("{report:#}"))
+    }
+
+    fn rounds(&self) -> Result<Vec<RecordTimes>, BenchError> {
+        let ring_bytes = self.records.saturating_mul(RECORD_ROOM_BYTES).next_power_of_two();
+        // Nobody is the agent: this process makes the calls.
+        let settings = Settings { agent_pid: 0, syscall_outlier_ns: 0, ring_bytes, ..Settings::default() };
+        let mut bench = RingBench::new(Kernel::load(&settings))?;
+        // Of the first, the memory that is decoded into is new.
+        bench.round(self.records, true)?;
+        (0..self.rounds).map(|round| bench.round(self.records, round.is_multiple_of(2))).collect()
+    }
+
+    fn flooded(&self) -> Result<Flood, BenchError> {
+        let flood = Command::new("/proc/self/exe")
+            .args(["bench-ring", "--produce", &self.flood.to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|source| BenchError::Work { source })?;
+        let settings = Settings { syscall_outlier_ns: 0, ring_bytes: FLOODED_RING_BYTES, ..Settings::default() };
+        RingBench::new(Kernel::load(&settings))?.flood(flood, FLOODED_PAUSE)
+    }
+}
+
+impl BenchLoad {
+    pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
+        let kernel = Kernel::load(&Settings::default());
+        let at_ns = monotonic_ns();
+        let off = kernel.probes().iter().filter(|probe| probe.state.is_off()).count();
+        context.print(&json!({ "at_ns": at_ns, "off": off }), |report, _| format!("{report:#}"))
+    }
+}
+
 impl BenchStore {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
         let report = store::bench::bench(&self.dir, self.rows)
@@ -165,7 +242,7 @@ impl BenchStore {
 
 impl BenchSignals {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
-        let report = agent::bench::bench(&self.dir, self.signals)
+        let report = agent::bench::bench(&self.dir, self.signals, self.per_s)
             .map_err(|error| CliError::Failed { reason: error.to_string() })?;
         context.print(&report, |report, _| format!("{report:#?}"))
     }

@@ -104,6 +104,12 @@ pub enum Verb {
     /// Time our block programs and those that remember each request.
     #[command(hide = true)]
     BenchBlock(bench::BenchBlock),
+    /// Time records as they are decoded, and by a bare loop.
+    #[command(hide = true)]
+    BenchRing(bench::BenchRing),
+    /// Time how long the programs take to load and attach.
+    #[command(hide = true)]
+    BenchLoad(bench::BenchLoad),
     /// Measure the store against bare SQLite.
     #[command(hide = true)]
     BenchStore(bench::BenchStore),
@@ -201,6 +207,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::BenchProbes(verb) => done(verb.run(&context)),
         Verb::BenchCalls(verb) => done(verb.run(&context)),
         Verb::BenchBlock(verb) => done(verb.run(&context)),
+        Verb::BenchRing(verb) => done(verb.run(&context)),
+        Verb::BenchLoad(verb) => done(verb.run(&context)),
         Verb::BenchStore(verb) => done(verb.run(&context)),
         Verb::BenchSignals(verb) => done(verb.run(&context)),
         Verb::Watch(verb) => done(verb.run(&context)),

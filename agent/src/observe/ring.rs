@@ -101,7 +101,13 @@ impl std::fmt::Debug for Events {
     }
 }
 
-fn drain(ring: &mut RingBuf<MapData>, devices: &mut Devices, defects: &mut Defects, events: &mut Vec<Event>) {
+/// Appends all that one ring holds.
+pub(crate) fn drain(
+    ring: &mut RingBuf<MapData>,
+    devices: &mut Devices,
+    defects: &mut Defects,
+    events: &mut Vec<Event>,
+) {
     while let Some(record) = ring.next() {
         match decode(&record, devices) {
             Ok(event) => events.push(event),

@@ -83,6 +83,17 @@ impl Reader {
         self.rows("read signals", &sql, values.as_slice(), read)
     }
 
+    /// How many signals there are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) fn signal_count(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM signal_metadata";
+        let count: Option<i64> =
+            self.one("count the signals", sql, [], |row| row.get(0).map_err(StoreError::sqlite("read a count")))?;
+        Ok(count.map_or(0, i64::unsigned_abs))
+    }
+
     /// The id that the next new signal gets.
     ///
     /// # Errors

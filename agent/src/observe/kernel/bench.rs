@@ -1,6 +1,7 @@
 //! What each program costs: an empty one is attached beside it, and both are timed by the kernel over the same events.
 
 mod alternated;
+mod ring;
 
 use std::io;
 
@@ -10,6 +11,7 @@ use aya::{
 };
 
 pub use alternated::{CallTimes, block, calls};
+pub use ring::{Flood, RecordTimes, RingBench, produce};
 
 use super::{Kernel, attach, info, programs::Hook};
 use crate::observe::offsets::{Types, TypesError};
