@@ -23,6 +23,15 @@ impl Text {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         let mut escaped = String::with_capacity(bytes.len().min(TEXT_MAX_CHARS));
+        // What is plain and fits is copied as it is: most names are, and a busy ring has many.
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'[' | b']'..=b'~');
+        if bytes.len() < TEXT_MAX_CHARS
+            && bytes.iter().all(is_plain)
+            && let Ok(plain) = str::from_utf8(bytes)
+        {
+            escaped.push_str(plain);
+            return Self(escaped);
+        }
         for byte in bytes {
             let piece: Cow<'static, str> = match byte {
                 b'\\' => "\\\\".into(),
