@@ -97,6 +97,28 @@ impl Cgroup {
         self.directories.iter().filter_map(of).max().unwrap_or(0)
     }
 
+    /// Whether nothing in it runs any more, by the kernel's word.
+    pub(crate) fn is_frozen(&self) -> bool {
+        let says = |file: PathBuf, word: &str| {
+            fs::read_to_string(file).is_ok_and(|text| text.lines().any(|line| line == word))
+        };
+        self.directories.iter().any(|directory| {
+            says(directory.join("cgroup.events"), "frozen 1") || says(directory.join("freezer.state"), "FROZEN")
+        })
+    }
+
+    /// Freezes it as anybody would by hand.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        for directory in &self.directories {
+            for (file, value) in [("cgroup.freeze", "1"), ("freezer.state", "FROZEN")] {
+                if directory.join(file).exists() {
+                    return write(&directory.join(file), value);
+                }
+            }
+        }
+        bail!("this machine's cgroups cannot be frozen")
+    }
+
     fn make(&mut self, directory: PathBuf) -> Result<()> {
         fs::create_dir_all(&directory).with_context(|| format!("the cgroup {} cannot be made", directory.display()))?;
         self.directories.push(directory);

@@ -6,60 +6,62 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::{time::ClockId, unistd::Pid};
 
 use super::{Figure, Goal};
 use crate::{agent::Agent, place, say::Step};
 
 const SETTLE: Duration = Duration::from_secs(5);
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOWS: usize = 6;
+const WINDOW: Duration = Duration::from_secs(10);
+/// Peaks at the start are of agents of their own.
+const STARTS: usize = 5;
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
-    let mut step = Step::begin(format!("an agent with nothing to do, {} s", WINDOW.as_secs()));
-    let (agent, _) = Agent::start("advisor", &place::target()?.join("bench/agent.log"))?;
+    let log = place::target()?.join("bench/agent.log");
+    let mut step = Step::begin(format!("an agent with nothing to do, {WINDOWS} times {} s", WINDOW.as_secs()));
+    let (agent, _) = Agent::start("advisor", &log)?;
     super::wait(&mut step, SETTLE);
-    let (before_s, begun) = (cpu_s(agent.pid())?, Instant::now());
-    super::wait(&mut step, WINDOW);
-    let seconds = begun.elapsed().as_secs_f64();
-    let percent = 100.0 * (cpu_s(agent.pid())? - before_s) / seconds;
-    let (rss_mb, peak_mb) = (status_mb(agent.pid(), "VmRSS:")?, status_mb(agent.pid(), "VmHWM:")?);
+    let mut percent = Vec::new();
+    let mut rss_mb = Vec::new();
+    for _ in 0..WINDOWS {
+        percent.push(busy_percent(agent.pid(), &mut step)?);
+        rss_mb.push(status_mb(agent.pid(), "VmRSS:")?);
+    }
     agent.stop()?;
+    let mut peaks_mb = Vec::new();
+    for _ in 0..STARTS {
+        let (agent, _) = Agent::start("advisor", &log)?;
+        peaks_mb.push(status_mb(agent.pid(), "VmHWM:")?);
+        agent.stop()?;
+    }
     step.done("idle");
-    let taken = format!("over {seconds:.0} s, one sample a second");
     Ok(vec![
-        Figure {
-            id: "P13",
-            what: "CPU of the agent, idle".into(),
-            figure: percent,
-            goal: Goal::AtMost(0.3),
-            unit: "% of a core",
-            note: taken,
-        },
-        Figure {
-            id: "P12",
-            what: "resident memory, idle".into(),
-            figure: rss_mb,
-            goal: Goal::AtMost(40.0),
-            unit: "MB",
-            note: String::new(),
-        },
-        Figure {
-            id: "P12",
-            what: "resident memory, peak at start".into(),
-            figure: peak_mb,
-            goal: Goal::AtMost(48.0),
-            unit: "MB",
-            note: String::new(),
-        },
+        Figure::median("P13", "CPU of the agent, idle", Goal::AtMost(0.3), "% of a core", percent)
+            .noting(format!("windows of {} s, one sample a second", WINDOW.as_secs())),
+        Figure::not_taken(
+            "P13",
+            "CPU of the agent, while it waits for a model",
+            Goal::AtMost(0.5),
+            "% of a core",
+            "no model yet",
+        ),
+        Figure::median("P12", "resident memory, idle", Goal::AtMost(40.0), "MB", rss_mb),
+        Figure::median("P12", "resident memory, peak at start", Goal::AtMost(48.0), "MB", peaks_mb),
     ])
 }
 
-fn cpu_s(pid: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the agent is gone")?;
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
-    let ticks = ticks(11).zip(ticks(12)).context("/proc/PID/stat has no CPU times")?;
-    Ok((ticks.0 + ticks.1) / sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64)
+/// CPU time of the process over one window, per cent of one CPU.
+fn busy_percent(pid: u32, step: &mut Step) -> Result<f64> {
+    let (before, begun) = (cpu_time(pid)?, Instant::now());
+    super::wait(step, WINDOW);
+    Ok(100.0 * (cpu_time(pid)? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
+}
+
+/// Of all its threads, those that ended included.
+fn cpu_time(pid: u32) -> Result<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid)?)).context("the agent is gone")?;
+    Ok(clock.now().context("the agent's clock cannot be read")?.into())
 }
 
 fn status_mb(pid: u32, field: &str) -> Result<f64> {

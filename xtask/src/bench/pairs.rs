@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result, bail};
-use serde::{Deserialize, de::DeserializeOwned};
+use anyhow::{Context, Result};
+use serde::Deserialize;
 
-use super::{Figure, Goal, rounds::Side};
+use super::{Figure, Goal, ask};
 use crate::{place, say::Step};
 
 const DISK_BYTES: u64 = 16 << 20;
@@ -39,66 +39,35 @@ struct Request {
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let step = Step::begin("system calls, with our pair, an empty pair and none".to_owned());
-    let calls: Calls = agent(&["bench-calls", "--json"])?;
+    let calls: Calls = ask(&["bench-calls", "--json"])?;
     step.done("calls");
     let disk = Disk::make()?;
     let step = Step::begin(format!("block requests to {}, ours and a hash by request", disk.path.display()));
-    let block: Block = agent(&["bench-block", "--json", "--file", &disk.path.to_string_lossy()])?;
+    let block: Block = ask(&["bench-block", "--json", "--file", &disk.path.to_string_lossy()])?;
     step.done("block");
     Ok(vec![
         call("a system call that is not timed", &calls.untimed, 1.10),
         call("a system call that is timed", &calls.timed, 2.2),
-        request(&block.rounds, &disk),
+        request(&block.rounds, &disk.path),
     ])
 }
 
 fn call(what: &str, rounds: &[Call], goal: f64) -> Figure {
-    let side = |of: fn(&Call) -> f64| Side::of(rounds.iter().map(of).collect());
-    let ratio = side(|round| round.ratio);
-    Figure {
-        id: "P1",
-        what: format!("{what}: wall time added, over an empty pair"),
-        figure: ratio.median,
-        goal: Goal::AtMost(goal),
-        unit: "x",
-        note: format!(
-            "{:.0} ns a call, {:.0} with the empty pair, {:.0} with ours; {} rounds in turns, spread {:.1} %",
-            side(|round| round.none_ns).median,
-            side(|round| round.empty_ns).median,
-            side(|round| round.ours_ns).median,
-            ratio.rounds,
-            ratio.spread_percent
-        ),
-    }
+    let each = |of: fn(&Call) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
+    let what = format!("{what}: wall time added, over an empty pair");
+    Figure::median("P1", what, Goal::AtMost(goal), "x", each(|round| round.ratio))
+        .beside("a call with ours", "ns", each(|round| round.ours_ns))
+        .beside("with the empty pair", "ns", each(|round| round.empty_ns))
+        .beside("with none", "ns", each(|round| round.none_ns))
 }
 
-fn request(rounds: &[Request], disk: &Disk) -> Figure {
-    let side = |of: fn(&Request) -> f64| Side::of(rounds.iter().map(of).collect());
-    let ratio = side(|round| round.ours_ns / round.reference_ns);
-    let (ours, reference) = (side(|round| round.ours_ns), side(|round| round.reference_ns));
-    Figure {
-        id: "P3",
-        what: "a block request, over a hash by request and a hash by device".to_owned(),
-        figure: ratio.median,
-        goal: Goal::AtMost(0.22),
-        unit: "x",
-        note: format!(
-            "net {:.0} ns (issue and completion) over {:.0} ns; direct reads of {}; {} rounds in turns, spread {:.1} %",
-            ours.median,
-            reference.median,
-            disk.path.display(),
-            ratio.rounds,
-            ratio.spread_percent
-        ),
-    }
-}
-
-fn agent<T: DeserializeOwned>(arguments: &[&str]) -> Result<T> {
-    let done = Command::new(place::agent()?).args(arguments).output().context("the agent cannot be started")?;
-    if !done.status.success() {
-        bail!("`kernelsight {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr).trim());
-    }
-    serde_json::from_slice(&done.stdout).with_context(|| format!("what `kernelsight {}` answers", arguments.join(" ")))
+fn request(rounds: &[Request], disk: &Path) -> Figure {
+    let each = |of: fn(&Request) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
+    let what = "a block request, over a hash by request and a hash by device";
+    Figure::median("P3", what, Goal::AtMost(0.22), "x", each(|round| round.ours_ns / round.reference_ns))
+        .beside("ours, issue and completion, net", "ns", each(|round| round.ours_ns))
+        .beside("the hashes, net", "ns", each(|round| round.reference_ns))
+        .noting(format!("beyond empty programs; direct reads of {}", disk.display()))
 }
 
 /// A loop device over a file: its requests come fast enough that the machine does not sleep between them. Where none
@@ -139,9 +108,9 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_within_each_round() {
         let round = |ours_ns: f64, reference_ns: f64| Request { ours_ns, reference_ns };
-        let disk = Disk { path: PathBuf::from("none"), file: PathBuf::from("none") };
-        let figure = request(&[round(20.0, 100.0), round(200.0, 1000.0), round(90.0, 300.0)], &disk);
-        assert!((figure.figure - 0.2).abs() < 1e-9, "{}", figure.figure);
+        let figure = request(&[round(20.0, 100.0), round(200.0, 1000.0), round(90.0, 300.0)], Path::new("none"));
+        assert_eq!(figure.rounds, [0.2, 0.2, 0.3]);
+        assert_eq!(figure.sides[1].rounds, [100.0, 1000.0, 300.0]);
         assert!(figure.is_met());
     }
 }

@@ -13,19 +13,22 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use super::{
     Figure, Goal,
-    rounds::{Side, quantile},
+    earlyoom::{Earlyoom, Of},
+    rounds::ratios,
 };
 use crate::{
     agent::Agent,
     cgroup::Limits,
+    clock,
     faults::{catalogue::Process, inject::Running},
+    figure::{Spread, quantile},
     place,
     say::Step,
+    setup,
 };
 
 const LEAKS: usize = 20;
@@ -33,62 +36,90 @@ const SETTLE: Duration = Duration::from_secs(3);
 const LEAK_S: u64 = 8;
 /// Lines of the two clients come apart by less than this.
 const APART: Duration = Duration::from_millis(100);
+/// The leak crosses the agent's line at half of its limit, and earlyoom's at as much.
+const PEER_ROOM_MB: u64 = 256;
+/// For the peer to decide on a leak whose signal has come: it looks once in a tenth of a second, or in a second.
+const PEER_PATIENCE: Duration = Duration::from_millis(1500);
+const PEER_GOAL: Goal = Goal::AtLeast(20.0);
+
+/// Delays on each leak, ms.
+#[derive(Default)]
+struct Leaks {
+    events_ms: Vec<f64>,
+    signals_ms: Vec<f64>,
+    reflexes_ms: Vec<f64>,
+    /// Of the leaks on which both decided.
+    both_ms: Vec<(f64, f64)>,
+}
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
+    let peer = setup::peer("earlyoom").and_then(|program| Ok((Of::program(&program)?, program)));
     let mut step = Step::begin(format!("a leak, {LEAKS} times"));
     let (agent, _) = Agent::start("advisor", &place::target()?.join("bench/agent.log"))?;
     super::wait(&mut step, SETTLE);
     let ears = Ears::open(&agent)?;
-    let (mut events_ms, mut signals_ms, mut reflexes_ms) = (Vec::new(), Vec::new(), Vec::new());
+    let mut leaks = Leaks::default();
     for leak in 0..LEAKS {
-        let heard = ears.leak(leak, &mut step)?;
-        events_ms.extend(heard.events_ms);
-        signals_ms.extend(heard.signal_ms);
-        reflexes_ms.extend(heard.reflex_ms);
+        let peer = peer.as_ref().ok().map(|(of, program)| Earlyoom::start(program, *of, PEER_ROOM_MB)).transpose()?;
+        leaks.add(
+            &ears.leak_until(leak, &mut step, || peer.as_ref().is_none_or(|peer| peer.decided_after_ms().is_some()))?,
+            peer,
+        );
     }
     drop(ears);
     agent.stop()?;
     step.done("reaction");
-    if reflexes_ms.is_empty() {
-        bail!("the reflex opened a signal on none of {LEAKS} leaks; {} led to one", signals_ms.len());
+    if leaks.reflexes_ms.is_empty() {
+        bail!("the reflex opened a signal on none of {LEAKS} leaks; {} led to one", leaks.signals_ms.len());
     }
-    Ok(figures(events_ms, signals_ms, reflexes_ms))
+    Ok(figures(leaks, peer.err().map(|why| format!("{why:#}"))))
 }
 
-fn figures(events_ms: Vec<f64>, mut signals_ms: Vec<f64>, mut reflexes_ms: Vec<f64>) -> Vec<Figure> {
-    let events = Side::of(events_ms);
-    signals_ms.sort_by(f64::total_cmp);
-    reflexes_ms.sort_by(f64::total_cmp);
-    let figure = |what: &str, figure, most, note| Figure {
-        id: "P7",
-        what: what.to_owned(),
-        figure,
-        goal: Goal::AtMost(most),
-        unit: "ms",
-        note,
-    };
-    let of = |values: &[f64]| format!("{} of {LEAKS} leaks", values.len());
-    let slowest = |values: &[f64]| {
-        format!("{}, so nearly the slowest, {:.2} ms", of(values), values.last().copied().unwrap_or(f64::NAN))
-    };
+impl Leaks {
+    fn add(&mut self, heard: &Heard, peer: Option<Earlyoom>) {
+        self.events_ms.extend(&heard.events_ms);
+        self.signals_ms.extend(heard.signal_ms);
+        self.reflexes_ms.extend(heard.reflex_ms);
+        self.both_ms.extend(heard.reflex_ms.zip(peer.and_then(|peer| peer.decided_after_ms())));
+    }
+}
+
+fn figures(leaks: Leaks, no_peer: Option<String>) -> Vec<Figure> {
+    let Leaks { events_ms, signals_ms, reflexes_ms, both_ms } = leaks;
     let crossing = "crossing of a leak to its typed signal";
     let how = "by the reflex on a step of 64 MiB, which asks for no duration, as signals of a tick do";
+    let raw = Spread::of(&events_ms)
+        .map_or_else(String::new, |spread| format!("; a step's raw event {}", spread.words("ms")));
+    let of = |values: &[f64]| format!("{} of {LEAKS} leaks", values.len());
+    let last = |what: String, values: Vec<f64>, note: String| {
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let figure = Figure::once("P7", what, Goal::AtMost(10.0), "ms", quantile(&sorted, 0.99));
+        Figure { rounds: values, ..figure }.noting(note)
+    };
     vec![
-        figure(&format!("{crossing}, p50"), quantile(&reflexes_ms, 0.5), 1.0, format!("{}; {how}", of(&reflexes_ms))),
-        figure(&format!("{crossing}, p99"), quantile(&reflexes_ms, 0.99), 10.0, slowest(&reflexes_ms)),
-        figure(
-            "the same, told to a client, p99",
-            quantile(&signals_ms, 0.99),
-            10.0,
-            format!(
-                "{}; p50 {:.2} ms; a step's raw event {:.2} ms, median of {}",
-                slowest(&signals_ms),
-                quantile(&signals_ms, 0.5),
-                events.median,
-                events.rounds
-            ),
-        ),
+        Figure::median("P7", format!("{crossing}, p50"), Goal::AtMost(1.0), "ms", reflexes_ms.clone())
+            .noting(format!("{}; {how}", of(&reflexes_ms))),
+        last(format!("{crossing}, p99"), reflexes_ms.clone(), format!("{}, so nearly the slowest", of(&reflexes_ms))),
+        last("the same, told to a client, p99".to_owned(), signals_ms.clone(), format!("{}{raw}", of(&signals_ms))),
+        sooner(&both_ms, no_peer),
     ]
+}
+
+/// How much later earlyoom decides on the same leak.
+fn sooner(both_ms: &[(f64, f64)], no_peer: Option<String>) -> Figure {
+    let what = "a leak's signal, so many times sooner than earlyoom decides";
+    let (ours, peers): (Vec<f64>, Vec<f64>) = both_ms.iter().copied().unzip();
+    if let Some(why) = no_peer {
+        return Figure::not_taken("P7", what, PEER_GOAL, "x", why);
+    }
+    if both_ms.is_empty() {
+        return Figure::not_taken("P7", what, PEER_GOAL, "x", format!("earlyoom decided on none of {LEAKS} leaks"));
+    }
+    Figure::median("P7", what, PEER_GOAL, "x", ratios(&peers, &ours))
+        .beside("ours, from the kernel's step", "ms", ours)
+        .beside("earlyoom, from the crossing of its line", "ms", peers)
+        .noting(format!("{} of {LEAKS} leaks; earlyoom's line lies {PEER_ROOM_MB} MB below what is available, and it looks ten times a second", both_ms.len()))
 }
 
 /// Delays, ms.
@@ -119,8 +150,41 @@ impl Ears {
         Ok(ears)
     }
 
+    /// What was told until now is not looked at.
+    pub(super) fn forget(&self) {
+        while self.lines.try_recv().is_ok() {}
+    }
+
+    /// What `wanted` makes of the first line that it is after, with when that came; none within that time.
+    pub(super) fn until<T>(&self, time: Duration, wanted: impl Fn(i64, &Value) -> Option<T>) -> Option<T> {
+        let until = Instant::now() + time;
+        loop {
+            let (at_ns, line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).ok()?;
+            if let Some(found) = wanted(at_ns, &line) {
+                return Some(found);
+            }
+        }
+    }
+
+    /// When the kernel saw the first signal's step of that process before `until_ns`, if one led to a signal, or its last.
+    pub(super) fn last_step(&self, pid: u32, until_ns: i64) -> Option<i64> {
+        // Lines of the two clients come apart.
+        thread::sleep(APART);
+        let lines: Vec<(i64, Value)> = self.lines.try_iter().collect();
+        let signal_ns = lines
+            .iter()
+            .find(|(_, line)| line["news"] == "signal_opened" && line["signal"]["signal_type"] == "memory_pressure");
+        let until_ns = signal_ns.map_or(until_ns, |(at_ns, _)| *at_ns);
+        lines.iter().filter_map(|(_, line)| step_of(line, pid)).filter(|step_ns| *step_ns <= until_ns).max()
+    }
+
     /// A leak of its own cgroup, until its signal came.
     pub(crate) fn leak(&self, number: usize, step: &mut Step) -> Result<Heard> {
+        self.leak_until(number, step, || true)
+    }
+
+    /// The same, and then until somebody else has seen it, too.
+    fn leak_until(&self, number: usize, step: &mut Step, seen: impl Fn() -> bool) -> Result<Heard> {
         let process = Process {
             name: "anon_hog".to_owned(),
             settings: json!({ "base_mb": 64, "rate_mb_per_s": 150.0, "bound_mb": 420 }),
@@ -142,6 +206,10 @@ impl Ears {
                 heard.reflex_ms = reflex_ms(&line);
                 until = Instant::now() + APART;
             }
+        }
+        let patience = Instant::now() + PEER_PATIENCE;
+        while !seen() && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(10));
         }
         drop(load);
         heard.signal_ms = signal_ns.and_then(|signal_ns| crossing_ms(&steps_ns, signal_ns));
@@ -171,7 +239,7 @@ fn listen(agent: &Agent, wanted: &[&str], send: Sender<(i64, Value)>) -> Result<
     let output = client.stdout.take().context("`kernelsight watch` has no standard output")?;
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let at_ns = monotonic_ns();
+            let at_ns = clock::monotonic_ns();
             if let Ok(line) = serde_json::from_str::<Value>(&line)
                 && send.send((at_ns, line)).is_err()
             {
@@ -209,14 +277,18 @@ fn reflex_ms(line: &Value) -> Option<f64> {
     Some(told[1].as_f64()? / 1e3)
 }
 
-/// The clock of the kernel's events.
-fn monotonic_ns() -> i64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.tv_sec() * 1_000_000_000 + now.tv_nsec())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn earlyoom_is_compared_on_the_leaks_that_both_decided_on() {
+        let figure = sooner(&[(0.05, 50.0), (0.1, 10.0), (0.05, 20.0)], None);
+        assert_eq!((figure.figure, figure.rounds.len()), (Some(400.0), 3));
+        assert!(figure.is_met());
+        assert_eq!(sooner(&[], None).figure, None);
+        assert_eq!(sooner(&[(0.05, 50.0)], Some("no apt-get".into())).note, "no apt-get");
+    }
 
     #[test]
     fn a_step_is_that_of_the_leaking_process() {

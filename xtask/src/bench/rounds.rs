@@ -1,57 +1,29 @@
-//! Alternated rounds: A and B take turns, so that what else the machine does falls on both.
+//! Alternated rounds: those that are compared take turns, so that what else the machine does falls on all of them.
 
 use anyhow::Result;
-use serde::Serialize;
 
-/// Values of one side.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Side {
-    pub(super) median: f64,
-    /// Half the distance between the quartiles over the median, per cent.
-    pub(super) spread_percent: f64,
-    pub(super) rounds: usize,
-}
+/// One of those that are compared: each call is a round of it.
+pub(super) type Turn<'a, T> = &'a mut dyn FnMut() -> Result<T>;
 
-/// Measures both, alternated, `rounds` times each after one round of each that does not count; who goes first changes
-/// from round to round.
-pub(super) fn alternate(
-    rounds: usize,
-    mut a: impl FnMut() -> Result<f64>,
-    mut b: impl FnMut() -> Result<f64>,
-) -> Result<(Side, Side)> {
-    a()?;
-    b()?;
-    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+/// Has all take turns, `rounds` times each after one round of each that does not count; who goes first changes from round
+/// to round. What each gave, in the order of the rounds.
+pub(super) fn alternate<T, const N: usize>(rounds: usize, mut turns: [Turn<'_, T>; N]) -> Result<[Vec<T>; N]> {
+    for turn in &mut turns {
+        turn()?;
+    }
+    let mut gave = [const { Vec::new() }; N];
     for round in 0..rounds {
-        if round % 2 == 0 {
-            of_a.push(a()?);
-            of_b.push(b()?);
-        } else {
-            of_b.push(b()?);
-            of_a.push(a()?);
+        for place in 0..N {
+            let at = (round + place) % N;
+            gave[at].push(turns[at]()?);
         }
     }
-    Ok((Side::of(of_a), Side::of(of_b)))
+    Ok(gave)
 }
 
-impl Side {
-    pub(super) fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |share: f64| quantile(&values, share);
-        let median = at(0.5);
-        let spread_percent = if median == 0.0 { 0.0 } else { 50.0 * (at(0.75) - at(0.25)) / median };
-        Self { median, spread_percent, rounds: values.len() }
-    }
-}
-
-/// Of sorted values, between neighbours in proportion.
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let position = share * sorted.len().saturating_sub(1) as f64;
-    let (below, above) = (position.floor() as usize, position.ceil() as usize);
-    match (sorted.get(below), sorted.get(above)) {
-        (Some(below), Some(above)) => below + (above - below) * position.fract(),
-        _ => f64::NAN,
-    }
+/// One side over the other, round by round.
+pub(super) fn ratios(of: &[f64], over: &[f64]) -> Vec<f64> {
+    of.iter().zip(over).map(|(of, over)| of / over).collect()
 }
 
 #[cfg(test)]
@@ -59,20 +31,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wild_round_does_not_move_the_median() {
-        let side = Side::of(vec![1.0, 1.1, 50.0, 0.9, 1.0]);
-        assert_eq!((side.median, side.rounds), (1.0, 5));
-        assert!(side.spread_percent < 6.0, "{}", side.spread_percent);
-    }
-
-    #[test]
     fn sides_take_turns_and_the_first_round_does_not_count() {
         let order = std::cell::RefCell::new(String::new());
         let turn = |name: char| {
             order.borrow_mut().push(name);
-            Ok(1.0)
+            Ok(order.borrow().len())
         };
-        let (a, _) = alternate(2, || turn('a'), || turn('b')).expect("no failure");
-        assert_eq!((order.borrow().as_str(), a.rounds), ("ababba", 2));
+        let [a, b, c] = alternate(2, [&mut || turn('a'), &mut || turn('b'), &mut || turn('c')]).expect("no failure");
+        assert_eq!(order.borrow().as_str(), "abcabcbca");
+        assert_eq!((a, b, c), (vec![4, 9], vec![5, 7], vec![6, 8]));
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_each_round() {
+        assert_eq!(ratios(&[20.0, 200.0, 90.0], &[100.0, 1000.0, 300.0]), [0.2, 0.2, 0.3]);
     }
 }

@@ -1,69 +1,56 @@
 //! P11: what the store takes in, beside bare rusqlite, and how soon it answers.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-};
+use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::{Figure, Goal};
+use super::{Figure, Goal, ask, rounds::ratios};
 use crate::{place, say};
 
+/// Each list has a value for each round.
 #[derive(Deserialize)]
 struct Answer {
     rows: u64,
-    ours_per_s: f64,
-    bare_per_s: f64,
-    ratio: f64,
-    bytes_per_signal: f64,
-    percentiles_10k_ms: f64,
-    percentiles_1m_ms: f64,
+    ours_per_s: Vec<f64>,
+    bare_per_s: Vec<f64>,
+    ours_bytes: Vec<f64>,
+    bare_bytes: Vec<f64>,
+    percentiles_10k_ms: Vec<f64>,
+    percentiles_1m_ms: Vec<f64>,
     lost: u64,
 }
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let directory = place::target()?.join("bench/store");
     // What an earlier run left would be measured with it.
-    let _ = fs::remove_dir_all(&directory);
+    _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
-    let mut command = Command::new(place::agent()?);
-    command.args(["bench-store", "--json", "--dir"]).arg(&directory).stdin(Stdio::null());
     let step = say::Step::begin("ingest and percentiles");
-    let done = command.output().context("the agent cannot be started")?;
-    if !done.status.success() {
-        bail!("`kernelsight bench-store` failed: {}", String::from_utf8_lossy(&done.stderr).trim());
-    }
+    let answer = ask(&["bench-store", "--json", "--dir", &directory.to_string_lossy()]);
+    _ = fs::remove_dir_all(&directory);
+    let answer: Answer = answer?;
     step.done("store");
-    let _ = fs::remove_dir_all(&directory);
-    let answer: Answer = serde_json::from_slice(&done.stdout).context("what `kernelsight bench-store` answers")?;
-    Ok(figures(&answer))
+    Ok(figures(answer))
 }
 
-fn figures(answer: &Answer) -> Vec<Figure> {
-    let figure =
-        |what: &str, figure, goal, unit, note| Figure { id: "P11", what: what.to_owned(), figure, goal, unit, note };
-    let rates =
-        format!("{:.0} over {:.0} signals/s, {} rows a round", answer.ours_per_s, answer.bare_per_s, answer.rows);
-    let growth = answer.percentiles_1m_ms / answer.percentiles_10k_ms;
+fn figures(answer: Answer) -> Vec<Figure> {
+    let Answer { rows, ours_per_s, bare_per_s, ours_bytes, bare_bytes, .. } = answer;
+    let (few_ms, many_ms) = (answer.percentiles_10k_ms, answer.percentiles_1m_ms);
+    let figure = |what: &str, goal, unit, rounds| Figure::median("P11", what, goal, unit, rounds);
     vec![
-        figure("ingest over bare rusqlite", answer.ratio, Goal::AtLeast(0.5), "x", rates),
-        figure("a signal on disk", answer.bytes_per_signal, Goal::AtMost(200.0), "B", String::new()),
-        figure(
-            "percentiles of an hour, 1,000,000 rows",
-            answer.percentiles_1m_ms,
-            Goal::AtMost(5.0),
-            "ms",
-            String::new(),
-        ),
-        figure(
-            "the same, over 10,000 rows",
-            growth,
-            Goal::AtMost(1.5),
-            "x",
-            format!("{:.2} ms", answer.percentiles_10k_ms),
-        ),
-        figure("signals lost", answer.lost as f64, Goal::AtMost(0.0), "", String::new()),
+        figure("ingest over bare rusqlite", Goal::AtLeast(0.5), "x", ratios(&ours_per_s, &bare_per_s))
+            .beside("ours", "signals/s", ours_per_s)
+            .beside("bare rusqlite", "signals/s", bare_per_s)
+            .noting(format!("{rows} signals a round, in batches of the same size")),
+        figure("a signal on disk", Goal::AtMost(200.0), "B", ours_bytes.clone())
+            .beside("ours", "B", ours_bytes)
+            .beside("bare rusqlite", "B", bare_bytes)
+            .noting("bare: the same facts in one table, by text"),
+        figure("percentiles of an hour, 1,000,000 rows", Goal::AtMost(5.0), "ms", many_ms.clone()),
+        figure("the same, over 10,000 rows", Goal::AtMost(1.5), "x", ratios(&many_ms, &few_ms))
+            .beside("1,000,000 rows", "ms", many_ms)
+            .beside("10,000 rows", "ms", few_ms),
+        Figure::once("P11", "signals lost", Goal::AtMost(0.0), "", answer.lost as f64),
     ]
 }

@@ -2,8 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
     process::{Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +14,8 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike as _,
 };
+
+use crate::{clock, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct Work {
@@ -25,11 +29,20 @@ pub(super) enum Kind {
     Getppid,
     /// One byte to a thread and back, through pipes
     PingPong,
+    /// A message of a hundred bytes, from each of several threads to each of several others
+    Messaging,
     /// A page that is read and was never written: a fault that moves no memory
     ReadFaults,
     /// A page that is written for the first time
     WriteFaults,
+    /// A millisecond in which nobody else has this CPU
+    Stall,
 }
+
+/// Threads that send, and threads that receive.
+const SENDERS: usize = 8;
+const RECEIVERS: usize = 8;
+const MESSAGE_BYTES: usize = 100;
 
 /// Mapped and unmapped at once, and so not kept by the C library.
 const MAPPING_PAGES: usize = 16_384;
@@ -45,23 +58,38 @@ impl Work {
                 Ok(())
             }
             Kind::PingPong => ping_pong(self.count),
+            Kind::Messaging => messaging(self.count),
             Kind::ReadFaults => fault(self.count, |byte| _ = std::hint::black_box(*byte)),
             Kind::WriteFaults => fault(self.count, |byte| *std::hint::black_box(byte) = 1),
+            Kind::Stall => {
+                stall(self.count);
+                Ok(())
+            }
         }
     }
 }
 
 /// CPU time, user and system, of that work in a process of its own.
 pub(super) fn cpu_ms(kind: Kind, count: u64) -> Result<f64> {
+    cpu_ms_of(&mut command(kind, count)?)
+}
+
+/// What does that work.
+pub(super) fn command(kind: Kind, count: u64) -> Result<Command> {
     let name = kind.to_possible_value().context("a kind without a name")?;
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["work", name.get_name(), &count.to_string()]);
+    Ok(command)
+}
+
+/// CPU time, user and system, of that command and all that it waits for.
+pub(super) fn cpu_ms_of(command: &mut Command) -> Result<f64> {
+    let line = say::line_of(command);
     let before = children_cpu_ms()?;
-    let status = Command::new("/proc/self/exe")
-        .args(["work", name.get_name(), &count.to_string()])
-        .stdin(Stdio::null())
-        .status()
-        .context("the work cannot be started")?;
-    if !status.success() {
-        bail!("the work {} failed ({status})", name.get_name());
+    let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output();
+    let done = done.with_context(|| format!("`{line}` cannot be started"))?;
+    if !done.status.success() {
+        bail!("`{line}` failed ({}): {}", done.status, String::from_utf8_lossy(&done.stderr).trim());
     }
     Ok(children_cpu_ms()? - before)
 }
@@ -100,4 +128,53 @@ fn ping_pong(count: u64) -> Result<()> {
         bail!("the far end panicked");
     }
     Ok(())
+}
+
+/// Each sender writes `count` messages to each receiver, each of which reads from its one end of a pair of sockets.
+fn messaging(count: u64) -> Result<()> {
+    let mut writing = Vec::new();
+    let mut reading = Vec::new();
+    for _ in 0..RECEIVERS {
+        let (write, read) = UnixStream::pair()?;
+        writing.push(write);
+        reading.push(read);
+    }
+    let expected = usize::try_from(count)? * SENDERS * MESSAGE_BYTES;
+    thread::scope(|scope| {
+        let receivers = reading.iter().map(|read| scope.spawn(move || receive(read, expected))).collect::<Vec<_>>();
+        let senders = (0..SENDERS).map(|_| scope.spawn(|| send(&writing, count))).collect::<Vec<_>>();
+        for thread in senders.into_iter().chain(receivers) {
+            thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        }
+        Ok(())
+    })
+}
+
+fn send(receivers: &[UnixStream], count: u64) -> Result<()> {
+    for _ in 0..count {
+        for mut receiver in receivers {
+            receiver.write_all(&[b'.'; MESSAGE_BYTES])?;
+        }
+    }
+    Ok(())
+}
+
+fn receive(mut from: &UnixStream, expected: usize) -> Result<()> {
+    let (mut message, mut received) = ([0; MESSAGE_BYTES], 0);
+    while received < expected {
+        match from.read(&mut message)? {
+            0 => bail!("the senders are gone"),
+            read => received += read,
+        }
+    }
+    Ok(())
+}
+
+/// Says when it begins, on the clock of the kernel's events, and computes for so many milliseconds.
+fn stall(milliseconds: u64) {
+    println!("{}", clock::monotonic_ns());
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(milliseconds) {
+        std::hint::spin_loop();
+    }
 }

@@ -123,14 +123,14 @@ fn figures(kills: u32, seed: u64, acknowledged: u32, loaded: u32, against: &Agai
     let told = format!("{acknowledged} actions were answered");
     let held = format!("{loaded} had programs loaded when they were killed");
     vec![
-        Figure {
-            id: "proof",
-            what: "kill -9, uniform over start, load, action, undo and stop".to_owned(),
-            figure: f64::from(kills),
-            goal: Goal::AtLeast(300.0),
-            unit: "kills",
-            note: format!("--seed {seed}"),
-        },
+        Figure::once(
+            "proof",
+            "kill -9, uniform over start, load, action, undo and stop",
+            Goal::AtLeast(300.0),
+            "kills",
+            f64::from(kills),
+        )
+        .noting(format!("--seed {seed}")),
         none_of("databases or journals that were not sound after a kill", &against.corrupt, of.clone()),
         none_of("acknowledged rows that were lost", &against.lost, told),
         none_of("processes that are not as the journal says", &against.untrue, of.clone()),

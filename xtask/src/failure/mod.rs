@@ -62,20 +62,23 @@ pub(crate) fn failure(failure: &Failure) -> Result<bool> {
     if !nix::unistd::geteuid().is_root() {
         bail!("the agent's failures need root, for eBPF and for what it does to processes");
     }
-    figure::take(&CASES, &failure.only, failure.json, &WORDS, failure)
+    let taken = figure::take(&CASES, &failure.only, &WORDS, failure, |_| Ok(()))?;
+    if failure.json {
+        println!("{:#}", figure::json(&taken));
+    } else {
+        figure::print(&taken, &WORDS);
+    }
+    Ok(taken.is_well())
 }
 
 /// A claim that holds when nothing is counted against it.
 fn none_of(what: &str, against: &[String], of: String) -> Figure {
     let shown = against.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("; ");
-    Figure {
-        id: "proof",
-        what: what.to_owned(),
-        figure: against.len() as f64,
-        goal: Goal::AtMost(0.0),
-        unit: "",
-        note: if against.is_empty() { of } else { format!("{of}; {shown}") },
-    }
+    Figure::once("proof", what, Goal::AtMost(0.0), "", against.len() as f64).noting(if against.is_empty() {
+        of
+    } else {
+        format!("{of}; {shown}")
+    })
 }
 
 /// Numbers by chance, the same again of the same seed (splitmix64, Steele et al. 2014).

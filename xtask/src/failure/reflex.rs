@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::{Figure, Goal};
 use crate::{
     agent::Agent,
-    bench::{self, reaction::Ears, rounds::quantile},
+    bench::{self, reaction::Ears},
     cgroup::Limits,
     faults::{catalogue::Process, inject::Running},
+    figure::quantile,
     place,
     say::Step,
 };
@@ -68,17 +69,11 @@ fn under(number: usize, what: &str, processes: &[(&str, Value)]) -> Result<Figur
     }
     reflexes_ms.sort_by(f64::total_cmp);
     told_ms.sort_by(f64::total_cmp);
-    Ok(Figure {
-        id: "proof",
-        what: format!("crossing of a leak to its typed signal, slowest; {what}"),
-        figure: quantile(&reflexes_ms, 1.0),
-        goal: Goal::AtMost(100.0),
-        unit: "ms",
-        note: format!(
-            "{} of {LEAKS} leaks by the reflex, p50 {:.2} ms; told to a client in {:.1} ms at most",
-            reflexes_ms.len(),
-            quantile(&reflexes_ms, 0.5),
-            quantile(&told_ms, 1.0)
-        ),
-    })
+    let what = format!("crossing of a leak to its typed signal, slowest; {what}");
+    Ok(Figure::once("proof", what, Goal::AtMost(100.0), "ms", quantile(&reflexes_ms, 1.0)).noting(format!(
+        "{} of {LEAKS} leaks by the reflex, p50 {:.2} ms; told to a client in {:.1} ms at most",
+        reflexes_ms.len(),
+        quantile(&reflexes_ms, 0.5),
+        quantile(&told_ms, 1.0)
+    )))
 }

@@ -105,14 +105,14 @@ fn ticks() -> Result<Vec<Figure>> {
     let early = most(descriptors, &looks.iter().filter(|look| look.at < WARM).collect::<Vec<_>>());
     Ok(vec![
         growth("an hour's 3,600 ticks under load", &looks, 4.0, how)?,
-        Figure {
-            id: "proof",
-            what: "descriptors, the most of the last two thirds over the most before".to_owned(),
-            figure: most(descriptors, &warm) - early,
-            goal: Goal::AtMost(8.0),
-            unit: "",
-            note: format!("{early} before"),
-        },
+        Figure::once(
+            "proof",
+            "descriptors, the most of the last two thirds over the most before",
+            Goal::AtMost(8.0),
+            "",
+            most(descriptors, &warm) - early,
+        )
+        .noting(format!("{early} before")),
         database(database_mb, "after them"),
     ])
 }
@@ -135,25 +135,17 @@ fn growth(what: &str, looks: &[Look], most: f64, how: String) -> Result<Figure> 
     let warm: Vec<(f64, f64)> =
         looks.iter().filter(|look| look.at >= WARM).map(|look| (look.at, look.rss_mb)).collect();
     let (Some(first), Some(last)) = (warm.first(), warm.last()) else { bail!("it was over before it was looked at") };
-    Ok(Figure {
-        id: "proof",
-        what: format!("resident memory, growth by {what}"),
-        figure: slope(&warm),
-        goal: Goal::AtMost(most),
-        unit: "MB",
-        note: format!("{:.1} MB to {:.1} MB, {} looks; {how}", first.1, last.1, warm.len()),
-    })
+    let what = format!("resident memory, growth by {what}");
+    Ok(Figure::once("proof", what, Goal::AtMost(most), "MB", slope(&warm)).noting(format!(
+        "{:.1} MB to {:.1} MB, {} looks; {how}",
+        first.1,
+        last.1,
+        warm.len()
+    )))
 }
 
 fn database(figure: f64, when: &str) -> Figure {
-    Figure {
-        id: "proof",
-        what: format!("the database with its log, {when}"),
-        figure,
-        goal: Goal::AtMost(512.0),
-        unit: "MB",
-        note: String::new(),
-    }
+    Figure::once("proof", format!("the database with its log, {when}"), Goal::AtMost(512.0), "MB", figure)
 }
 
 /// Least squares.

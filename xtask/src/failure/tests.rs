@@ -34,13 +34,8 @@ pub(super) fn bytes() -> Result<Vec<Figure>> {
         "{} bytes, the header's three ways: {} starts, {} set the database aside",
         answer.bytes, answer.tried, answer.set_aside
     );
-    let figure = |what: &str, figure, most, unit, note| Figure {
-        id: "proof",
-        what: what.to_owned(),
-        figure,
-        goal: Goal::AtMost(most),
-        unit,
-        note,
+    let figure = |what: &str, figure, most, unit, note: String| {
+        Figure::once("proof", what, Goal::AtMost(most), unit, figure).noting(note)
     };
     Ok(vec![
         figure("starts that a flipped byte stopped", answer.stopped as f64, 0.0, "", how),
@@ -52,7 +47,7 @@ pub(super) fn flood() -> Result<Vec<Figure>> {
     let answer: Flood =
         run("failure_ring::of_a_flood_of_a_minute_every_record_is_told_or_counted", "a minute of flood")?;
     let figure =
-        |what: &str, figure, goal, unit, note| Figure { id: "proof", what: what.to_owned(), figure, goal, unit, note };
+        |what: &str, figure, goal, unit, note: String| Figure::once("proof", what, goal, unit, figure).noting(note);
     let unaccounted = answer.produced.abs_diff(answer.told + answer.lost);
     let counts = format!("{} produced = {} told + {} counted", answer.produced, answer.told, answer.lost);
     Ok(vec![

@@ -45,7 +45,7 @@ fn run(ground: &mut Ground, settings: Value) -> Result<()> {
     let jobs: Vec<_> = (0..settings.jobs.unwrap_or(cpus()))
         .map(|job| {
             let source = directory.join(format!("job{job}.c"));
-            fs::write(&source, program(settings.functions)).map(|()| {
+            fs::write(&source, c_program(settings.functions)).map(|()| {
                 let (stop, compiled) = (ground.stop(), Arc::clone(&compiled));
                 thread::spawn(move || build(&stop, &source, &compiled))
             })
@@ -79,7 +79,7 @@ fn build(stop: &Stop, source: &PathBuf, compiled: &AtomicU64) -> Result<()> {
 }
 
 /// A program that takes the optimiser a second or so.
-fn program(functions: usize) -> String {
+pub(crate) fn c_program(functions: usize) -> String {
     let function = |n: usize| {
         format!(
             "double f{n}(double *a, int k) {{ double s = {n}; for (int i = 0; i < k; i++) \

@@ -48,6 +48,7 @@ mod time_wait_flood;
 mod waker;
 
 use crate::cgroup;
+pub(crate) use compile::c_program;
 use ground::Ground;
 
 /// Every load there is. The name is the file's.

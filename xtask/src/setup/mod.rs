@@ -2,6 +2,7 @@
 
 mod apt;
 mod ebpf;
+mod peers;
 mod pick;
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+
+pub(crate) use peers::peer;
 
 use crate::{place, say};
 
