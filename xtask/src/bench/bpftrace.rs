@@ -1,7 +1,8 @@
 //! bpftrace, counting and timing what the agent does, as one would by its own tools.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -10,10 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 
 use crate::place;
 
@@ -33,20 +30,22 @@ impl Bpftrace {
     /// Starts it, and waits until its programs are attached.
     pub(super) fn start(program: &Path) -> Result<Self> {
         let file = place::target()?.join("bench/equivalents.bt");
-        std::fs::write(&file, PROGRAM).with_context(|| format!("{} cannot be written", file.display()))?;
+        fs::write(&file, PROGRAM).with_context(|| format!("{} cannot be written", file.display()))?;
+        let log = file.with_extension("log");
+        let said = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
         let mut child = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", LINE])
             .args([program, file.as_path()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(said)
             .spawn()
             .context("bpftrace cannot be started")?;
         let output = child.stdout.take().context("bpftrace has no standard output")?;
-        let mut running = Self { child };
+        let running = Self { child };
         let (send, ready) = mpsc::channel();
         thread::spawn(move || {
-            // Read to the end: it prints all that it counted as it leaves.
+            // Read to the end, so that it never waits for its reader.
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if line == "ready" && send.send(()).is_err() {
                     return;
@@ -54,26 +53,17 @@ impl Bpftrace {
             }
         });
         if ready.recv_timeout(READY_WITHIN).is_err() {
-            bail!("bpftrace did not attach its programs: {}", running.complaint());
+            bail!("bpftrace did not attach its programs; what it said is in {}", log.display());
         }
         Ok(running)
     }
 
+    /// Without grace: a signal that comes just before it waits for events is not heard before the next one. Its programs
+    /// go with it all the same.
     pub(super) fn stop(mut self) -> Result<()> {
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGINT)?;
+        self.child.kill().context("bpftrace cannot be ended")?;
         self.child.wait().context("bpftrace cannot be waited for")?;
         Ok(())
-    }
-
-    /// What it said, once it is ended.
-    fn complaint(&mut self) -> String {
-        // One that ended by itself has nothing left to end.
-        _ = self.child.kill();
-        let mut said = String::new();
-        if let Some(mut errors) = self.child.stderr.take() {
-            _ = errors.read_to_string(&mut said);
-        }
-        said.trim().replace('\n', "; ")
     }
 }
 

@@ -12,18 +12,18 @@ use super::{
 };
 use crate::{agent::Agent, load, place, say::Step, setup};
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 const GOAL: Goal = Goal::AtMost(1.05);
 const PEER_GOAL: Goal = Goal::AtMost(0.25);
 /// The start of who watches is no part of what it costs.
-const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE: Duration = Duration::from_secs(2);
 /// Enough that one piece of work takes some tenths of a second.
-const CALLS: u64 = 3_000_000;
-const TURNS: u64 = 60_000;
-const MESSAGES: u64 = 3_000;
-const FUNCTIONS: usize = 120;
+const CALLS: u64 = 2_000_000;
+const TURNS: u64 = 40_000;
+const MESSAGES: u64 = 2_000;
+const FUNCTIONS: usize = 60;
 const FILES: u64 = 4_000;
-const READS: u64 = 10_000;
+const READS: u64 = 5_000;
 const BLOCK_BYTES: u64 = 4096;
 
 /// One piece of work: what it is called, and what does it.
