@@ -107,6 +107,8 @@ pub(crate) struct Step {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Explanation {
     pub(crate) primary: Signal,
+    #[serde(default)]
+    pub(crate) symptoms: Vec<Signal>,
     pub(crate) suspects: Vec<Suspect>,
 }
 

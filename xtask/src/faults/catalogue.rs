@@ -129,6 +129,9 @@ pub(crate) struct Process {
 pub(crate) struct Expect {
     /// One of these must open.
     pub(crate) signals: Vec<String>,
+    /// Types that its incident may be named after instead, if one of `signals` is a symptom in it.
+    #[serde(default)]
+    pub(crate) headed_by: Vec<String>,
     /// From the onset, to the signal.
     pub(crate) within_s: f64,
     /// Which of the load's own may be blamed.
@@ -227,6 +230,7 @@ impl Fault {
 impl Expect {
     fn check(&self, victim: bool) -> Result<()> {
         self.signals.iter().try_for_each(|signal| one_of("expect.signals", signal, &SIGNALS))?;
+        self.headed_by.iter().try_for_each(|signal| one_of("expect.headed_by", signal, &SIGNALS))?;
         self.cause.iter().try_for_each(|cause| one_of("expect.cause", cause, &CAUSES))?;
         for (key, empty) in [
             ("signals", self.signals.is_empty()),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::score::Score;
+use crate::figure;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Tally {
@@ -31,7 +32,8 @@ impl Tally {
     /// Of the rounds so far, of so many that are planned.
     pub(super) fn of(scores: &[&Score], planned: usize) -> Self {
         let passed = scores.iter().filter(|score| score.passed).count();
-        let spread = |at: usize| Spread::of(scores.iter().filter_map(|score| score.times.named()[at].1).collect());
+        let spread =
+            |at: usize| Spread::of(&scores.iter().filter_map(|score| score.times.named()[at].1).collect::<Vec<f64>>());
         let failed = scores.len() - passed;
         Self {
             rounds: scores.len(),
@@ -47,11 +49,9 @@ impl Tally {
 }
 
 impl Spread {
-    fn of(mut seconds: Vec<f64>) -> Option<Self> {
-        seconds.sort_by(f64::total_cmp);
-        let (min_s, max_s) = (*seconds.first()?, *seconds.last()?);
-        let (below, above) = (seconds[(seconds.len() - 1) / 2], seconds[seconds.len() / 2]);
-        Some(Self { median_s: below.midpoint(above), min_s, max_s, rounds: seconds.len() })
+    fn of(seconds: &[f64]) -> Option<Self> {
+        let figure::Spread { median, least, most, rounds, .. } = figure::Spread::of(seconds)?;
+        Some(Self { median_s: median, min_s: least, max_s: most, rounds })
     }
 
     /// `3.2`, or `3.2 (2.9–3.5)` of more than one round.
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn of_an_even_number_of_rounds_the_median_lies_between_the_middle_two() {
-        let spread = Spread::of(vec![4.0, 1.0, 2.0, 9.0]).expect("a spread");
+        let spread = Spread::of(&[4.0, 1.0, 2.0, 9.0]).expect("a spread");
         assert_eq!(spread, Spread { median_s: 3.0, min_s: 1.0, max_s: 9.0, rounds: 4 });
-        assert_eq!(Spread::of(Vec::new()), None);
+        assert_eq!(Spread::of(&[]), None);
     }
 }

@@ -129,9 +129,19 @@ pub(crate) fn carry_out(order: &Order) -> Result<()> {
         cgroup::enter(path)?;
     }
     let mut ground = Ground::enter(load.name, order.seconds, order.helper)?;
-    (load.run)(&mut ground, settings)?;
-    ground.leave();
-    std::io::stdout().flush().context("standard output went away")
+    let done = (load.run)(&mut ground, settings).and_then(|()| {
+        ground.leave();
+        std::io::stdout().flush().context("standard output went away")
+    });
+    match done {
+        // A helper whose load has left is at its end, and has nobody to tell.
+        Err(error) if order.helper && is_unheard(&error) => Ok(()),
+        done => done,
+    }
+}
+
+fn is_unheard(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Refuses a load that there is not, and settings that it does not have.

@@ -79,9 +79,21 @@ fn work(rounds: u64) {
     }
 }
 
-/// The value below which that share of them lies; it sorts them.
-pub(super) fn percentile(values: &mut [f64], share: f64) -> f64 {
+/// The value below which that share of them lies; it sorts them. None of none: who did nothing was not quick.
+pub(super) fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let at = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
-    values.get(at).map_or(0.0, |value| (value * 1e3).round() / 1e3)
+    values.get(at).map(|value| (value * 1e3).round() / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_in_which_nothing_was_done_has_no_latency() {
+        assert_eq!(percentile(&mut [], 0.5), None);
+        assert_eq!(percentile(&mut [3.0, 1.0, 2.0004], 0.5), Some(2.0));
+        assert_eq!(percentile(&mut [3.0, 1.0, 2.0], 0.99), Some(3.0));
+    }
 }

@@ -11,7 +11,7 @@ use super::{
     catalogue::{Expect, Fault},
     curve::Curve,
 };
-use crate::client::{Incident, Outcome, Signal, Trace};
+use crate::client::{Explanation, Incident, Outcome, Signal, Trace};
 pub(crate) use times::Times;
 
 /// A node whose tasks wait for a CPU for more of the time is not calm.
@@ -122,6 +122,15 @@ fn is_effect(outcome: &Outcome) -> bool {
 
 /// Whether that pass of the loop was over an incident of a type that was expected.
 fn is_expected(expect: &Expect, trace: &Trace) -> bool {
+    let has_symptom = |explanation: &Explanation| {
+        expect.headed_by.contains(&explanation.primary.signal_type)
+            && explanation.symptoms.iter().any(|symptom| expect.signals.contains(&symptom.signal_type))
+    };
+    is_of_type(expect, trace) || trace.explanation.as_ref().is_some_and(has_symptom)
+}
+
+/// Whether its incident is named after a signal that was expected.
+fn is_of_type(expect: &Expect, trace: &Trace) -> bool {
     trace.explanation.as_ref().is_some_and(|e| expect.signals.contains(&e.primary.signal_type))
 }
 

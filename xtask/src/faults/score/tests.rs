@@ -58,6 +58,24 @@ fn check(fault: &Fault, seen: &Seen, reasons: &[&str]) {
 }
 
 #[test]
+fn an_incident_named_after_another_type_counts_only_if_the_expected_one_is_a_symptom_in_it() {
+    let mut fault = hog();
+    let mut of_scheduler = trace(7, "lower_process_priority", "resolved");
+    let explanation = of_scheduler.explanation.as_mut().expect("one");
+    explanation.primary.signal_type = "scheduler".to_owned();
+    let blind = ["blamed nothing, not the load (pid 7)", "explained as nothing, not cpu_hog"];
+    check(&fault, &seen(of_scheduler.clone()), &blind);
+    fault.expect.as_mut().expect("one").headed_by = vec!["scheduler".to_owned()];
+    check(&fault, &seen(of_scheduler.clone()), &blind);
+    let symptom = serde_json::from_value(signal("load_mismatch", 7, "high")).expect("a signal");
+    of_scheduler.explanation.as_mut().expect("one").symptoms = vec![symptom];
+    check(&fault, &seen(of_scheduler.clone()), &[]);
+    // It is no detection by itself.
+    let unseen = Seen { signals: Vec::new(), ..seen(of_scheduler) };
+    check(&fault, &unseen, &["no signal of load_mismatch"]);
+}
+
+#[test]
 fn the_right_deed_to_the_right_process_passes() {
     check(&hog(), &seen(trace(7, "lower_process_priority", "resolved")), &[]);
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Seen, is_effect, is_expected};
+use super::{Seen, is_effect, is_expected, is_of_type};
 use crate::{client::Trace, faults::catalogue::Expect};
 
 /// Seconds from the onset; none for what did not come.
@@ -30,12 +30,12 @@ pub(super) fn times(expect: &Expect, seen: &Seen) -> Times {
     let signals = seen.signals.iter().filter(|(_, signal)| expect.signals.contains(&signal.signal_type));
     let passes: Vec<&Trace> = seen.traces.iter().filter(|trace| is_expected(expect, trace)).collect();
     let seconds = |trace: &&Trace, phase| trace.steps_of(phase).next().map(|step| seen.second(step.at_ms));
+    let taken_up =
+        passes.iter().filter(|trace| is_of_type(expect, trace)).filter_map(|trace| seconds(trace, "observe"));
     let explained = passes.iter().filter(|trace| trace.cause().is_some_and(|cause| expect.cause.contains(cause)));
     let effects = seen.traces.iter().flat_map(Trace::deeds).filter(|(_, outcome)| is_effect(outcome));
     Times {
-        detect_s: first(
-            signals.map(|(at_s, _)| *at_s).chain(passes.iter().filter_map(|trace| seconds(trace, "observe"))),
-        ),
+        detect_s: first(signals.map(|(at_s, _)| *at_s).chain(taken_up)),
         decide_s: first(explained.filter_map(|trace| seconds(trace, "decide"))),
         act_s: first(effects.map(|(step, _)| seen.second(step.at_ms))),
         relief_s: seen.relieved_s,
