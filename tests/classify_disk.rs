@@ -1,6 +1,6 @@
 //! Who waits for a disk: those who do little on it, and not those who wait for what they do themselves.
 
-use kernelsight::observe::{Sample, sample::CgroupSample};
+use kernelsight::observe::{Sample, Window, sample::CgroupSample};
 
 use crate::{
     classify_faults::writer_beside_app,
@@ -62,6 +62,14 @@ fn who_waits_for_a_limit_of_its_own_is_no_other() {
         sample.cgroups[0].io_limited = Some(true);
     });
     assert_eq!(wait, 0.0);
+}
+
+#[test]
+fn the_agents_own_wait_is_nobodys_suffering() {
+    let mut machine = Machine::new();
+    machine.window = Window::of_agent(100);
+    machine.run(6, writer_beside_app);
+    assert_eq!(told(&machine, "others_io_wait_percent"), [("node".to_owned(), 0.0)]);
 }
 
 #[test]

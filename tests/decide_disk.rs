@@ -57,6 +57,35 @@ fn who_keeps_a_disk_busy_gets_half_of_it_where_others_wait() {
     assert!((4.0..16.0).contains(&prediction.after), "{}", prediction.after);
 }
 
+/// What the rules limit where the busiest disk does that: reads a second and their size, the same of writes, and how
+/// busy it is.
+fn limited(reads: (f64, f64), writes: (f64, f64), busy_percent: f64) -> Option<(String, f64)> {
+    let mut case = flood(group("/x"), Some(80.0));
+    let disk = case.explanation.node.busiest_disk.as_mut().unwrap();
+    (disk.reads_per_s, disk.read_bytes_per_s) = (reads.0, reads.0 * reads.1);
+    (disk.writes_per_s, disk.written_bytes_per_s) = (writes.0, writes.0 * writes.1);
+    disk.busy_percent = busy_percent;
+    // The culprit has all of it.
+    case.explanation.suspects[0].share = 1.0;
+    let Decision::Act { actions, .. } = decide(&case).decision else { return None };
+    let action = actions.first();
+    Some((action.params["what"].as_str().unwrap().to_owned(), action.number("rate").unwrap()))
+}
+
+#[test]
+fn what_the_disk_does_most_is_limited_by_its_number_or_by_its_bytes() {
+    const NONE: (f64, f64) = (0.0, 0.0);
+    let told = |what: &str, rate: f64| Some((what.to_owned(), rate));
+    assert_eq!(limited(NONE, (200.0, 4096.0), 100.0), told("write_iops", 100.0));
+    assert_eq!(limited((300.0, 4096.0), (100.0, 4096.0), 100.0), told("read_iops", 100.0));
+    assert_eq!(limited((100.0, 1_048_576.0), NONE, 100.0), told("read_bps", 52_428_800.0));
+    // A tenth is left to it, and what the action takes at least.
+    assert_eq!(limited((100.0, 4096.0), (99.0, 4096.0), 100.0), told("read_iops", 10.0));
+    assert_eq!(limited(NONE, (12.0, 4096.0), 100.0), told("write_iops", 10.0));
+    // Nothing comes of a limit where the disk rests for half of the time: something else is waited for.
+    assert_eq!(limited(NONE, (200.0, 4096.0), 50.0), None);
+}
+
 #[test]
 fn a_disk_for_which_nobody_waits_may_be_busy() {
     const ADVICE: &str = "advice for device_saturation: device vda is saturated: limit the I/O of writer (pid 50), or restart or end \
