@@ -52,8 +52,8 @@ use crate::{
     verify::Verdict,
 };
 
-/// How often the ordinary ring is drained while somebody follows it, while it fills, and else, beside each tick's drain. Who
-/// follows is told of a stall of 100 ms within 160 ms of its begin.
+/// How often the ordinary ring is drained while somebody follows it, while it fills, and else, beside each tick's
+/// drain. Who follows is told of a stall of 100 ms within 160 ms of its begin.
 const DRAIN_FOLLOWED_EVERY: Duration = Duration::from_millis(40);
 const DRAIN_BUSY_EVERY: Duration = Duration::from_millis(100);
 const DRAIN_EVERY: Duration = Duration::from_millis(600);

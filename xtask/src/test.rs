@@ -60,8 +60,8 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
     Ok(total.failed == 0)
 }
 
-/// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others. The faults
-/// that run in a guest are answered, or why there was none for them.
+/// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others. The
+/// faults that run in a guest are answered, or why there was none for them.
 fn lints_and_faults_beside_guests(log: &Path, with_faults: bool) -> Result<(Count, Result<Vec<Course>>)> {
     // Cargo's lock is held while it lints, so the guests' part of it comes first.
     let programs = vm::programs();

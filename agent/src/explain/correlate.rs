@@ -9,7 +9,8 @@ const INCIDENTS: usize = 128;
 const SYMPTOMS: usize = 64;
 /// Two ticks may see one moment in either order.
 const JITTER_MS: i64 = 2_000;
-/// Pages that are read in again and again are told after what waits for them by so long: they must have come for a while.
+/// Pages that are read in again and again are told after what waits for them by so long: they must have come for a
+/// while.
 const PAGES_LATER_MS: i64 = 15_000;
 /// A symptom of the node follows its cause (or shows before it) within so long.
 const TOGETHER_MS: i64 = 120_000;

@@ -9,7 +9,8 @@ use crate::observe::{
     window::{CgroupTick, ProcessTick, Tick},
 };
 
-/// A disk is looked at over the last seconds, and is at work in one in which it was busy for so much of the time, 0 to 1.
+/// A disk is looked at over the last seconds, and is at work in one in which it was busy for so much of the time, 0 to
+/// 1.
 const DISK_OVER_S: f64 = 5.0;
 const AT_WORK: f64 = 0.5;
 

@@ -324,7 +324,8 @@ pub struct NodeFacts {
     pub busiest_disk: Option<BusiestDisk>,
 }
 
-/// The disk that most requests waited for over the last 5 s, and what it did in those seconds of them in which it was busy.
+/// The disk that most requests waited for over the last 5 s, and what it did in those seconds of them in which it was
+/// busy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BusiestDisk {
     pub name: Text,

@@ -9,8 +9,8 @@ use crate::{
 /// A disk is never reckoned busier than this, for the wait would have no end, 0 to 1.
 const BUSIEST: f64 = 0.95;
 
-/// Others wait for a disk as for an M/M/1 queue, S / (1 − ρ), where ρ is the part of the time that it is busy, and a limit
-/// takes from ρ what it takes from the requests. None where the disk's numbers are not known.
+/// Others wait for a disk as for an M/M/1 queue, S / (1 − ρ), where ρ is the part of the time that it is busy, and a
+/// limit takes from ρ what it takes from the requests. None where the disk's numbers are not known.
 pub(super) fn left_by_limit(explanation: &Explanation, suspect: &Suspect, action: &ActionRequest) -> Option<Left> {
     let disk = explanation.node.busiest_disk.as_ref()?;
     let limit = action.number("rate")?;

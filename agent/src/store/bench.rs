@@ -38,8 +38,8 @@ pub struct BenchReport {
     /// Size of the database a signal; the goal is at most 200.
     pub ours_bytes: Vec<f64>,
     pub bare_bytes: Vec<f64>,
-    /// p50, p75, p95 and p99 of one type over an hour, with 10,000 readings in it and with 1,000,000; the goal is at most
-    /// 5 ms, and at most 1.5 times as long.
+    /// p50, p75, p95 and p99 of one type over an hour, with 10,000 readings in it and with 1,000,000; the goal is at
+    /// most 5 ms, and at most 1.5 times as long.
     pub percentiles_10k_ms: Vec<f64>,
     pub percentiles_1m_ms: Vec<f64>,
     /// Signals lost in all rounds; the goal is none.

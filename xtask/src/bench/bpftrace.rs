@@ -58,8 +58,8 @@ impl Bpftrace {
         Ok(running)
     }
 
-    /// Without grace: a signal that comes just before it waits for events is not heard before the next one. Its programs
-    /// go with it all the same.
+    /// Without grace: a signal that comes just before it waits for events is not heard before the next one. Its
+    /// programs go with it all the same.
     pub(super) fn stop(mut self) -> Result<()> {
         self.child.kill().context("bpftrace cannot be ended")?;
         self.child.wait().context("bpftrace cannot be waited for")?;

@@ -1,4 +1,5 @@
-//! P5: CPU time of fixed work while nobody watches, while the agent does, and while bpftrace counts the same, alternated.
+//! P5: CPU time of fixed work while nobody watches, while the agent does, and while bpftrace counts the same,
+//! alternated.
 
 use std::{fs, path::PathBuf, process::Command, thread, time::Duration};
 

@@ -166,7 +166,8 @@ impl Ears {
         }
     }
 
-    /// When the kernel saw the first signal's step of that process before `until_ns`, if one led to a signal, or its last.
+    /// When the kernel saw the first signal's step of that process before `until_ns`, if one led to a signal, or its
+    /// last.
     pub(super) fn last_step(&self, pid: u32, until_ns: i64) -> Option<i64> {
         // Lines of the two clients come apart.
         thread::sleep(APART);

@@ -1,5 +1,5 @@
-//! P8: from the crossing of a leak to its relief, done by the rules and verified, and beside it the bare effect: the same
-//! cgroup frozen by one write of a file at that moment, and looked at for as long.
+//! P8: from the crossing of a leak to its relief, done by the rules and verified, and beside it the bare effect: the
+//! same cgroup frozen by one write of a file at that moment, and looked at for as long.
 
 use std::{
     thread,

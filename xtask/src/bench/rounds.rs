@@ -5,8 +5,8 @@ use anyhow::Result;
 /// One of those that are compared: each call is a round of it.
 pub(super) type Turn<'a, T> = &'a mut dyn FnMut() -> Result<T>;
 
-/// Has all take turns, `rounds` times each after one round of each that does not count; who goes first changes from round
-/// to round. What each gave, in the order of the rounds.
+/// Has all take turns, `rounds` times each after one round of each that does not count; who goes first changes from
+/// round to round. What each gave, in the order of the rounds.
 pub(super) fn alternate<T, const N: usize>(rounds: usize, mut turns: [Turn<'_, T>; N]) -> Result<[Vec<T>; N]> {
     for turn in &mut turns {
         turn()?;

@@ -1,5 +1,6 @@
-//! P12 and P15: what many signals cost in memory and in CPU time, and that each is kept or counted. A node has no so many
-//! true signals to give in a minute, so they go through gate, history, correlator and store in a process without probes.
+//! P12 and P15: what many signals cost in memory and in CPU time, and that each is kept or counted. A node has no so
+//! many true signals to give in a minute, so they go through gate, history, correlator and store in a process without
+//! probes.
 
 use std::{fs, path::Path};
 

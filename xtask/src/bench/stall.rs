@@ -1,5 +1,5 @@
-//! P9: a task that wants a CPU is kept from it for 100 ms. From the begin of that to a client of the agent being told, and
-//! beside it a bare loop that reads what the kernel says of pressure, ten ms after ten ms.
+//! P9: a task that wants a CPU is kept from it for 100 ms. From the begin of that to a client of the agent being told,
+//! and beside it a bare loop that reads what the kernel says of pressure, ten ms after ten ms.
 
 use std::{
     env, fs,

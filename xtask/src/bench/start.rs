@@ -1,5 +1,5 @@
-//! P14: from exec to the first answer that tells every probe on, and beside it a process that loads the same programs and
-//! does nothing else.
+//! P14: from exec to the first answer that tells every probe on, and beside it a process that loads the same programs
+//! and does nothing else.
 
 use std::{
     thread,

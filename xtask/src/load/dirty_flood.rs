@@ -1,4 +1,5 @@
-//! `dirty_flood`: a writer into the page cache, faster than the device takes it: one file grows to its size, and is then written over.
+//! `dirty_flood`: a writer into the page cache, faster than the device takes it: one file grows to its size, and is
+//! then written over.
 
 use std::os::unix::fs::FileExt as _;
 

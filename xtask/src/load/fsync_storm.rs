@@ -1,4 +1,5 @@
-//! `fsync_storm`: threads that write 4 KiB and sync it, again and again; one with a pause between is the victim of others.
+//! `fsync_storm`: threads that write 4 KiB and sync it, again and again; one with a pause between is the victim of
+//! others.
 
 use std::{
     fs::File,

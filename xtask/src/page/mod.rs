@@ -1,5 +1,5 @@
-//! What the pages of a run have in common: their frame, their facts, how they are written. A page is one file of HTML that
-//! loads nothing and runs nothing.
+//! What the pages of a run have in common: their frame, their facts, how they are written. A page is one file of HTML
+//! that loads nothing and runs nothing.
 
 mod machine;
 mod numbers;

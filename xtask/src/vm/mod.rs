@@ -151,8 +151,8 @@ fn prepare(series: &str, systemd: bool, log: &Path) -> Result<Kernel> {
     kernel::fetch(series, log)
 }
 
-/// Runs faults of the catalogue in a guest with a disk of that speed. What was seen of them is left in `evidence`, as it
-/// would be here; `arguments` are those of `faults`.
+/// Runs faults of the catalogue in a guest with a disk of that speed. What was seen of them is left in `evidence`, as
+/// it would be here; `arguments` are those of `faults`.
 pub(crate) fn faults(
     step: say::Step,
     arguments: &str,

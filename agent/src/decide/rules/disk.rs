@@ -54,8 +54,8 @@ fn limit_io(explanation: &Explanation, culprit: &Suspect) -> Option<Remedy> {
     Some(Remedy { rung: Rung::Limit, actions: action("limit_cgroup_io", params) })
 }
 
-/// What the disk does most, as the action names it: how much of that a second, of how much in all, and what is the least
-/// that can be allowed.
+/// What the disk does most, as the action names it: how much of that a second, of how much in all, and what is the
+/// least that can be allowed.
 fn most(disk: &BusiestDisk) -> (&'static str, f64, f64, f64) {
     let reads = disk.reads_per_s > disk.writes_per_s;
     let (ops, bytes) = match reads {

@@ -132,8 +132,8 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
     });
 }
 
-/// The cgroups whose tasks wait for I/O, but for those that only hold one which does, and those that wait for a limit of
-/// their own.
+/// The cgroups whose tasks wait for I/O, but for those that only hold one which does, and those that wait for a limit
+/// of their own.
 fn waiting(tick: &Tick) -> impl Iterator<Item = (f64, &CgroupTick)> {
     let waits = |cgroup: &CgroupTick| cgroup.io_stall_percent.unwrap_or(0.0);
     let waits_within = move |cgroup: &CgroupTick, percent: f64| {
@@ -163,8 +163,8 @@ struct OthersWait {
 }
 
 /// The longest wait among cgroups that do less than half of the I/O of the one that does most: a cgroup that reads and
-/// writes much waits for what it does itself, and one that is limited for its limit. Nobody suffers for the agent's sake.
-/// None where no pressure is told.
+/// writes much waits for what it does itself, and one that is limited for its limit. Nobody suffers for the agent's
+/// sake. None where no pressure is told.
 fn others_wait(window: &Window, tick: &Tick) -> Option<OthersWait> {
     let own = window.process_by_pid(window.own_pid).map(|agent| agent.sample.cgroup.as_str());
     let mut done: HashMap<&str, f64> = HashMap::new();

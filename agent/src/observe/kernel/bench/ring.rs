@@ -1,4 +1,5 @@
-//! Taking in records: decoded as the agent does it, and by a bare loop over the same ring; and a flood, counted at both ends.
+//! Taking in records: decoded as the agent does it, and by a bare loop over the same ring; and a flood, counted at both
+//! ends.
 
 use std::{
     fs::File,
@@ -50,8 +51,8 @@ pub struct RingBench {
 }
 
 impl RingBench {
-    /// The settings must have a threshold of 0 for system calls. For rounds they must not take this process for the agent,
-    /// whose calls are not counted.
+    /// The settings must have a threshold of 0 for system calls. For rounds they must not take this process for the
+    /// agent, whose calls are not counted.
     ///
     /// # Errors
     /// When nothing is loaded.
@@ -79,8 +80,8 @@ impl RingBench {
         Ok(times)
     }
 
-    /// The ring while another process floods it, drained every `pause`, so that it cannot take all. The settings must take
-    /// this process for the agent: reading the counts makes system calls, too.
+    /// The ring while another process floods it, drained every `pause`, so that it cannot take all. The settings must
+    /// take this process for the agent: reading the counts makes system calls, too.
     ///
     /// # Errors
     /// When the other cannot be waited for, a map cannot be read, or others make system calls without pause.
