@@ -72,13 +72,16 @@ pub(super) struct Message {
 }
 
 impl Connection {
-    /// Says who we are, which the other side knows from the kernel ("EXTERNAL").
+    /// Says who we are, which the other side knows from the kernel ("EXTERNAL"), and that messages follow.
+    ///
+    /// Both at once, and nothing more before the answer: what systemd reads together with `BEGIN` it looks at only when
+    /// yet more comes, and for a call that was read so there is no answer.
     pub(super) fn authenticate(socket: OwnedFd, uid: u32) -> Result<Self, ManagerError> {
         let stream = File::from(socket);
         let hex: String = uid.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
-        (&stream).write_all(format!("\0AUTH EXTERNAL {hex}\r\n").as_bytes())?;
+        (&stream).write_all(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes())?;
         let mut said = Vec::new();
-        // Byte by byte: nothing follows before we have said BEGIN.
+        // Byte by byte: where messages begin is not known before.
         while !said.ends_with(b"\r\n") {
             let mut byte = [0];
             if said.len() > 256 || (&stream).read(&mut byte)? == 0 {
@@ -90,7 +93,6 @@ impl Connection {
             let said = String::from_utf8_lossy(&said).trim_end().escape_default().take(80).collect();
             return Err(ManagerError::NotLetIn { said });
         }
-        (&stream).write_all(b"BEGIN\r\n")?;
         Ok(Self::on(stream.into()))
     }
 
