@@ -246,6 +246,31 @@ fn the_tightest_limit_above_a_process_is_the_one_that_counts() {
     assert_eq!((ceiling.cgroup, ceiling.room_bytes), (None, 6 * GIB));
 }
 
+#[test]
+fn what_may_go_to_swap_does_not_end_at_the_limit() {
+    let sentence_beside = |swap_room_bytes| {
+        let mut machine = Machine::new();
+        machine.run(20, |sample| {
+            let memory = app_memory(sample);
+            (memory.anonymous_bytes, memory.usage_bytes) = (2 * GIB - MIB, 2 * GIB - MIB);
+            memory.swap_room_bytes = swap_room_bytes;
+        });
+        let room = kernelsight::observe::classify::ceiling(&machine.window, "/app").unwrap().room_bytes;
+        let open = machine.classification.open();
+        let said = open.iter().find(|signal| signal.measure == "cgroup_anonymous_percent");
+        (room, said.map(|signal| signal.sentence.clone()))
+    };
+    // It may have none, or half of the node's, or all that the node has left.
+    let (room, said) = sentence_beside(Some(0));
+    assert_eq!(room, MIB);
+    expect![
+        "cgroup /app: anonymous memory is 100.0 % of the limit; it holds 2 GiB of 2 GiB, 2 GiB anonymous, 200 MiB cache"
+    ]
+    .assert_eq(&said.unwrap_or_default());
+    assert_eq!(sentence_beside(Some(GIB / 2)), (MIB + GIB / 2, None));
+    assert_eq!(sentence_beside(None), (MIB + GIB, None));
+}
+
 fn step(machine: &Machine, after_ms: u64, rss_bytes: u64) -> Event {
     Event {
         at_ns: machine.next.at_ns + after_ms * 1_000_000,

@@ -724,6 +724,7 @@ fn full_cgroup(sample: &mut Sample) {
         anonymous_bytes: 2 * GIB - 20 * MIB,
         file_bytes: 10 * MIB,
         limit_hits: app_memory(sample).limit_hits + 100,
+        swap_room_bytes: Some(0),
         ..Default::default()
     };
     sample.cgroups[0].memory_pressure.as_mut().unwrap().some_total_us += 800_000;

@@ -35,6 +35,7 @@ impl Machine {
             memory: Some(CgroupMemory {
                 usage_bytes: 300 * MIB,
                 limit_bytes: Some(2 * GIB),
+                swap_room_bytes: Some(0),
                 anonymous_bytes: 100 * MIB,
                 file_bytes: 200 * MIB,
                 ..CgroupMemory::default()

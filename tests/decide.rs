@@ -4,6 +4,7 @@ use kernelsight::{
     decide::{Attempt, Case, Decision, FailureMode, Proposal, Reasoner, Rules, rules::candidates},
     execute::ActionRequest,
     explain::{Explanation, Incident},
+    numbers,
     observe::{Entity, Severity, Signal, SignalType},
     reflect::Belief,
     simulate::simulate,
@@ -365,6 +366,32 @@ fn a_hog_on_its_way_to_the_limit_of_its_own_cgroup_is_frozen_there() {
 }
 
 #[test]
+fn what_a_reflex_saw_since_the_last_tick_is_enough_to_act_on() {
+    let hog = Actor { parent: 40, rss_mib: 600.0, cgroup: "/x", ..actor(51, "hog") };
+    let scene = Scene::of(&[hog, victim()], &[Group { limit_mib: Some(1024), ..group("/x") }]);
+    let mib = |mib: f64| mib * 1_048_576.0;
+    let reflex = Signal {
+        severity: Severity::Critical,
+        pressure: 1.0,
+        last_seen_ms: scene.now_ms + 700,
+        numbers: numbers! {
+            rss_bytes: mib(792.0), growth_bytes_per_s: mib(280.0), limit_bytes: mib(1024.0), room_bytes: mib(230.0),
+            steps: 4.0, steps_span_s: 0.69, steps_r_squared: 0.98,
+        },
+        ..scene.signal(1, SignalType::MemoryPressure, "process_seconds_to_limit", scene.process(51), 0.8)
+    };
+    let told = case(&scene, std::slice::from_ref(&reflex));
+    assert_eq!(told.explanation.culprit().unwrap().share, 1.0);
+    check(&told, "freeze_cgroup(\"/x\") for memory_hog");
+    let Decision::Act { prediction, .. } = decide(&told).decision else { panic!() };
+    assert_eq!((prediction.before, prediction.after), (0.8, 1800.0), "{prediction:?}");
+
+    // Of what a tick has looked at since, the tick knows better: here, that it grew no further.
+    let old = Signal { last_seen_ms: scene.now_ms, ..reflex };
+    assert!(!acts(&case(&scene, &[old])));
+}
+
+#[test]
 fn without_a_cgroup_of_its_own_the_hog_alone_is_paused() {
     let hog = Actor { parent: 40, rss_mib: 50.0, grows_mib: 30.0, cgroup: "/x", ..actor(51, "hog") };
     let neighbour = Actor { cgroup: "/x", ..actor(61, "neighbour") };
@@ -392,6 +419,30 @@ fn a_slow_leak_far_from_its_limit_is_a_warning_with_the_time_left() {
 fn a_slow_leak_at_its_limit_is_frozen() {
     let (scene, signals) = growing(1.0, 190, 40);
     check(&case(&scene, &signals), "freeze_cgroup(\"/x\") for memory_leak");
+}
+
+#[test]
+fn what_comes_back_from_swap_is_worked_on_and_does_not_leak() {
+    let mode = |major: u64| {
+        let grown = Actor {
+            parent: 40,
+            rss_mib: 50.0,
+            grows_mib: 5.0,
+            swap_mib: 100,
+            major,
+            cgroup: "/x",
+            ..actor(51, "works")
+        };
+        let scene = Scene::of(&[grown, victim()], &[Group { limit_mib: Some(112), ..group("/x") }]);
+        let of_cgroup = |id, kind, measure| scene.signal(id, kind, measure, cgroup_entity("/x"), 40.0);
+        let signals = [
+            of_cgroup(1, SignalType::SwapThrashing, "cgroup_thrash_percent"),
+            of_cgroup(2, SignalType::MemoryPressure, "cgroup_some_percent"),
+        ];
+        decide(&case(&scene, &signals)).hypotheses[0].failure_mode
+    };
+    assert_eq!(mode(1400), FailureMode::SwapThrash);
+    assert_eq!(mode(2), FailureMode::MemoryLeak);
 }
 
 #[test]

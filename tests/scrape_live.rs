@@ -478,6 +478,8 @@ fn a_v2_hierarchy_is_read_by_its_files() {
     put("memory.current", "52428800\n");
     put("memory.max", "67108864\n");
     put("memory.high", "max\n");
+    put("memory.swap.max", "16777216\n");
+    put("memory.swap.current", "4194304\n");
     put("memory.stat", "anon 41943040\nfile 8388608\nkernel 1\n");
     put("memory.events", "low 0\nhigh 0\nmax 17\noom 2\noom_kill 1\n");
     put("cpu.stat", "usage_usec 2000\nnr_periods 10\nnr_throttled 4\nthrottled_usec 3\n");
@@ -505,6 +507,7 @@ fn a_v2_hierarchy_is_read_by_its_files() {
     assert_eq!((memory.usage_bytes, memory.limit_bytes, memory.high_bytes), (50 << 20, Some(64 << 20), None));
     assert_eq!((memory.anonymous_bytes, memory.file_bytes), (40 << 20, 8 << 20));
     assert_eq!((memory.limit_hits, memory.oom_kills), (17, 1));
+    assert_eq!(memory.swap_room_bytes, Some(12 << 20));
     let cpu = shop.cpu.as_ref().unwrap();
     assert_eq!((cpu.usage_ns, cpu.quota_percent), (Some(2_000_000), Some(50.0)));
     assert_eq!((cpu.periods, cpu.throttled_periods, cpu.throttled_ns), (10, 4, 3000));
@@ -514,6 +517,7 @@ fn a_v2_hierarchy_is_read_by_its_files() {
     assert!(shop.cpu_pressure.is_none() && shop.io_pressure.is_none());
     assert_eq!((shop.frozen, shop.processes), (Some(true), 3));
     put("memory.current", "62914560\n");
+    put("memory.swap.max", "max\n");
     put("memory.events", "low 0\nhigh 0\nmax 18\noom 2\noom_kill 2\n");
     put("cpu.stat", "usage_usec 5000\nnr_periods 11\nnr_throttled 5\nthrottled_usec 4\n");
     put("cpu.max", "max 100000\n");
@@ -521,6 +525,7 @@ fn a_v2_hierarchy_is_read_by_its_files() {
     let shop = &second.cgroups[2];
     let (memory, cpu) = (shop.memory.as_ref().unwrap(), shop.cpu.as_ref().unwrap());
     assert_eq!((memory.usage_bytes, memory.limit_hits, memory.oom_kills), (60 << 20, 18, 2));
+    assert_eq!(memory.swap_room_bytes, None);
     assert_eq!((cpu.usage_ns, cpu.throttled_periods, cpu.quota_percent), (Some(5_000_000), 5, None));
 }
 

@@ -6,6 +6,7 @@ use super::{
     baseline::deviation,
     facts,
     figures::{figure, scale_of},
+    steps::Steps,
     trend::trend,
 };
 use crate::observe::{
@@ -37,6 +38,10 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
             incident.symptoms.iter().map(|symptom| attribute(symptom, view.window, known.own_pid).suspects);
         suspects = of_symptoms.into_iter().find(|suspects| !suspects.is_empty()).unwrap_or_default();
     }
+    let steps = view.now().and_then(|tick| incident.signals().find_map(|signal| Steps::of(signal, tick)));
+    if let (Some(steps), Some(culprit)) = (&steps, suspects.first_mut()) {
+        steps.tell(culprit);
+    }
     let samples = known.baseline.as_ref().map_or(0, |baseline| baseline.samples);
     let baseline = known.baseline.filter(|baseline| baseline.samples >= RELATIVE_SAMPLES);
     let deviation = baseline.map(|baseline| deviation(primary.value, baseline));
@@ -47,7 +52,8 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
         ));
     }
     let trend = or_note(trend_of(primary, view), "the trend", &mut unknown);
-    let growth = suspects.first().and_then(|culprit| growth_of(culprit, view));
+    let growth = steps.map(|steps| steps.trend());
+    let growth = growth.or_else(|| growth_of(suspects.first()?, view));
     let lost: u64 = incident.signals().map(|signal| signal.lost_events).sum();
     if lost > 0 {
         unknown.push(format!("{lost} kernel events were lost in the window of these signals"));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Member, Suspect, facts, family, figures::figure, unit::unit_of};
+use super::{Member, Suspect, facts, family, figures::figure, steps::Steps, unit::unit_of};
 use crate::observe::{
     Entity, Numbers, Signal, SignalType, Window,
     entity::is_within,
@@ -314,7 +314,10 @@ impl Contested {
         match self {
             Self::Cpu => process.cpu_percent,
             Self::Memory => Some((process.sample.rss_bytes + process.sample.swap_bytes) as f64),
-            Self::MemoryGrowth => grows_at(process),
+            Self::MemoryGrowth => {
+                let steps = Steps::of(signal, tick).filter(|steps| steps.process == process.sample.id);
+                steps.map(|steps| steps.bytes_per_s).or_else(|| grows_at(process))
+            }
             Self::Swap => process.major_faults_per_s.filter(|rate| *rate > 0.0 && process.sample.swap_bytes > 0),
             Self::Forks => facts::forks_of(pid, tick),
             Self::Switches => Some(process.voluntary_switches_per_s? + process.involuntary_switches_per_s?),

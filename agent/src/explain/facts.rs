@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{BusiestDisk, MemoryLimit, NodeFacts, unit};
+use super::{BusiestDisk, MemoryLimit, NodeFacts};
 use crate::observe::{
     Numbers, Window,
+    classify::swap_room,
+    entity::with_ancestors,
     sample::{Cpu, Disk, NodeSample},
     window::{CgroupTick, ProcessTick, Tick},
 };
@@ -126,14 +128,19 @@ pub(super) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
 /// The limit with the least room left, of the cgroup or an ancestor.
 #[must_use]
 pub(super) fn tightest_limit(path: &str, window: &Window) -> Option<MemoryLimit> {
-    unit::with_ancestors(path)
+    with_ancestors(path)
         .filter_map(|path| {
             let cgroup = window.cgroup(path)?;
             let memory = cgroup.sample.memory.as_ref()?;
             let limit_bytes = memory.limit_bytes?;
-            Some(MemoryLimit { cgroup: cgroup.sample.path.clone(), limit_bytes, usage_bytes: memory.usage_bytes })
+            Some(MemoryLimit {
+                cgroup: cgroup.sample.path.clone(),
+                limit_bytes,
+                usage_bytes: memory.usage_bytes,
+                swap_room_bytes: swap_room(window, path),
+            })
         })
-        .min_by_key(|limit| limit.limit_bytes.saturating_sub(limit.usage_bytes))
+        .min_by_key(MemoryLimit::room_bytes)
 }
 
 /// Time since the process started, s. The start is counted from boot, the tick's clock stands still in suspend: a node

@@ -7,6 +7,7 @@ pub mod correlate;
 mod facts;
 mod family;
 pub mod figures;
+mod steps;
 pub mod trend;
 pub mod unit;
 mod yardstick;
@@ -177,6 +178,17 @@ pub struct MemoryLimit {
     pub cgroup: Text,
     pub limit_bytes: u64,
     pub usage_bytes: u64,
+    /// What may still go to swap instead.
+    #[serde(default)]
+    pub swap_room_bytes: u64,
+}
+
+impl MemoryLimit {
+    /// What is left until the kernel ends somebody, page cache not counted as left.
+    #[must_use]
+    pub const fn room_bytes(&self) -> u64 {
+        self.limit_bytes.saturating_sub(self.usage_bytes).saturating_add(self.swap_room_bytes)
+    }
 }
 
 impl Suspect {

@@ -25,9 +25,3 @@ pub fn gathers_strangers(cgroup: &str) -> bool {
         || (last.starts_with("session-") && last.ends_with(".scope"))
         || (last.starts_with("user@") && last.ends_with(".service"))
 }
-
-/// `path` and its ancestors, innermost first, the root last.
-pub fn with_ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path.trim_end_matches('/')), |path| path.rsplit_once('/').map(|(parent, _)| parent))
-        .map(|path| if path.is_empty() { "/" } else { path })
-}

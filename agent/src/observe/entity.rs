@@ -120,6 +120,12 @@ impl fmt::Display for Entity {
     }
 }
 
+/// `path` and its ancestors, innermost first, the root last.
+pub fn with_ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path.trim_end_matches('/')), |path| path.rsplit_once('/').map(|(parent, _)| parent))
+        .map(|path| if path.is_empty() { "/" } else { path })
+}
+
 /// Whether `path` is `cgroup` or below it. Everything is below `/`.
 #[must_use]
 pub fn is_within(path: &str, cgroup: &str) -> bool {

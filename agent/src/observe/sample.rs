@@ -313,6 +313,8 @@ pub struct CgroupMemory {
     pub limit_bytes: Option<u64>,
     /// v2 `memory.high`; none where there is none.
     pub high_bytes: Option<u64>,
+    /// What it may still put out to swap; none where nothing but the node's swap bounds that.
+    pub swap_room_bytes: Option<u64>,
     pub anonymous_bytes: u64,
     pub file_bytes: u64,
     /// Times that the limit was hit, since the cgroup was made.

@@ -19,6 +19,8 @@ use crate::{
 /// Part of the time that a waking task waits for a running slice to end where every CPU is busy. Measured with three
 /// spinners on two CPUs: of 51 to 54 % at nice 0, 18 % are left at nice 10 and 13 % at nice 19.
 const SLICE: f64 = 0.1;
+/// Measures of what is held, whoever takes more of it.
+const HELD: [&str; 2] = ["cgroup_anonymous_percent", "node_used_under_reclaim_percent"];
 /// A busy thread of this share of a CPU competes with others.
 const COMPETES_PERCENT: f64 = 50.0;
 
@@ -132,7 +134,9 @@ fn left(
     predicts: Predicts,
 ) -> Left {
     let number = |name: &str| action.number(name);
-    let held = suspect.of == Contested::Memory.name() || suspect.of == Contested::OpenFiles.name();
+    let held = suspect.of == Contested::Memory.name()
+        || suspect.of == Contested::OpenFiles.name()
+        || HELD.contains(&yardstick.measure.as_str());
     let say = |left: f64, because: &str| Left { left, because: because.to_owned(), of_all: false };
     let waits_itself = || say(1.0, "the measure counts the wait of its target too");
     match predicts {

@@ -36,8 +36,10 @@ pub fn project(explanation: &Explanation) -> Vec<Projection> {
     if let Some(growth) = &explanation.growth {
         let limit = explanation.culprit().and_then(|culprit| culprit.limit.as_ref());
         if let Some(limit) = limit {
-            let of = format!("the memory limit of cgroup {}", limit.cgroup);
-            projections.push(reach(growth, of, limit.usage_bytes as f64, limit.limit_bytes as f64));
+            let and_swap = if limit.swap_room_bytes > 0 { " and free swap" } else { "" };
+            let of = format!("the memory limit of cgroup {}{and_swap}", limit.cgroup);
+            let end = limit.usage_bytes + limit.room_bytes();
+            projections.push(reach(growth, of, limit.usage_bytes as f64, end as f64));
         }
         let node = &explanation.node;
         if node.memory_total_bytes > 0 {

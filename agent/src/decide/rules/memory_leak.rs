@@ -20,6 +20,8 @@ pub(super) const RULE: Rule = Rule { failure_mode: FailureMode::MemoryLeak, hypo
 
 /// Slower growth is a leak, faster is a hog, bytes/min.
 pub(super) const HOG_FROM: f64 = 20.0 * 1_048_576.0 * 60.0;
+/// What leaks is not looked at again: below so many pages a second that come back from swap, it is left there.
+const LEFT_IN_SWAP: f64 = 50.0;
 /// A leak is held up only when its limit is as near as this, minutes.
 const NEAR_MIN: f64 = 3.0;
 
@@ -29,6 +31,8 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
     let growth = explanation.growth.as_ref().filter(|growth| growth.direction == Direction::Rising)?;
     let per_min = figure("rss_bytes", growth.slope_per_min);
     let file = memory_hog::file_share(culprit);
+    let in_swap = culprit.number("swap_bytes").filter(|bytes| *bytes > 0.0);
+    let back = in_swap.and_then(|_| culprit.number("major_faults_per_s"));
     Some(
         Evidence::from(0.4)
             .weigh(Some(growth.slope_per_min < HOG_FROM), 0.6, format!("it grows by {per_min} a minute"))
@@ -51,6 +55,11 @@ fn hypothesise(explanation: &Explanation) -> Option<Finding> {
                 file.map(|share| share < 0.5),
                 0.6,
                 format!("{:.0} % of its cgroup's memory is cache, which can be had back", file.unwrap_or(0.0) * 100.0),
+            )
+            .weigh(
+                back.map(|back| back < LEFT_IN_SWAP),
+                0.8,
+                format!("{:.0} of its pages a second come back from swap or a file", back.unwrap_or(0.0)),
             )
             .says(format!("{} leaks memory, {per_min} a minute", culprit.entity)),
     )

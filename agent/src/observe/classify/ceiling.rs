@@ -1,6 +1,9 @@
 //! What stands above a process's memory: the tightest limit of its cgroup and that cgroup's ancestors, or the node.
 
-use crate::{observe::Window, text::Text};
+use crate::{
+    observe::{Window, entity::with_ancestors},
+    text::Text,
+};
 
 /// The nearest end of a process's memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -8,7 +11,7 @@ pub struct Ceiling {
     /// The cgroup whose limit it is; none: the node's own memory.
     pub cgroup: Option<Text>,
     pub limit_bytes: u64,
-    /// What can still be had below it, reclaimable page cache included, swap not.
+    /// What can still be had below it, reclaimable page cache included, and of a cgroup what it may put out to swap.
     pub room_bytes: u64,
 }
 
@@ -31,27 +34,24 @@ pub fn ceiling(window: &Window, cgroup: &str) -> Option<Ceiling> {
         limit_bytes: memory.total_bytes,
         room_bytes: memory.available_bytes,
     });
-    ancestors(cgroup)
+    with_ancestors(cgroup)
         .filter_map(|path| {
             let cgroup = &window.cgroup(path)?.sample;
             let memory = cgroup.memory.as_ref()?;
             let limit_bytes = memory.limit_bytes?;
             let held = memory.anonymous_bytes.max(memory.usage_bytes.saturating_sub(memory.file_bytes));
-            let room_bytes = limit_bytes.saturating_sub(held);
+            let room_bytes = limit_bytes.saturating_sub(held) + swap_room(window, cgroup.path.as_str());
             Some(Ceiling { cgroup: Some(cgroup.path.clone()), limit_bytes, room_bytes })
         })
         .chain(node)
         .min_by_key(|ceiling| ceiling.room_bytes)
 }
 
-/// `/a/b`, `/a`, `/`.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| {
-        let (parent, leaf) = path.rsplit_once('/')?;
-        match (parent, leaf) {
-            ("", "") => None,
-            ("", _) => Some("/"),
-            (parent, _) => Some(parent),
-        }
-    })
+/// What those in `cgroup` may still put out to swap, bytes: as its limits, its ancestors' and the node leave it.
+#[must_use]
+pub fn swap_room(window: &Window, cgroup: &str) -> u64 {
+    let of_node = window.now().and_then(|tick| Some(tick.node.memory.as_ref()?.swap_free_bytes)).unwrap_or(0);
+    let of_cgroups =
+        with_ancestors(cgroup).filter_map(|path| window.cgroup(path)?.sample.memory.as_ref()?.swap_room_bytes);
+    of_cgroups.fold(of_node, u64::min)
 }

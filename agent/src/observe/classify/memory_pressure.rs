@@ -6,7 +6,8 @@
 use super::{
     Ceiling, Classifier, Measure, Readings, Recent, ceiling,
     growth::{risen, steady_growth},
-    say,
+    recent::r_squared,
+    say, swap_room,
 };
 use crate::{
     numbers,
@@ -170,17 +171,25 @@ fn read_cgroups(window: &Window, readings: &mut Readings<'_>) {
         tick.cgroups.iter().filter_map(|cgroup| {
             let memory = cgroup.sample.memory.as_ref()?;
             let limit = memory.limit_bytes.filter(|limit| *limit > 0)?;
-            Some((100.0 * memory.anonymous_bytes as f64 / limit as f64, cgroup))
+            // What may go to swap does not end at the limit.
+            let swap = swap_room(window, cgroup.sample.path.as_str());
+            Some((100.0 * memory.anonymous_bytes as f64 / (limit + swap) as f64, (cgroup, swap)))
         }),
-        |cgroup| entity(cgroup),
-        |percent, cgroup| {
+        |(cgroup, _)| entity(cgroup),
+        |percent, (cgroup, swap)| {
+            let and_swap = match swap {
+                0 => String::new(),
+                swap => format!(" and the {} of swap that it may take", say::bytes(*swap as f64)),
+            };
             let sentence = format!(
-                "{}: anonymous memory is {} % of the limit{}",
+                "{}: anonymous memory is {} % of the limit{and_swap}{}",
                 entity(cgroup),
                 say::short(percent),
                 say_usage(cgroup)
             );
-            (sentence, cgroup_numbers(cgroup))
+            let mut all = cgroup_numbers(cgroup);
+            all.0.push(("swap_room_bytes".into(), *swap as f64));
+            (sentence, all)
         },
     );
     readings.worst(
@@ -254,7 +263,10 @@ fn react(event: &Event, recent: &Recent, window: &Window) -> Option<Reading> {
             }
             let entity = Entity::Process { id: event.process, comm: event.comm.clone() };
             let value = (ceiling.room_bytes as f64 / rate).min(SECONDS_CALM);
-            let (sentence, numbers) = say_seconds(&entity, rss_bytes, value, &ceiling, rate);
+            let (sentence, mut numbers) = say_seconds(&entity, rss_bytes, value, &ceiling, rate);
+            // What no tick has seen yet: whoever explains it has nothing else.
+            let (steps, r_squared) = (steps.len() as f64, r_squared(&steps));
+            numbers.0.extend(numbers! { steps: steps, steps_span_s: seconds, steps_r_squared: r_squared }.0);
             Some(Reading { measure: SECONDS_LEFT.name, entity, value, numbers, sentence })
         }
         What::OomKill { rss_bytes, in_cgroup } => {

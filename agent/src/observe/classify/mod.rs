@@ -22,7 +22,7 @@ mod syscall;
 mod tcp_exhaustion;
 mod thresholds;
 
-pub use ceiling::{Ceiling, ceiling};
+pub use ceiling::{Ceiling, ceiling, swap_room};
 pub use gate::{Change, Gate, Moment, OPEN_MAX, REFRESH_MS, RELATIVE_FACTOR, RELATIVE_SAMPLES, Usual};
 pub use readings::{ENTITIES_MAX, Readings};
 pub use recent::Recent;

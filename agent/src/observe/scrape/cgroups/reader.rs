@@ -202,6 +202,8 @@ impl Files<'_> {
             return Ok(false);
         };
         (memory.limit_bytes, memory.high_bytes) = (limit, None);
+        let of_both = self.get(MEMORY, "memory.memsw.limit_in_bytes", parse::v1_limit)?.flatten();
+        memory.swap_room_bytes = self.left_of(of_both, MEMORY, "memory.memsw.usage_in_bytes")?;
         (memory.anonymous_bytes, memory.file_bytes) = (anonymous, file);
         (memory.limit_hits, memory.oom_kills) = (hits, kills);
         Ok(true)
@@ -217,9 +219,18 @@ impl Files<'_> {
             return Ok(false);
         };
         (memory.limit_bytes, memory.high_bytes) = (limit, high);
+        let of_swap = self.get(UNIFIED, "memory.swap.max", |document| document.number_or_max())?.flatten();
+        memory.swap_room_bytes = self.left_of(of_swap, UNIFIED, "memory.swap.current")?;
         (memory.anonymous_bytes, memory.file_bytes) = (anonymous, file);
         (memory.limit_hits, memory.oom_kills) = (hits, kills);
         Ok(true)
+    }
+
+    /// What a limit leaves, where there is one.
+    fn left_of(&mut self, limit: Option<u64>, hierarchy: usize, used: &str) -> Result<Option<u64>, ScrapeError> {
+        let Some(limit) = limit else { return Ok(None) };
+        let used = self.get(hierarchy, used, |document| document.number())?;
+        Ok(used.map(|used| limit.saturating_sub(used)))
     }
 
     fn v1_cpu(&mut self, cpu: &mut Option<CgroupCpu>) -> Result<(), ScrapeError> {
