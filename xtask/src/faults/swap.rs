@@ -24,7 +24,7 @@ impl Swap {
         }
         fs::write(&size, format!("{}", wanted.mb << 20)).with_context(|| format!("{size} cannot be written"))?;
         let swap = Self(());
-        must(Command::new("mkswap").arg("--quiet").arg(DEVICE))?;
+        must(Command::new("mkswap").arg(DEVICE))?;
         must(Command::new("swapon").arg(DEVICE))?;
         Ok(swap)
     }

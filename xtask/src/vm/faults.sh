@@ -6,6 +6,9 @@ disk() {
     done
 }
 run() {
+    for module in /modules/*; do
+        xzcat "$module" > /tmp/module.ko && insmod /tmp/module.ko || return 2
+    done
     mkdir -p /disk
     mount -t ext4 -o noatime "$(disk kernelsight)" /disk || return 2
     chmod 1777 /disk /tmp

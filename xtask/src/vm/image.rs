@@ -76,6 +76,8 @@ pub(super) struct Small<'a> {
     pub(super) programs: &'a [&'a Path],
     /// Directories of data.
     pub(super) data: &'a [PathBuf],
+    /// Modules of its kernel, those that others need first, by their paths below `kernel` in its directory of modules.
+    pub(super) modules: &'a [&'a str],
     /// What it does, as a script.
     pub(super) script: String,
 }
@@ -101,7 +103,7 @@ pub(super) fn filesystem(path: PathBuf, mb: u64, log: &Path) -> Result<PathBuf> 
 }
 
 /// Makes the initramfs of a small guest.
-pub(super) fn initramfs(small: &Small, log: &Path) -> Result<PathBuf> {
+pub(super) fn initramfs(small: &Small, kernel: &Kernel, log: &Path) -> Result<PathBuf> {
     let dir = place::target()?.join("vm").join(small.name);
     let root = dir.join("root");
     if root.exists() {
@@ -126,6 +128,13 @@ pub(super) fn initramfs(small: &Small, log: &Path) -> Result<PathBuf> {
         for entry in fs::read_dir(directory).with_context(|| format!("{} cannot be read", directory.display()))? {
             put(&entry?.path(), &root)?;
         }
+    }
+    let modules = root.join("modules");
+    fs::create_dir_all(&modules)?;
+    for (place, module) in small.modules.iter().enumerate() {
+        let file = kernel.modules.join("kernel").join(module);
+        fs::copy(&file, modules.join(format!("{place}.ko.xz")))
+            .with_context(|| format!("{} cannot be put into the guest", file.display()))?;
     }
     pack(&root, &dir.join("initramfs"))
 }

@@ -38,6 +38,13 @@ const FAULTS_SERIES: &str = SERIES[1];
 /// Its disk, MiB, and what it can answer, bytes; of neither more is taken here than is written.
 const FAULTS_DISK_MB: u64 = 3072;
 const ANSWER_BYTES: u64 = 64 << 20;
+/// What swap in compressed memory is made of there.
+const ZRAM: [&str; 4] = [
+    "mm/zsmalloc.ko.xz",
+    "lib/lz4/lz4_compress.ko.xz",
+    "lib/lz4/lz4hc_compress.ko.xz",
+    "drivers/block/zram/zram.ko.xz",
+];
 /// Size of the empty disk of a guest of tests, bytes.
 const DISK_BYTES: u64 = 256 << 20;
 /// The target of the agent's manifest that all its tests are.
@@ -132,8 +139,8 @@ fn run(step: say::Step, programs: &Programs, series: &str, filter: &str, systemd
         (Image::Disk, image::system(&kernel, tests, agent, &log)?)
     } else {
         let script = image::tests_script(tests);
-        let small = Small { name: &kernel.release, programs: &[tests, agent], data: &[], script };
-        let initramfs = image::initramfs(&small, &log)?;
+        let small = Small { name: &kernel.release, programs: &[tests, agent], data: &[], modules: &[], script };
+        let initramfs = image::initramfs(&small, &kernel, &log)?;
         let disk = guest::empty_disk(initramfs.with_file_name("disk"), DISK_BYTES)?;
         (Image::Initramfs(initramfs), disk)
     };
@@ -167,8 +174,8 @@ pub(crate) fn faults(
     let agent = place::agent()?;
     let script = image::faults_script(&xtask, evidence, arguments);
     let data = [place::workspace().join("tests/faults")];
-    let small = Small { name: "faults", programs: &[&xtask, &agent], data: &data, script };
-    let image = Image::Initramfs(image::initramfs(&small, &log)?);
+    let small = Small { name: "faults", programs: &[&xtask, &agent], data: &data, modules: &ZRAM, script };
+    let image = Image::Initramfs(image::initramfs(&small, &kernel, &log)?);
     let disk = image::filesystem(dir.join("disk"), FAULTS_DISK_MB, &log)?;
     let answer = guest::empty_disk(dir.join("answer"), ANSWER_BYTES)?;
     let guest =
