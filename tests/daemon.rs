@@ -70,9 +70,15 @@ impl Daemon {
             if let Some(row) = answer[list].as_array().unwrap().first().filter(|row| wanted(row)) {
                 return row.clone();
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "no such row of {list}: {}", self.ask(&["incidents"]));
+            assert!(begun.elapsed() < Duration::from_secs(60), "no such row of {list}: {}", self.story());
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Its incidents, and what it thought of the first of them.
+    fn story(&self) -> String {
+        let trace = self.try_ask(&["trace", "1"]).unwrap_or_default();
+        format!("{}\n{}", self.ask(&["incidents"]), trace)
     }
 
     pub(crate) fn pid(&self) -> u32 {

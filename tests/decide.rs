@@ -392,6 +392,22 @@ fn what_a_reflex_saw_since_the_last_tick_is_enough_to_act_on() {
 }
 
 #[test]
+fn who_runs_into_a_limit_is_not_excused_by_who_grows_elsewhere() {
+    let leak = Actor { parent: 40, rss_mib: 50.0, grows_mib: 10.0, cgroup: "/x", ..actor(51, "leak") };
+    let compiler = Actor { parent: 40, rss_mib: 50.0, grows_mib: 60.0, ..actor(61, "compiler") };
+    let scene = Scene::lasting(15, &[leak, compiler], &[Group { limit_mib: Some(512), ..group("/x") }]);
+    let left = Signal {
+        severity: Severity::High,
+        pressure: 0.8,
+        ..scene.signal(1, SignalType::MemoryPressure, "process_seconds_to_limit", scene.process(51), 31.0)
+    };
+    let told = case(&scene, &[left]);
+    assert_eq!(told.explanation.suspects.len(), 1, "{:#?}", told.explanation.suspects);
+    assert_eq!(told.explanation.culprit().unwrap().share, 1.0);
+    check(&told, "freeze_cgroup(\"/x\") for memory_leak");
+}
+
+#[test]
 fn without_a_cgroup_of_its_own_the_hog_alone_is_paused() {
     let hog = Actor { parent: 40, rss_mib: 50.0, grows_mib: 30.0, cgroup: "/x", ..actor(51, "hog") };
     let neighbour = Actor { cgroup: "/x", ..actor(61, "neighbour") };

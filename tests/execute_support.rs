@@ -441,7 +441,7 @@ impl Drop for Cgroup {
 
 /// Waits for what the kernel does in its own time, which under emulation is long.
 #[track_caller]
-pub(crate) fn until(holds: impl Fn() -> bool) {
+pub(crate) fn until(mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < COMES_TO_HOLD_WITHIN, "it did not come to hold in {COMES_TO_HOLD_WITHIN:?}");

@@ -5,11 +5,15 @@
 use std::collections::BTreeMap;
 
 use super::{Member, Suspect, facts, family, figures::figure, steps::Steps, unit::unit_of};
-use crate::observe::{
-    Entity, Numbers, Signal, SignalType, Window,
-    entity::is_within,
-    syscall_name::syscall_name,
-    window::{ProcessTick, Tick},
+use crate::{
+    observe::{
+        Entity, Numbers, Signal, SignalType, Window,
+        classify::ceiling,
+        entity::is_within,
+        syscall_name::syscall_name,
+        window::{ProcessTick, Tick},
+    },
+    text::Text,
 };
 
 /// Suspects named for one incident.
@@ -63,10 +67,12 @@ pub fn attribute(signal: &Signal, window: &Window, own_pid: u32) -> Attribution 
         return Attribution { suspects: vec![], unknown: vec!["there is no sample yet".to_owned()] };
     };
     let contested = Contested::of(signal, tick);
+    let within = contested_within(signal, contested, window);
+    let concerns = |process: &ProcessTick| within.as_ref().is_none_or(|within| is_in(process, within));
     let mut claims: Vec<Claim> = tick
         .processes
         .iter()
-        .filter(|process| may_be_blamed(process, own_pid) && concerns(&signal.entity, process))
+        .filter(|process| may_be_blamed(process, own_pid) && concerns(process))
         .filter_map(|process| Some(Claim { process, amount: contested.amount(process, tick, signal)? }))
         .filter(|claim| claim.amount > 0.0)
         .collect();
@@ -93,12 +99,20 @@ fn may_be_blamed(process: &ProcessTick, own_pid: u32) -> bool {
     !sample.kernel_thread && sample.id.pid != own_pid && sample.parent_pid != own_pid
 }
 
-/// A signal of a cgroup is about those in it; any other is about everybody, for who suffers need not be who causes.
-fn concerns(entity: &Entity, process: &ProcessTick) -> bool {
-    match entity {
-        Entity::Cgroup { path } => is_within(process.sample.cgroup.as_str(), path.as_str()),
-        _ => true,
+/// The cgroup in which what is contested is: of a signal of a cgroup itself, and of a growth that runs into a limit the
+/// cgroup that has it, whoever else grows elsewhere. None: it is everybody's, for who suffers need not be who causes.
+fn contested_within(signal: &Signal, contested: Contested, window: &Window) -> Option<Text> {
+    match &signal.entity {
+        Entity::Cgroup { path } => Some(path.clone()),
+        Entity::Process { id, .. } if contested == Contested::MemoryGrowth => {
+            ceiling(window, window.process(*id)?.sample.cgroup.as_str())?.cgroup
+        }
+        _ => None,
     }
+}
+
+fn is_in(process: &ProcessTick, cgroup: &Text) -> bool {
+    is_within(process.sample.cgroup.as_str(), cgroup.as_str())
 }
 
 /// One suspect for members that share a cgroup of their own, else one for each process.
@@ -240,8 +254,12 @@ impl Contested {
         match signal.signal_type {
             SignalType::MemoryPressure if says(&["growth", "seconds_to_limit"]) => Self::MemoryGrowth,
             SignalType::MemoryPressure => {
+                let concerns = |process: &ProcessTick| match &signal.entity {
+                    Entity::Cgroup { path } => is_in(process, path),
+                    _ => true,
+                };
                 let eats = |process: &ProcessTick| {
-                    concerns(&signal.entity, process) && grows_at(process).is_some_and(|rate| rate >= GROWTH_FROM)
+                    concerns(process) && grows_at(process).is_some_and(|rate| rate >= GROWTH_FROM)
                 };
                 if tick.processes.iter().any(eats) { Self::MemoryGrowth } else { Self::Memory }
             }

@@ -75,9 +75,9 @@ fn figures(rounds: &[Round]) -> Vec<Figure> {
             .beside("ours, to where nothing of it runs", "ms", relief)
             .beside("a file written by hand", "ms", bare)
             .noting(
-                "the pass that the reflex starts knows no growth yet, for that is told by ticks, and asks a person; the look \
-                 that freezes comes some ticks later. The limit would take a decision by the steps that the reflex saw, and an \
-                 executor that waits confined: a file written by hand has no journal and no executor",
+                "in between are the decision, its row in the journal, on disk before the effect, and an executor that is begun \
+                 and confines itself; a file written by hand has none of them. The limit would take an executor that waits \
+                 confined, and a journal that is not on a disk",
             ),
     ]
 }
