@@ -432,6 +432,23 @@ fn a_slow_leak_far_from_its_limit_is_a_warning_with_the_time_left() {
 }
 
 #[test]
+fn a_leaking_service_that_is_listed_is_restarted_when_an_operator_says_so() {
+    let proposed = |cgroup: &'static str| {
+        let leak = Actor { parent: 40, rss_mib: 50.0, grows_mib: 1.0, cgroup, ..actor(51, "leak") };
+        let scene = Scene::lasting(40, &[leak, victim()], &[Group { limit_mib: Some(2048), ..group(cgroup) }]);
+        let growth = scene.signal(2, SignalType::MemoryPressure, "process_growth_bytes_per_s", scene.process(51), 1e6);
+        decide(&case(&scene, &[growth]))
+    };
+    let listed = proposed("/system.slice/listed.service");
+    assert_eq!(told(&listed), "restart_unit(\"listed.service\") for memory_leak");
+    let Decision::Act { prediction, .. } = &listed.decision else { panic!() };
+    assert_eq!((prediction.measure.as_str(), prediction.after), ("process_growth_bytes_per_s", 0.0));
+    assert!(listed.justification.contains("is reached in"), "{}", listed.justification);
+    let other = told(&proposed("/system.slice/other.service"));
+    assert!(other.starts_with("advice for memory_leak") && other.contains("Restart other.service"), "{other}");
+}
+
+#[test]
 fn a_slow_leak_at_its_limit_is_frozen() {
     let (scene, signals) = growing(1.0, 190, 40);
     check(&case(&scene, &signals), "freeze_cgroup(\"/x\") for memory_leak");

@@ -137,6 +137,21 @@ fn an_incident_that_waits_for_an_operator_is_left_to_him() {
 }
 
 #[test]
+fn what_becomes_worse_while_an_operator_is_asked_is_decided_anew() {
+    let asked = [incident(Severity::Medium, 0)];
+    let mut docket = docket_that_knows(&asked);
+    assert_eq!(docket.due(&asked, 10_000).len(), 1);
+    docket.close(&asked[0].uid, Ending::AwaitsApproval, 10_000);
+    assert_eq!(docket.due(&asked, 20_000), []);
+    let worse = [incident(Severity::Critical, 0)];
+    assert_eq!(docket.due(&worse, 21_000).len(), 1);
+    assert_eq!(docket.outgrown(), [worse[0].uid.clone()]);
+    docket.close(&worse[0].uid, Ending::AwaitsApproval, 21_000);
+    assert_eq!(docket.due(&worse, 1_000_000), [], "it waits anew");
+    assert_eq!(docket.outgrown(), []);
+}
+
+#[test]
 fn the_same_conclusion_is_recorded_once() {
     let mut docket = Docket::default();
     let uid = IncidentUid("one".into());

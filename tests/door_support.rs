@@ -67,6 +67,7 @@ impl House {
             orders,
             news: broadcast::channel(64).0,
             thresholds: Arc::new(Thresholds::load(None).unwrap()),
+            restartable: Arc::default(),
         };
         let ordered = Arc::new(Mutex::new(Vec::new()));
         runtime.spawn(spine(taken, daemon.clone(), Arc::clone(&ordered)));

@@ -18,6 +18,8 @@ use kernelsight::{
 
 /// The agent's own pid in every scene.
 pub(crate) const OWN_PID: u32 = 999;
+/// The unit that the operator of scenes lists among those that may be restarted.
+const LISTED: &str = "listed.service";
 const START_MS: i64 = 1_700_000_000_000;
 /// The node has been up for so long when the scene begins, s.
 const UP_S: u64 = 10_000;
@@ -160,7 +162,8 @@ impl Scene {
         let changes = correlator.apply(signals, &self.view());
         let [IncidentChange::Opened(incident)] = &changes[..] else { panic!("not one incident: {changes:?}") };
         let thresholds = Thresholds::load(None).unwrap();
-        let known = Known { own_pid: OWN_PID, baseline: None, thresholds: Some(&thresholds) };
+        let listed = [LISTED.to_owned()];
+        let known = Known { own_pid: OWN_PID, baseline: None, thresholds: Some(&thresholds), restartable: &listed };
         (incident.clone(), explain(incident, &self.view(), known))
     }
 }

@@ -166,6 +166,7 @@ impl Agent {
             orders: orders_in,
             news: broadcast::channel(NEWS).0,
             thresholds: Arc::new(thresholds),
+            restartable: policy.restartable().into(),
         };
         standing::begin(&daemon, settings, &eyes, &executor, notes)?;
         daemon.change().status.holds = guard.holds(now_ms());
@@ -310,6 +311,7 @@ impl Agent {
             let pass = async move { rooms.remedy(incident, tried, baseline).await };
             self.at_work.insert(self.passes.spawn(pass).id(), uid);
         }
+        self.withdraw_outgrown();
     }
 
     /// A pass came back, or died.

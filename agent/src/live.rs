@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
     execute::{ActionRequest, DryRun, Hold, Outcome},
-    explain::{Incident, IncidentUid},
+    explain::{Baseline, Incident, IncidentUid, Known},
     observe::{Event, History, ProcessId, Signal, View, Window, classify::Thresholds},
     reflect::TraceStep,
     store::Store,
@@ -25,9 +25,21 @@ pub struct Daemon {
     pub news: broadcast::Sender<News>,
     /// From which value on a measure is how bad.
     pub thresholds: Arc<Thresholds>,
+    /// Units that an operator lists among those that may be restarted.
+    pub restartable: Arc<[String]>,
 }
 
 impl Daemon {
+    /// What an explanation needs of the daemon; `baseline` is what is usual for its primary measure.
+    pub fn known(&self, baseline: Option<Baseline>) -> Known<'_> {
+        Known {
+            own_pid: std::process::id(),
+            baseline,
+            thresholds: Some(&self.thresholds),
+            restartable: &self.restartable,
+        }
+    }
+
     /// The picture of now, to look at. Hold it briefly: the next tick waits for it.
     pub fn look(&self) -> RwLockReadGuard<'_, Live> {
         self.live.read().unwrap_or_else(PoisonError::into_inner)

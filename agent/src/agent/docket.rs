@@ -46,12 +46,14 @@ fn is_calm_now(incident: &Incident) -> bool {
 #[derive(Debug, Default)]
 pub struct Docket {
     cases: HashMap<IncidentUid, Case>,
+    outgrown: Vec<IncidentUid>,
 }
 
 #[derive(Debug, Default)]
 struct Case {
     busy: bool,
-    awaits_approval: bool,
+    /// How bad the incident was when a proposal was laid before the operators that waits still.
+    proposed_at: Option<Severity>,
     /// When the docket first heard of it: it opened earlier, for a signal must last before it is one.
     known_since_ms: i64,
     tried: Vec<Attempt>,
@@ -66,6 +68,7 @@ impl Docket {
     /// The incidents to take up now, each with what was tried before; they count as busy until [`Docket::close`].
     pub fn due(&mut self, incidents: &[Incident], now_ms: i64) -> Vec<(Incident, Vec<Attempt>)> {
         self.cases.retain(|uid, case| case.busy || incidents.iter().any(|incident| incident.uid == *uid));
+        self.outgrown.clear();
         let mut free = MOST_AT_ONCE.saturating_sub(self.cases.values().filter(|case| case.busy).count());
         let mut due = Vec::new();
         for incident in incidents {
@@ -81,9 +84,14 @@ impl Docket {
                 case.next_look_ms = now_ms.min(case.next_look_ms);
             }
             let ripe = incident.severity == Severity::Critical || now_ms - case.known_since_ms >= PATIENCE_MS;
-            let free_of_others = !case.busy && !case.awaits_approval && case.tried.len() < MOST_ATTEMPTS;
+            // Whoever is asked may be asleep: what has become worse since is decided anew.
+            let waits = case.proposed_at.is_some_and(|then| incident.severity <= then);
+            let free_of_others = !case.busy && !waits && case.tried.len() < MOST_ATTEMPTS;
             if ripe && free_of_others && now_ms >= case.next_look_ms {
                 case.busy = true;
+                if case.proposed_at.take().is_some() {
+                    self.outgrown.push(incident.uid.clone());
+                }
                 free -= 1;
                 due.push((incident.clone(), case.tried.clone()));
             }
@@ -91,11 +99,17 @@ impl Docket {
         due
     }
 
+    /// Of those that were due last, whose proposal waited while they became worse.
+    #[must_use]
+    pub fn outgrown(&self) -> &[IncidentUid] {
+        &self.outgrown
+    }
+
     /// Says how a pass ended; sets when the next look is due.
     pub fn close(&mut self, incident: &IncidentUid, ending: Ending, now_ms: i64) {
         let Some(case) = self.cases.get_mut(incident) else { return };
         case.busy = false;
-        case.awaits_approval = ending == Ending::AwaitsApproval;
+        case.proposed_at = (ending == Ending::AwaitsApproval).then_some(case.severity);
         let wait_ms = match ending {
             Ending::Acted { attempt, verdict } => {
                 case.tried.push(attempt);
@@ -132,14 +146,14 @@ impl Docket {
             return Err("the loop is at work on this incident; wait for its verdict");
         }
         case.busy = true;
-        case.awaits_approval = false;
+        case.proposed_at = None;
         Ok(case.tried.clone())
     }
 
     /// A proposal was denied or expired: the incident is looked at again, knowing that this was not wanted.
     pub fn release(&mut self, incident: &IncidentUid, attempt: Attempt, now_ms: i64) {
         if let Some(case) = self.cases.get_mut(incident) {
-            case.awaits_approval = false;
+            case.proposed_at = None;
             case.tried.push(attempt);
             case.next_look_ms = now_ms + AFTER_UNDO_MS;
         }

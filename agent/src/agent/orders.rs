@@ -61,16 +61,33 @@ impl Agent {
 
     /// Ends proposals that waited too long; their incidents are looked at again.
     pub(super) fn expire_proposals(&mut self) {
-        let pending = self.rooms.daemon.store.reader().and_then(|reader| reader.proposals(true));
-        let pending = pending.unwrap_or_else(|error| {
-            tracing::warn!(%error, "proposals could not be read; they are looked at again");
-            Vec::new()
-        });
-        for row in pending.into_iter().filter(|row| row.expires_ms <= now_ms()) {
+        for row in self.pending_proposals().into_iter().filter(|row| row.expires_ms <= now_ms()) {
             if let Err(error) = self.settle(&row, ProposalStatus::Expired, "the agent", "nobody answered in time") {
                 tracing::warn!(%error, proposal = row.id, "a proposal could not be ended");
             }
         }
+    }
+
+    /// Ends the proposals of incidents that became worse while they waited, and are decided anew.
+    pub(super) fn withdraw_outgrown(&self) {
+        if self.docket.outgrown().is_empty() {
+            return;
+        }
+        let store = &self.rooms.daemon.store;
+        for row in self.pending_proposals().iter().filter(|row| self.docket.outgrown().contains(&row.incident)) {
+            let why = "the incident became worse, and is decided anew";
+            if let Err(error) = store.settle_proposal(row.id, ProposalStatus::Expired, "the agent", why, now_ms()) {
+                tracing::warn!(%error, proposal = row.id, "a proposal could not be ended");
+            }
+        }
+    }
+
+    fn pending_proposals(&self) -> Vec<ProposalRow> {
+        let pending = self.rooms.daemon.store.reader().and_then(|reader| reader.proposals(true));
+        pending.unwrap_or_else(|error| {
+            tracing::warn!(%error, "proposals could not be read; they are looked at again");
+            Vec::new()
+        })
     }
 
     fn set_autonomy(&mut self, level: Autonomy, by: &Operator) -> Result<Autonomy, String> {

@@ -10,7 +10,7 @@ use crate::{
     clock::now_ms,
     decide::{Proposal, Reasoner},
     execute::{ActionRequest, Approval, ExecuteError, Executor, Guard, HoldKind, Judging, Permit, Policy},
-    explain::{Baseline, Explanation, Incident, Known, explain},
+    explain::{Baseline, Explanation, Incident, explain},
     live::{Autonomy, Daemon, News},
     observe::{
         ProcessId, SignalType,
@@ -40,7 +40,7 @@ impl Rooms {
     }
 
     pub(super) fn explain(&self, incident: &Incident, usual: Option<Baseline>) -> Explanation {
-        let known = Known { own_pid: std::process::id(), baseline: usual, thresholds: Some(&self.daemon.thresholds) };
+        let known = self.daemon.known(usual);
         explain(incident, &self.daemon.look().view(), known)
     }
 

@@ -186,6 +186,7 @@ impl Decision {
     pub fn still_fits(&self, explanation: &Explanation) -> Result<(), Outdated> {
         let Self::Act { actions, targets, .. } = self else { return Ok(()) };
         let suspects = || explanation.suspects.iter();
+        let of_unit = |suspect: &Suspect, unit: &str| suspect.unit.as_ref().is_some_and(|of| of.as_str() == unit);
         let fits = |action: &ActionRequest| match (action.pid(), action.cgroup()) {
             (Some(pid), _) => {
                 suspects().flat_map(Suspect::processes).any(|process| process.pid == pid && targets.contains(&process))
@@ -195,7 +196,7 @@ impl Decision {
                 suspects().any(|suspect| suspect.is_in(path))
                     || matches!(&explanation.yardstick().entity, Entity::Cgroup { path: of } if of.as_str() == path)
             }
-            (None, None) => true,
+            (None, None) => action.unit().is_none_or(|unit| suspects().any(|suspect| of_unit(suspect, unit))),
         };
         match actions.iter().find(|action| !fits(action)) {
             None => Ok(()),

@@ -149,7 +149,12 @@ pub fn decide(case: &Case) -> Proposal {
             let prediction = prediction(explanation, &effect);
             let targets = identify(explanation, &effect.actions);
             let decision = Decision::Act { actions: effect.actions, targets, prediction };
+            let is_restart = matches!(&decision, Decision::Act { actions, .. } if actions.first().unit().is_some());
             let mut proposal = proposal(case, hypotheses, decision, parts);
+            if is_restart {
+                // Who is asked must know how long there is.
+                proposal.justification.push_str(&format!(" {advice}"));
+            }
             if !passed_over.is_empty() {
                 proposal.justification.push_str(&format!(" Milder ones do not: {}.", passed_over.join("; ")));
             }

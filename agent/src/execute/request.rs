@@ -36,6 +36,12 @@ impl ActionRequest {
         self.params.get("cgroup")?.as_str()
     }
 
+    /// The unit of systemd that it names.
+    #[must_use]
+    pub fn unit(&self) -> Option<&str> {
+        self.params.get("unit")?.as_str()
+    }
+
     /// A parameter that is a number.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<f64> {

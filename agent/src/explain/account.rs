@@ -9,9 +9,12 @@ use super::{
     steps::Steps,
     trend::trend,
 };
-use crate::observe::{
-    Entity, ProcessId, Signal, View,
-    classify::{RELATIVE_SAMPLES, Thresholds, measure},
+use crate::{
+    observe::{
+        Entity, ProcessId, Signal, View,
+        classify::{RELATIVE_SAMPLES, Thresholds, measure},
+    },
+    text::Text,
 };
 
 /// What others know that an explanation needs: looked up by the caller, so that explaining stays pure.
@@ -23,6 +26,8 @@ pub struct Known<'a> {
     pub baseline: Option<Baseline>,
     /// From which value on a measure is how bad.
     pub thresholds: Option<&'a Thresholds>,
+    /// Units that an operator lists among those that may be restarted.
+    pub restartable: &'a [String],
 }
 
 /// Explains an incident from what is seen now.
@@ -37,6 +42,10 @@ pub fn explain(incident: &Incident, view: &View, known: Known) -> Explanation {
         let of_symptoms =
             incident.symptoms.iter().map(|symptom| attribute(symptom, view.window, known.own_pid).suspects);
         suspects = of_symptoms.into_iter().find(|suspects| !suspects.is_empty()).unwrap_or_default();
+    }
+    for suspect in &mut suspects {
+        let listed = |unit: &Text| known.restartable.iter().any(|listed| listed == unit.as_str());
+        suspect.may_restart = suspect.unit.as_ref().is_some_and(listed);
     }
     let steps = view.now().and_then(|tick| incident.signals().find_map(|signal| Steps::of(signal, tick)));
     if let (Some(steps), Some(culprit)) = (&steps, suspects.first_mut()) {

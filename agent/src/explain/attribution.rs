@@ -231,6 +231,7 @@ fn suspect(
             figure(contested.measure(), amount)
         ),
         unit: cgroup.as_ref().and_then(unit_of),
+        may_restart: false,
         limit: facts::tightest_limit(path, window),
         members: members
             .iter()

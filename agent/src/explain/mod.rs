@@ -149,6 +149,9 @@ pub struct Suspect {
     pub cgroup: Option<Text>,
     /// The systemd unit that owns the cgroup.
     pub unit: Option<Text>,
+    /// Whether the operator lists that unit among those that may be restarted.
+    #[serde(default)]
+    pub may_restart: bool,
     /// Its share of what is contested, 0 to 1.
     pub share: f64,
     /// What is contested: `cpu`, `memory`, `memory growth`, `forks`, `context switches`, `minor faults`, …

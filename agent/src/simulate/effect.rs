@@ -104,7 +104,11 @@ fn is_target(suspect: &Suspect, actions: &Actions) -> bool {
         {
             true
         }
-        _ => actions.first().cgroup().is_some_and(|cgroup| suspect.is_in(cgroup)),
+        _ => {
+            let first = actions.first();
+            let of_unit = |unit: &str| suspect.unit.as_ref().is_some_and(|of| of.as_str() == unit);
+            first.cgroup().is_some_and(|cgroup| suspect.is_in(cgroup)) || first.unit().is_some_and(of_unit)
+        }
     }
 }
 

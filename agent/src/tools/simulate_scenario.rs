@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
-    explain::{Direction, Explanation, Incident, IncidentUid, Known, Trend, explain, trend::trend},
+    explain::{Direction, Explanation, Incident, IncidentUid, Trend, explain, trend::trend},
     live::Daemon,
     observe::{Entity, SignalType},
     simulate::{Forecast, simulate},
@@ -95,8 +95,7 @@ pub(super) async fn explained(
         let class = primary.entity.class();
         let baseline =
             ask::read(daemon, move |reader| reader.baseline(primary.signal_type, &primary.measure, &class)).await?;
-        let known = Known { own_pid: std::process::id(), baseline, thresholds: Some(&daemon.thresholds) };
-        let explanation = explain(&incident, &daemon.look().view(), known);
+        let explanation = explain(&incident, &daemon.look().view(), daemon.known(baseline));
         explained.push((incident, explanation));
     }
     Ok(explained)

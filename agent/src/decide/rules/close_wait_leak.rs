@@ -3,7 +3,7 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
-    remedy::{Remedies, restartable},
+    remedy::{Remedies, restart, restartable},
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
 
@@ -28,6 +28,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let leak = signal(explanation, SignalType::TcpExhaustion, &["close_wait"]).unwrap_or(&explanation.primary);
     let then = explanation.culprit().map_or_else(|| "find out who holds them".to_owned(), restartable);
     Remedies {
+        ladder: explanation.culprit().and_then(restart).into_iter().collect(),
         advice: format!(
             "{}. It does not close what its peers have closed: {then}; no setting of the node closes them.",
             leak.sentence

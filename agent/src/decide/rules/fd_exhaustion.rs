@@ -4,7 +4,7 @@ use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
     raise,
-    remedy::{Remedies, restartable},
+    remedy::{Remedies, restart, restartable},
 };
 use crate::{
     decide::FailureMode,
@@ -47,7 +47,7 @@ fn remedies(explanation: &Explanation) -> Remedies {
     let fails = signal(explanation, SignalType::Syscall, &["emfile"]);
     let ladder = fails.zip(limit).and_then(|(fails, limit)| raise::open_files(&fails.entity, limit));
     Remedies {
-        ladder: ladder.into_iter().collect(),
+        ladder: ladder.into_iter().chain(explanation.culprit().and_then(restart)).collect(),
         advice: format!("{} fails for want of file descriptors{count}. {what}", files.entity),
         ..Remedies::default()
     }

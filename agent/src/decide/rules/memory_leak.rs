@@ -4,7 +4,7 @@ use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
     memory_hog,
-    remedy::{Remedies, restartable},
+    remedy::{Remedies, restart, restartable},
 };
 use crate::{
     decide::FailureMode,
@@ -80,8 +80,14 @@ fn remedies(explanation: &Explanation) -> Remedies {
         Some(left) => Some(format!("there are {} left, so a person can choose the moment", minutes(left))),
         None => Some("nothing runs out as it moves now".to_owned()),
     };
+    let anew = restart(culprit);
+    // An operator is asked before a restart, and chooses the moment.
+    let (ladder, hold) = match (hold, anew) {
+        (Some(_), Some(anew)) => (vec![anew], None),
+        (hold, anew) => (memory_hog::ladder(explanation, culprit).into_iter().chain(anew).collect(), hold),
+    };
     Remedies {
-        ladder: memory_hog::ladder(explanation, culprit),
+        ladder,
         advice: format!("Memory leak in {}; {told}. {} before that.", culprit.entity, capital(&restartable(culprit))),
         hold,
     }

@@ -14,6 +14,8 @@ pub(crate) enum Rung {
     Adjust,
     Limit,
     Freeze,
+    /// Of a service that an operator lists for it.
+    Restart,
     End,
     /// Only after the same was asked to end, and lives.
     Kill,
@@ -108,6 +110,12 @@ pub(super) fn end(suspect: &Suspect) -> Vec<Remedy> {
     let remedy = |pid: u32, rung, name| Remedy { rung, actions: action(name, [("pid", pid.into())]) };
     let both = |pid| [remedy(pid, Rung::End, ASKS_TO_END), remedy(pid, Rung::Kill, "kill_process")];
     pid_of(suspect).map(both).into_iter().flatten().collect()
+}
+
+/// Restarts the unit that the suspect is of, where an operator lists it.
+pub(super) fn restart(suspect: &Suspect) -> Option<Remedy> {
+    let unit = suspect.unit.as_ref().filter(|unit| suspect.may_restart && unit.is_plain())?;
+    Some(Remedy { rung: Rung::Restart, actions: action("restart_unit", [("unit", unit.as_str().into())]) })
 }
 
 /// A limit on the memory of the suspect's own cgroup that only its cache stands above.

@@ -3,7 +3,7 @@
 use super::{
     Rule,
     evidence::{Evidence, Finding, signal},
-    remedy::{Remedies, restartable},
+    remedy::{Remedies, restart, restartable},
 };
 use crate::{decide::FailureMode, explain::Explanation, observe::SignalType};
 
@@ -27,5 +27,11 @@ fn remedies(explanation: &Explanation) -> Remedies {
         measure if measure.contains("enomem") => "give it memory".to_owned(),
         _ => explanation.culprit().map_or_else(|| "look at what it asks for".to_owned(), restartable),
     };
-    Remedies { advice: format!("{}: {then}.", errors.sentence), ..Remedies::default() }
+    // Memory is not had by beginning anew.
+    let culprit = explanation.culprit().filter(|_| !errors.measure.contains("enomem"));
+    Remedies {
+        ladder: culprit.and_then(restart).into_iter().collect(),
+        advice: format!("{}: {then}.", errors.sentence),
+        ..Remedies::default()
+    }
 }

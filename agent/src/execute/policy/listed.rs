@@ -98,6 +98,11 @@ impl Listed {
         if listed { Ok(()) } else { Err(NotListed { list, what: found.to_string(), done }) }
     }
 
+    /// Units that may be restarted.
+    pub(super) fn restartable(&self) -> &[String] {
+        &self.restart.unit
+    }
+
     /// Whether this very unit is listed.
     pub(super) fn may_restart(&self, unit: &str) -> bool {
         self.restart.unit.iter().any(|listed| listed == unit)

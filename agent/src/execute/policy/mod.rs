@@ -188,6 +188,12 @@ impl Policy {
         Ok(policy)
     }
 
+    /// Units that an operator lists among those that may be restarted.
+    #[must_use]
+    pub fn restartable(&self) -> &[String] {
+        self.listed.restartable()
+    }
+
     fn read(directory: Option<&Path>, only: Option<&str>) -> Result<Self, PolicyError> {
         let read = |name, embedded| {
             policies::text(directory, name, embedded)
