@@ -63,7 +63,7 @@ async fn flood(kernel: &mut Kernel, events: &mut Events, time: Duration) {
             late_ns.extend(steps.map(|event| now_ns.saturating_sub(event.at_ns)));
         }
         buffer.clear();
-        events.drain_ordinary(&mut buffer);
+        events.drain_ordinary(|event| buffer.push(event));
         taken += told(&buffer);
         rss_most = rss_bytes().max(rss_most);
     }
@@ -92,7 +92,7 @@ fn until_all_is_told(kernel: &mut Kernel, events: &mut Events, taken: &mut u64) 
     loop {
         let before = produced_and_lost(kernel);
         let mut rest = Vec::new();
-        events.drain_ordinary(&mut rest);
+        events.drain_ordinary(|event| rest.push(event));
         *taken += told(&rest);
         if produced_and_lost(kernel) == before {
             return before;

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,23 +16,23 @@ pub const TEXT_MAX_CHARS: usize = 256;
 /// [`TEXT_MAX_CHARS`] characters. A text is data: it is never a part of a command, a pattern or a format string.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Text(String);
+#[schemars(with = "String")]
+pub struct Text(CompactString);
 
 impl Text {
     /// Escapes `bytes` up to the first NUL.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        let mut escaped = String::with_capacity(bytes.len().min(TEXT_MAX_CHARS));
         // What is plain and fits is copied as it is: most names are, and a busy ring has many.
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'[' | b']'..=b'~');
         if bytes.len() < TEXT_MAX_CHARS
             && bytes.iter().all(is_plain)
             && let Ok(plain) = str::from_utf8(bytes)
         {
-            escaped.push_str(plain);
-            return Self(escaped);
+            return Self(CompactString::new(plain));
         }
+        let mut escaped = CompactString::with_capacity(bytes.len().min(TEXT_MAX_CHARS));
         for byte in bytes {
             let piece: Cow<'static, str> = match byte {
                 b'\\' => "\\\\".into(),
@@ -55,7 +56,7 @@ impl Text {
     /// The part of it that `find` points to: as escaped as the whole is, and not escaped twice.
     #[must_use]
     pub fn part<'a>(&'a self, find: impl FnOnce(&'a str) -> Option<&'a str>) -> Option<Self> {
-        find(&self.0).map(|part| Self(part.to_owned()))
+        find(&self.0).map(|part| Self(part.into()))
     }
 
     /// The bytes that the stranger wrote, to look up what they name; none when the text was cut.
@@ -98,7 +99,7 @@ impl From<&str> for Text {
 impl<'de> Deserialize<'de> for Text {
     /// Reads back what was stored escaped; anything that no [`Text`] could hold is escaped again.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = String::deserialize(deserializer)?;
+        let stored = CompactString::deserialize(deserializer)?;
         let sound = stored.chars().count() <= TEXT_MAX_CHARS && stored.chars().all(|c| matches!(c, ' '..='~' | '…'));
         Ok(if sound { Self(stored) } else { Self::from_bytes(stored.as_bytes()) })
     }

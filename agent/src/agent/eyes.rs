@@ -37,9 +37,7 @@ pub(super) struct Eyes {
     scraper: Scraper,
     classification: Classification,
     usual: HashMap<(SignalType, String, String), Baseline>,
-    pending: Vec<Event>,
-    pending_lost: u64,
-    events_seen: u64,
+    held: Held,
     /// Records lost since the programs were loaded, by who sends them.
     lost: Vec<(&'static str, u64)>,
     ticks: u64,
@@ -54,6 +52,30 @@ pub(super) struct Eyes {
     sockets_due_ns: u64,
     /// The last reason for which the programs' counters could not be read.
     blind: Option<String>,
+}
+
+/// What the next tick sees of the rings, bounded.
+#[derive(Debug, Default)]
+struct Held {
+    events: Vec<Event>,
+    /// For want of room, since the start.
+    lost: u64,
+    /// Since the start, those that were lost here included.
+    seen: u64,
+}
+
+impl Held {
+    fn take(&mut self, event: Event, daemon: &Daemon, raw: bool) {
+        self.seen += 1;
+        if raw {
+            daemon.tell(News::Raw { event: event.clone() });
+        }
+        if self.events.len() < PENDING {
+            self.events.push(event);
+        } else {
+            self.lost += 1;
+        }
+    }
 }
 
 /// The part of a CPU that going through all descriptors may take, and how seldom it does it at most.
@@ -73,9 +95,7 @@ impl Eyes {
             scraper: Scraper::new(),
             classification: Classification::new(thresholds, first_id),
             usual: HashMap::new(),
-            pending: Vec::new(),
-            pending_lost: 0,
-            events_seen: 0,
+            held: Held::default(),
             lost: Vec::new(),
             ticks: 0,
             counted: Duration::ZERO,
@@ -115,12 +135,10 @@ impl Eyes {
 
     /// Empties the ordinary ring into what the next tick sees, and answers how many events there were.
     pub(super) fn drain(&mut self, daemon: &Daemon, raw: bool) -> usize {
-        let Some(ring) = &mut self.events else { return 0 };
-        let mut events = Vec::new();
-        ring.drain_ordinary(&mut events);
-        let drained = events.len();
-        self.hold(events, daemon, raw);
-        drained
+        let Self { events: Some(ring), held, .. } = self else { return 0 };
+        let before = held.seen;
+        ring.drain_ordinary(|event| held.take(event, daemon, raw));
+        usize::try_from(held.seen - before).unwrap_or(usize::MAX)
     }
 
     /// The reflex on one urgent event; the event itself is held for the next tick.
@@ -134,7 +152,7 @@ impl Eyes {
             let late_us = monotonic_ns().saturating_sub(event.at_ns) as f64 / 1e3;
             signal.numbers.0.push((EVENT_TO_SIGNAL.into(), late_us));
         }
-        self.hold(vec![event], daemon, live.is_raw_wanted());
+        self.held.take(event, daemon, live.is_raw_wanted());
         change
     }
 
@@ -146,13 +164,13 @@ impl Eyes {
         let mut sample = self.scraper.sample(tasks);
         self.blind = counters.as_ref().err().map(KernelError::to_string);
         sample.kernel = counters.unwrap_or_default();
-        if self.pending_lost > 0 {
-            sample.kernel.lost.push(("daemon", self.pending_lost));
+        if self.held.lost > 0 {
+            sample.kernel.lost.push(("daemon", self.held.lost));
         }
         self.lost.clone_from(&sample.kernel.lost);
         self.count_sockets(&live.signals);
         sample.sockets.clone_from(&self.sockets);
-        live.window.push(sample, std::mem::take(&mut self.pending));
+        live.window.push(sample, std::mem::take(&mut self.held.events));
         let usual = |signal: SignalType, measure: &str, entity: &Entity| usual(&self.usual, signal, measure, entity);
         let changes = self.classification.tick(&live.window, &mut live.history, &usual);
         live.signals = self.classification.open();
@@ -179,7 +197,7 @@ impl Eyes {
     }
 
     pub(super) const fn events_seen(&self) -> u64 {
-        self.events_seen
+        self.held.seen
     }
 
     /// How every probe and source fares.
@@ -276,20 +294,6 @@ impl Eyes {
         }
         let since = if wanted { self.counting_since.replace(Instant::now()) } else { self.counting_since.take() };
         self.counted += since.map_or(Duration::ZERO, |since| since.elapsed());
-    }
-
-    fn hold(&mut self, events: Vec<Event>, daemon: &Daemon, raw: bool) {
-        self.events_seen += events.len() as u64;
-        for event in events {
-            if raw {
-                daemon.tell(News::Raw { event: event.clone() });
-            }
-            if self.pending.len() < PENDING {
-                self.pending.push(event);
-            } else {
-                self.pending_lost += 1;
-            }
-        }
     }
 
     /// Has the cgroups read at every tick that open incidents are about: a verdict needs fresh figures.

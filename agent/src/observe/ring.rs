@@ -66,7 +66,7 @@ impl Events {
         let before = events.len();
         while events.len() == before {
             let mut ready = urgent.readable_mut().await?;
-            drain(ready.get_inner_mut(), devices, defects, events);
+            drain(ready.get_inner_mut(), devices, defects, |event| events.push(event));
             // The ring is empty now; what comes later wakes again.
             ready.clear_ready();
         }
@@ -76,17 +76,18 @@ impl Events {
     /// Appends all that both rings hold, the urgent first.
     pub fn drain(&mut self, events: &mut Vec<Event>) {
         self.drain_urgent(events);
-        self.drain_ordinary(events);
+        self.drain_ordinary(|event| events.push(event));
     }
 
     /// Appends what the urgent ring holds, for whoever does not wait for it.
     pub fn drain_urgent(&mut self, events: &mut Vec<Event>) {
-        drain(self.urgent.get_mut(), &mut self.devices, &mut self.defects, events);
+        drain(self.urgent.get_mut(), &mut self.devices, &mut self.defects, |event| events.push(event));
     }
 
-    /// Appends what the ordinary ring holds. It wakes nobody: call this on a timer.
-    pub fn drain_ordinary(&mut self, events: &mut Vec<Event>) {
-        drain(&mut self.ordinary, &mut self.devices, &mut self.defects, events);
+    /// Hands on what the ordinary ring holds, one after the other: a busy ring holds more than a cache. It wakes nobody:
+    /// call this on a timer.
+    pub fn drain_ordinary(&mut self, each: impl FnMut(Event)) {
+        drain(&mut self.ordinary, &mut self.devices, &mut self.defects, each);
     }
 
     #[must_use]
@@ -101,16 +102,16 @@ impl std::fmt::Debug for Events {
     }
 }
 
-/// Appends all that one ring holds.
+/// Hands on all that one ring holds.
 pub(crate) fn drain(
     ring: &mut RingBuf<MapData>,
     devices: &mut Devices,
     defects: &mut Defects,
-    events: &mut Vec<Event>,
+    mut each: impl FnMut(Event),
 ) {
     while let Some(record) = ring.next() {
         match decode(&record, devices) {
-            Ok(event) => events.push(event),
+            Ok(event) => each(event),
             Err(defect) => {
                 defects.count += 1;
                 defects.last = Some(defect.to_string());
