@@ -108,17 +108,31 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
     Ok(passed)
 }
 
-/// The whole stage of `cargo xtask test`: each series with what it must show.
-pub(crate) fn stage(programs: &Programs, each: &mut impl FnMut(say::Step, Ran)) -> Result<()> {
-    for series in SERIES {
-        let step = say::Step::begin(format!("control groups v2 in a guest of Linux {series}"));
-        let (step, ran) = run(step, programs, series, FILTER, false)?;
+/// A guest of `cargo xtask test`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trial {
+    about: &'static str,
+    series: &'static str,
+    filter: &'static str,
+    systemd: bool,
+}
+
+/// The guests that take longest, and the one for whoever is through with the rest first.
+pub(crate) const LONG: &[Trial] = &[
+    Trial { about: "the unit and the programs", series: SERIES[0], filter: SYSTEM_FILTER, systemd: true },
+    Trial { about: "control groups v2", series: SERIES[0], filter: FILTER, systemd: false },
+];
+pub(crate) const SHORT: &[Trial] =
+    &[Trial { about: "control groups v2", series: SERIES[1], filter: FILTER, systemd: false }];
+
+/// A part of the stage of `cargo xtask test`, one guest after the other.
+pub(crate) fn stage(programs: &Programs, trials: &[Trial], each: &mut impl FnMut(say::Step, Ran)) -> Result<()> {
+    for Trial { about, series, filter, systemd } in trials.iter().copied() {
+        let with = if systemd { " with systemd" } else { "" };
+        let step = say::Step::begin(format!("{about} in a guest of Linux {series}{with}"));
+        let (step, ran) = run(step, programs, series, filter, systemd)?;
         each(step, ran);
     }
-    let series = SERIES[0];
-    let step = say::Step::begin(format!("the unit and the programs in a guest of Linux {series} with systemd"));
-    let (step, ran) = run(step, programs, series, SYSTEM_FILTER, true)?;
-    each(step, ran);
     Ok(())
 }
 
