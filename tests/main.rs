@@ -21,6 +21,7 @@ mod daemon;
 mod decide;
 mod decide_disk;
 mod decide_tcp;
+mod degraded;
 mod docket;
 mod door;
 mod door_guard;

@@ -40,6 +40,7 @@ pub(super) struct Program {
     /// Fields without which it tells less.
     pub(super) wants: &'static [Want],
     pub(super) variant: Variant,
+    pub(super) telling: Telling,
     /// What it tells less even so.
     pub(super) shortcoming: Option<&'static str>,
 }
@@ -56,6 +57,26 @@ pub(super) enum Variant {
     Always,
     /// When the tracepoint's first argument is of this type.
     FirstArgument(&'static str),
+}
+
+/// What a program is without the rings, and what is missed then.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Telling {
+    /// It only counts.
+    Nothing,
+    /// It counts all the same.
+    Also(&'static str),
+    /// It does nothing else.
+    Only(&'static str),
+}
+
+impl Telling {
+    pub(super) fn less(self, without_rings: Option<&str>) -> Option<String> {
+        match (self, without_rings) {
+            (Self::Also(without) | Self::Only(without), Some(why)) => Some(format!("{without}: {why}")),
+            _ => None,
+        }
+    }
 }
 
 impl Program {
@@ -81,6 +102,7 @@ const PLAIN: Program = Program {
     needs: &[],
     wants: &[],
     variant: Variant::Always,
+    telling: Telling::Nothing,
     shortcoming: None,
 };
 
@@ -171,6 +193,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "memory",
         hook: Hook::Tracepoint("rss_stat"),
         needs: &[HEADER, RESIDENT],
+        telling: Telling::Only("memory that grows is seen at the next tick"),
         ..PLAIN
     },
     Program {
@@ -179,6 +202,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         hook: Hook::Tracepoint("mark_victim"),
         needs: &[HEADER, RESIDENT],
         variant: Variant::FirstArgument("task_struct*"),
+        telling: Telling::Also("victims of the OOM killer are counted, and none is named"),
         ..PLAIN
     },
     Program {
@@ -187,6 +211,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         hook: Hook::Tracepoint("mark_victim"),
         variant: Variant::FirstArgument("int"),
         shortcoming: Some("a victim's name, start and memory are not told before 6.8"),
+        telling: Telling::Also("victims of the OOM killer are counted, and none is named"),
         ..PLAIN
     },
     Program {
@@ -200,6 +225,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "memory",
         hook: Hook::Tracepoint("mm_vmscan_direct_reclaim_end"),
         needs: &[HEADER],
+        telling: Telling::Also("stalls are counted, and none is told"),
         ..PLAIN
     },
     Program {
@@ -213,6 +239,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "memory",
         hook: Hook::Tracepoint("mm_vmscan_memcg_reclaim_end"),
         needs: &[HEADER],
+        telling: Telling::Also("stalls are counted, and none is told"),
         ..PLAIN
     },
     Program {
@@ -248,6 +275,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "block_io",
         hook: Hook::Tracepoint("block_rq_complete"),
         needs: &[REQUEST, COMPLETION],
+        telling: Telling::Also("slow requests are counted, and none is told"),
         ..PLAIN
     },
     Program {
@@ -264,6 +292,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         hook: Hook::Tracepoint("sys_exit"),
         needs: SYSCALL_EXIT,
         wants: &[Want { path: "file.f_inode", without: "opening a FIFO counts as any other" }],
+        telling: Telling::Also("slow calls are counted, and none is told"),
         ..PLAIN
     },
     Program { name: "page_fault_user", tracer: "page_faults", hook: Hook::Tracepoint("page_fault_user"), ..PLAIN },
@@ -277,6 +306,7 @@ pub(super) static PROGRAMS: &[Program] = &[
             PID,
             &["task_struct.sched_info.last_queued", "task_struct.se.cfs_rq", "cfs_rq.rq", "rq.clock"],
         ],
+        telling: Telling::Also("long waits are counted, and none is told"),
         ..PLAIN
     },
     Program {
@@ -298,6 +328,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "scheduler",
         hook: Hook::Tracepoint("sched_process_exit"),
         needs: &[HEADER, PID, &["task_struct.exit_code"]],
+        telling: Telling::Also("exits are counted, and none that a signal caused is told"),
         ..PLAIN
     },
 ];

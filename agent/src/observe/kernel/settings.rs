@@ -173,7 +173,7 @@ impl Settings {
             tasks_network: NETWORK.iter().map(|path| told(path)).min().unwrap_or(0),
             fifo_check: told("task_struct.files") & told("fdtable.fd") & told("file.f_inode") & told("inode.i_mode"),
             rss_by_probe: told("mm_struct.rss_stat.count"),
-            unused: 0,
+            rings: 1,
             timed,
             opens,
         }
