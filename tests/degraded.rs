@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use agent_ebpf::constants::Offsets;
 use expect_test::expect;
 use kernelsight::{
     cli::client::Client,
@@ -110,6 +111,32 @@ fn each_tracepoint_and_iterator_that_is_missing_turns_off_what_hangs_there_and_n
     }
     hides("bpf_iter_task", "iterator over tasks", &["tasks"]);
     hides("bpf_iter_task_file", "iterator over task_files", &["sockets"]);
+}
+
+#[test]
+fn each_field_that_is_missing_is_named_by_whoever_misses_it() {
+    let Some(_) = kernel(&Settings::default()) else { return };
+    let (mut wrong, own) = (Vec::new(), Types::running().unwrap());
+    // What this kernel has not is missed by nobody.
+    for path in Offsets::PATHS.iter().filter(|path| own.offset(path).is_ok()) {
+        let kernel = Kernel::load_with(&Settings::default(), &Types::running().unwrap().without(path));
+        let is_named = |reason: &str| {
+            let fields = reason.split("the running kernel has no field ").nth(1).unwrap_or_default();
+            path.split('|').all(|name| fields.split(" or ").any(|field| field == name))
+        };
+        let states = kernel.probes().into_iter().map(|probe| (probe.name, probe.state));
+        let (named, others): (Vec<_>, Vec<_>) =
+            states.filter(|(_, state)| *state != State::On).partition(|(_, state)| match state {
+                State::Off { reason } => is_named(reason),
+                State::Degraded { reason } => reason.split("; ").all(is_named),
+                State::On => false,
+            });
+        if named.is_empty() {
+            wrong.push(format!("nobody names {path}"));
+        }
+        wrong.extend(others.into_iter().map(|(name, state)| format!("without {path} {name} is {state:?}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -302,7 +302,7 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
 }
 
 fn start(ebpf: &mut Ebpf, program: &Program, types: &Types, hooks: &Btf, without_rings: Option<&str>) -> State {
-    if let Some(missing) = program.needs.iter().copied().flatten().find_map(|path| types.offset(path).err()) {
+    if let Some(missing) = program.needs.iter().find_map(|paths| types.missing(paths)) {
         return State::Off { reason: missing.to_string() };
     }
     let exists = match program.hook {
@@ -321,7 +321,7 @@ fn start(ebpf: &mut Ebpf, program: &Program, types: &Types, hooks: &Btf, without
     let less: Vec<String> = program
         .wants
         .iter()
-        .filter_map(|want| types.offset(want.path).err().map(|missing| format!("{}: {missing}", want.without)))
+        .filter_map(|want| Some(format!("{}: {}", want.without, types.missing(want.paths)?)))
         .chain(program.shortcoming.map(str::to_owned))
         .chain(program.telling.less(without_rings))
         .collect();

@@ -45,9 +45,10 @@ pub(super) struct Program {
     pub(super) shortcoming: Option<&'static str>,
 }
 
+/// Fields that are read together or not at all, and what is missed without one of them.
 #[derive(Debug)]
 pub(super) struct Want {
-    pub(super) path: &'static str,
+    pub(super) paths: &'static [&'static str],
     pub(super) without: &'static str,
 }
 
@@ -126,6 +127,24 @@ const RESIDENT: &[&str] = &[
 ];
 const REQUEST: &[&str] =
     &["request.cmd_flags", "request.q", "gendisk.major", "gendisk.first_minor", "request.rq_disk|request_queue.disk"];
+/// What a process read and wrote.
+pub(super) const TASK_IO: &[&str] = &[
+    "task_struct.ioac.read_bytes",
+    "task_struct.ioac.write_bytes",
+    "signal_struct.ioac.read_bytes",
+    "signal_struct.ioac.write_bytes",
+];
+pub(super) const MEMORY_CGROUP: &[&str] = &["css_set.subsys[memory_cgrp_id]", "cgroup_subsys_state.cgroup"];
+/// What open files are counted from.
+pub(super) const OPEN_FILES: &[&str] =
+    &["task_struct.files", "files_struct.fdt", "files_struct.next_fd", "fdtable.max_fds", "fdtable.open_fds"];
+/// What the network namespace of a process is found by.
+pub(super) const NETWORK: &[&str] = &["task_struct.nsproxy", "nsproxy.net_ns", "net.ns.inum"];
+/// What a call has opened.
+pub(super) const OPENED: &[&str] =
+    &["task_struct.files", "files_struct.fdt", "fdtable.fd", "file.f_inode", "inode.i_mode"];
+/// How many pages enter and leave the page cache together.
+pub(super) const FOLIO: &[&str] = &["folio.flags", "folio._nr_pages|folio._folio_nr_pages"];
 const SYSCALL_EXIT: &[&[&str]] = &[HEADER, &["pt_regs.orig_ax|pt_regs.syscallno"]];
 const COMPLETION: &[&str] = &["request.__data_len", "request.start_time_ns", "request.io_start_time_ns"];
 
@@ -161,10 +180,10 @@ pub(super) static PROGRAMS: &[Program] = &[
             ],
         ],
         wants: &[
-            Want { path: "task_struct.ioac.read_bytes", without: "no bytes of I/O by process" },
-            Want { path: "css_set.subsys[memory_cgrp_id]", without: "no memory cgroup by process" },
-            Want { path: "fdtable.open_fds", without: "no open files by process" },
-            Want { path: "nsproxy.net_ns", without: "no network namespace by process" },
+            Want { paths: TASK_IO, without: "no bytes of I/O by process" },
+            Want { paths: MEMORY_CGROUP, without: "no memory cgroup by process" },
+            Want { paths: OPEN_FILES, without: "no open files by process" },
+            Want { paths: NETWORK, without: "no network namespace by process" },
         ],
         ..PLAIN
     },
@@ -246,14 +265,14 @@ pub(super) static PROGRAMS: &[Program] = &[
         name: "page_cache_add",
         tracer: "memory",
         hook: Hook::Tracepoint("mm_filemap_add_to_page_cache"),
-        wants: FOLIO,
+        wants: &[Want { paths: FOLIO, without: "insertions are counted, not pages" }],
         ..PLAIN
     },
     Program {
         name: "page_cache_delete",
         tracer: "memory",
         hook: Hook::Tracepoint("mm_filemap_delete_from_page_cache"),
-        wants: FOLIO,
+        wants: &[Want { paths: FOLIO, without: "insertions are counted, not pages" }],
         ..PLAIN
     },
     Program {
@@ -291,7 +310,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "syscalls",
         hook: Hook::Tracepoint("sys_exit"),
         needs: SYSCALL_EXIT,
-        wants: &[Want { path: "file.f_inode", without: "opening a FIFO counts as any other" }],
+        wants: &[Want { paths: OPENED, without: "opening a FIFO counts as any other" }],
         telling: Telling::Also("slow calls are counted, and none is told"),
         ..PLAIN
     },
@@ -331,9 +350,4 @@ pub(super) static PROGRAMS: &[Program] = &[
         telling: Telling::Also("exits are counted, and none that a signal caused is told"),
         ..PLAIN
     },
-];
-
-const FOLIO: &[Want] = &[
-    Want { path: "folio.flags", without: "insertions are counted, not pages" },
-    Want { path: "folio._nr_pages|folio._folio_nr_pages", without: "insertions are counted, not pages" },
 ];
