@@ -82,6 +82,7 @@ mod store_rows;
 mod store_story;
 mod undo;
 mod unit;
+mod unit_crash;
 mod unit_guest;
 mod unit_live;
 mod verify;

@@ -29,8 +29,8 @@ use kernel::Kernel;
 /// whether all programs load.
 const FILTER: &str = "execute_cgroup_v2::,kernel_load::";
 /// In a guest that is a whole system: what needs a systemd, what needs a disk, and what needs a kernel's modules.
-const SYSTEM_FILTER: &str =
-    "unit_live::,execute_qdisc::,execute_link::,kernel_counters::,kernel_events::,kernel_tasks::";
+const SYSTEM_FILTER: &str = "unit_live::,unit_crash::,execute_qdisc::,execute_link::,\
+    kernel_counters::,kernel_events::,kernel_tasks::";
 /// The series of kernels that guests have.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// Of the guest that faults run in.
