@@ -85,5 +85,6 @@ mod unit;
 mod unit_crash;
 mod unit_guest;
 mod unit_live;
+mod unit_reboot;
 mod verify;
 mod wrong_targets;

@@ -61,19 +61,19 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
 }
 
 /// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others. Whoever
-/// is through with that takes a guest, too. The faults that run in a guest are answered, or why there was none for them.
+/// is through with that takes guests, too. The faults that run in a guest are answered, or why there was none for them.
 fn lints_and_faults_beside_guests(log: &Path, with_faults: bool) -> Result<(Count, Result<Vec<Course>>)> {
     // Cargo's lock is held while it lints, so the guests' part of it comes first.
     let programs = &vm::programs();
-    let (long, short, lints, courses) = thread::scope(|scope| {
-        let long = scope.spawn(|| guests(programs, vm::LONG));
+    let (beside, afterwards, lints, courses) = thread::scope(|scope| {
+        let beside = scope.spawn(|| guests(programs, vm::BESIDE));
         let lints = lints(log);
         let courses = if with_faults && is_root() { faults::guest_stage() } else { Ok(Vec::new()) };
-        let short = guests(programs, vm::SHORT);
-        (long.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), short, lints, courses)
+        let afterwards = guests(programs, vm::AFTERWARDS);
+        (beside.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), afterwards, lints, courses)
     });
-    let mut sum = long;
-    sum.add(short);
+    let mut sum = beside;
+    sum.add(afterwards);
     sum.add(lints?);
     Ok((sum, courses))
 }
