@@ -72,7 +72,7 @@ fn without_a_daemon_every_asking_verb_exits_3_and_says_how_to_start_it() {
     check(
         &said,
         expect![[r#"
-        kernelsight: no daemon answers on SOCKET: is it running? start it with `systemctl start kernelsight` or `kernelsight run`
+        kernelsight: no daemon answers on SOCKET: is it running? start it with `systemctl start kernelsight` or `kernelsight run`; `systemctl status kernelsight` tells why it ended
     "#]],
     );
     let json: Value = serde_json::from_str(&err(&kernelsight(&socket, &["status", "--json"]))).unwrap();

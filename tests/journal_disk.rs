@@ -63,12 +63,8 @@ impl Mounted {
         }
     }
 
-    /// Writes until nothing more is taken.
     pub(crate) fn fill(&self) {
-        let mut file = File::create(self.filling()).unwrap();
-        for block in [1 << 20, 4096, 1] {
-            while file.write_all(&vec![1; block]).is_ok() {}
-        }
+        fill(&self.filling());
     }
 
     /// Takes that away again.
@@ -92,6 +88,14 @@ impl Drop for Mounted {
             run("umount", &[&place]).is_ok()
         });
         assert!(umounted || std::thread::panicking(), "{place} is still in use");
+    }
+}
+
+/// Writes a file until its filesystem takes nothing more.
+pub(crate) fn fill(file: &Path) {
+    let mut file = File::create(file).unwrap();
+    for block in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![1; block]).is_ok() {}
     }
 }
 

@@ -193,6 +193,25 @@ fn what_an_earlier_boot_left_is_void() {
     assert!(said[0].ends_with("the machine was started anew since, and nothing of it is left"), "{said:?}");
     assert_eq!(bench.store.get(id).unwrap().unwrap().state, JournalState::Void);
     target.comes_to_stand();
+
+    // Nor does what was to stay stand any more, unless it is what no boot brings back.
+    let mut emptied = intent.clone();
+    emptied.undo = Undo::Nothing { why: "what was in the file is gone".to_owned() };
+    let ids = [intent, emptied].map(|intent| {
+        let id = bench.store.intend(&intent).unwrap();
+        for state in [JournalState::Done, JournalState::Kept] {
+            bench.store.advance(id, state, "", NOW_MS).unwrap();
+        }
+        id
+    });
+    let kept = || bench.store.reader().unwrap().standing_actions().unwrap();
+    assert!(bench.executor.settle(&bench.store, NOW_MS).unwrap().is_empty());
+    assert_eq!(kept().len(), 2);
+    let said = bench.executor.settle_earlier_boots(&kept(), &bench.store, NOW_MS);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("was done before this boot: the machine was started anew since"), "{said:?}");
+    assert_eq!(kept().iter().map(|row| row.id).collect::<Vec<_>>(), [ids[1]]);
+    target.comes_to_stand();
 }
 
 #[test]

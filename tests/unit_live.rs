@@ -1,89 +1,36 @@
 //! The unit under a real systemd, in a guest that has it: it starts, all its parts are on, and what it does it may do.
 
-use std::{
-    fs,
-    os::unix::process::CommandExt as _,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::process::CommandExt as _, path::Path, process::Command, time::Duration};
 
-use kernelsight::execute::{Outcome, OutcomeStatus, Power, catalogue};
-use serde_json::{Value, json};
+use kernelsight::execute::Power;
+use serde_json::json;
 
 use crate::{
     daemon::order,
     execute_parent::cgroups,
     execute_support::{Target, sysctl, until},
+    unit_guest::{SOCKET, STATE, act, as_a_service, ask, is_the_guest, journal, property, run, start},
 };
 
-/// What the operator of the guest lists.
-const LISTED: &str = r#"
-[truncate]
-path = ["/srv/listed/huge.log"]
-[restart]
-unit = ["app.service", "missing.service"]
-"#;
-const SOCKET: &str = "/run/kernelsight/kernelsight.sock";
-
-/// Whether this is the guest that was made for it.
-fn is_the_guest() -> bool {
-    let here = Path::new("/etc/systemd/system/kernelsight-guest.service").exists();
-    if !here {
-        // Not said as skipped: `cargo xtask vm --systemd` is where it runs, and CI runs that.
-        eprintln!("of the guest with systemd only");
+#[test]
+fn installed_by_the_readme_it_is_enabled_and_as_confined_as_that_says() {
+    if !is_the_guest() {
+        return;
     }
-    here
-}
-
-fn run(line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "`{line}`: {said}{complained}{}", journal());
-    said.into_owned()
-}
-
-fn journal() -> String {
-    let output = Command::new("journalctl").args(["-u", "kernelsight*", "--no-pager", "-n", "60"]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn ask(verb: &str) -> Value {
-    serde_json::from_str(&run(&format!("kernelsight {verb} --json"))).unwrap()
-}
-
-/// The unit, started once with all that its package would have made and what an operator lists, and let act.
-fn start() {
-    let listed = Path::new("/etc/kernelsight/policies/listed.toml");
-    if !listed.exists() {
-        fs::create_dir_all(listed.parent().unwrap()).unwrap();
-        fs::write("/etc/kernelsight/kernelsight.toml", "policies = \"/etc/kernelsight/policies\"\n").unwrap();
-        fs::write(listed, LISTED).unwrap();
-        run("systemd-sysusers /etc/systemd/system/kernelsight.sysusers.conf");
-        run("systemctl start kernelsight");
-    }
-    comes_up();
-    run("kernelsight autonomy agent");
-}
-
-/// Waits until its door is open, and each actor has been asked whether it can act. A guest without KVM is slow.
-fn comes_up() {
-    let until = Instant::now() + Duration::from_secs(90);
-    while !Path::new(SOCKET).exists() {
-        assert!(Instant::now() < until, "the daemon did not come up: {}", journal());
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let powers = Power::ALL.into_iter().filter(|power| !power.is_harmless()).count();
-    let known = Instant::now() + Duration::from_secs(120);
-    loop {
-        let status = ask("status");
-        let actors = status["parts"].as_array().unwrap().iter().filter(|part| part["kind"] == "actor").count();
-        if actors == powers {
-            return;
-        }
-        assert!(Instant::now() < known, "{actors} of {powers} actors answered: {}", journal());
-        std::thread::sleep(Duration::from_secs(1));
+    start();
+    assert_eq!(run("systemctl is-enabled kernelsight").trim(), "enabled");
+    assert_eq!(property("FragmentPath"), "/etc/systemd/system/kernelsight.service");
+    assert_eq!(property("User"), "kernelsight");
+    let state = run(&format!("stat --format=%U:%G:%a {STATE}"));
+    assert_eq!(state.trim(), "kernelsight:kernelsight:700");
+    assert!(as_a_service().contains("enable --now kernelsight"), "the README starts it");
+    // As the README tells, of the units as they are loaded here.
+    let powers = Power::ALL.into_iter().filter(|power| !power.is_harmless());
+    let actors = powers.map(|power| (format!("kernelsight-act-{}@0.service", power.unit()), 1.4));
+    for (unit, most) in [("kernelsight.service".to_owned(), 1.3)].into_iter().chain(actors) {
+        let said = run(&format!("systemd-analyze security --no-pager {unit}"));
+        let exposure = said.lines().last().unwrap().split(": ").nth(1).unwrap().split(' ').next().unwrap();
+        assert!(exposure.parse::<f64>().unwrap() <= most, "{unit}: {said}");
     }
 }
 
@@ -103,19 +50,6 @@ fn the_unit_runs_with_all_its_parts() {
         .collect();
     assert_eq!(off, [""; 0], "{}", journal());
     assert_eq!(status["holds"], json!([]), "it is confined");
-}
-
-/// What an operator orders, done.
-fn act(name: &str, params: Value) -> Outcome {
-    if catalogue().iter().any(|entry| entry.name == name && entry.has_effect) {
-        // The whole node cools down between two.
-        std::thread::sleep(Duration::from_millis(2500));
-    }
-    let outcome = order(Path::new(SOCKET), name, params);
-    let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}\n{}", journal()));
-    assert_eq!(outcome.status, OutcomeStatus::Done, "{name}: {outcome:?}");
-    println!("{name} took {} ms", outcome.duration_ms);
-    outcome
 }
 
 #[test]

@@ -139,7 +139,8 @@ pub struct Settings {
     pub fifo_check: u32,
     /// 1: resident pages are an array of atomics, as up to 6.1, into which the verifier lets no program walk.
     pub rss_by_probe: u32,
-    pub unused: u32,
+    /// 1: there are rings, and what is rare is told.
+    pub rings: u32,
     /// Slot of each system call's histogram, 1 to `TIMED` - 1; 0 for one that is not timed.
     pub timed: [u8; SYSCALLS],
     /// 1 for a call that returns a descriptor of what it opened.
@@ -167,7 +168,7 @@ impl Settings {
         tasks_network: 0,
         fifo_check: 0,
         rss_by_probe: 0,
-        unused: 0,
+        rings: 0,
         timed: [0; SYSCALLS],
         opens: [0; SYSCALLS],
     };

@@ -4,29 +4,34 @@
 
 use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    btf_maps::{PerCpuArray, RingBuf},
-    macros::btf_map,
+    btf_maps::PerCpuArray,
+    macros::{btf_map, map},
+    maps::RingBuf,
 };
 
-use crate::wire::{Dropped, Emitter};
+use crate::{
+    kernel::setting,
+    wire::{Dropped, EVENTS_BYTES, Emitter, URGENT_BYTES},
+};
 
-#[btf_map]
-static EVENTS: RingBuf<u8, { 256 << 10 }> = RingBuf::new();
-#[btf_map]
-static URGENT: RingBuf<u8, { 64 << 10 }> = RingBuf::new();
+// Declared in the older way, as plain numbers: where the kernel refuses rings, the loader writes other maps there.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+#[map]
+static URGENT: RingBuf = RingBuf::with_byte_size(URGENT_BYTES, 0);
 #[btf_map]
 static DROPPED: PerCpuArray<Dropped, 1> = PerCpuArray::new();
 
 #[inline(always)]
 pub(crate) fn emit<T: 'static>(emitter: Emitter, record: &T) {
-    if EVENTS.output_untyped::<T>(record, BPF_RB_NO_WAKEUP.into()).is_err() {
+    if setting!(rings) != 0 && EVENTS.output::<T>(record, BPF_RB_NO_WAKEUP.into()).is_err() {
         dropped(emitter);
     }
 }
 
 #[inline(always)]
 pub(crate) fn emit_urgent<T: 'static>(emitter: Emitter, record: &T) {
-    if URGENT.output_untyped::<T>(record, BPF_RB_FORCE_WAKEUP.into()).is_err() {
+    if setting!(rings) != 0 && URGENT.output::<T>(record, BPF_RB_FORCE_WAKEUP.into()).is_err() {
         dropped(emitter);
     }
 }

@@ -12,6 +12,10 @@ pub const BLOCK_TABLES: u32 = 4;
 /// Threads told apart while they are inside a timed call, or in reclaim, by the low bits of their id.
 pub const THREADS: usize = 1 << 16;
 
+/// The rings, as the object declares them.
+pub const EVENTS_BYTES: u32 = 256 << 10;
+pub const URGENT_BYTES: u32 = 64 << 10;
+
 /// Counts by floor(log2(ns)), the last slot also for all above.
 pub type Histogram = [u64; 32];
 

@@ -409,6 +409,10 @@ impl Agent {
 fn settle(executor: &Executor, store: &Store) -> Vec<String> {
     let unread = |why: &dyn std::fmt::Display| format!("{why}: nothing is done while that is so");
     let mut notes = executor.settle(store, now_ms()).unwrap_or_else(|error| vec![unread(&error)]);
+    match store.reader().and_then(|reader| reader.standing_actions()) {
+        Ok(standing) => notes.extend(executor.settle_earlier_boots(&standing, store, now_ms())),
+        Err(error) => notes.push(unread(&error)),
+    }
     match store.unreadable(Guard::PAST) {
         Ok(rows) => notes.extend(rows.iter().map(|row| unread(row))),
         Err(error) => notes.push(unread(&error)),

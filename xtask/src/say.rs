@@ -54,7 +54,7 @@ impl Step {
             self.draw();
         } else if self.said.elapsed() >= HEARTBEAT {
             self.said = Instant::now();
-            eprintln!("→ {} … {:.0} s", self.label, self.begun.elapsed().as_secs_f64());
+            lines([format!("→ {} … {:.0} s", self.label, self.begun.elapsed().as_secs_f64())]);
         }
     }
 
@@ -71,16 +71,15 @@ impl Step {
     fn draw(&mut self) {
         self.frame = (self.frame + 1) % FRAMES.len();
         let seconds = self.begun.elapsed().as_secs();
-        let mut err = anstream::stderr();
+        let mut err = anstream::stderr().lock();
         let drawn = write!(err, "\r\x1b[K{} {} {FAINT}{seconds} s{FAINT:#}", FRAMES[self.frame], self.label);
         // A terminal that went away is no reason to stop the work.
         let _ = drawn.and_then(|()| err.flush());
     }
 
     fn finish(self, style: Style, mark: &str, label: &str) {
-        let clear = if self.terminal { "\r\x1b[K" } else { "" };
         let seconds = self.begun.elapsed().as_secs_f64();
-        anstream::eprintln!("{clear}{style}{mark}{style:#} {label} {FAINT}{seconds:.1} s{FAINT:#}");
+        lines([format!("{style}{mark}{style:#} {label} {FAINT}{seconds:.1} s{FAINT:#}")]);
     }
 }
 
@@ -135,18 +134,31 @@ pub(crate) fn show_tail(log: &Path) -> Result<()> {
     let text = fs::read(log).with_context(|| format!("{} cannot be read", log.display()))?;
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
-    for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {
-        anstream::eprintln!("  {FAINT}│{FAINT:#} {line}");
-    }
+    quote(&lines[lines.len().saturating_sub(TAIL_LINES)..]);
     Ok(())
 }
 
+/// What another program said, on standard error.
+pub(crate) fn quote(said: &[&str]) {
+    lines(said.iter().map(|line| format!("  {FAINT}│{FAINT:#} {line}")));
+}
+
 pub(crate) fn note(text: &str) {
-    anstream::eprintln!("{FAINT}→{FAINT:#} {text}");
+    lines([format!("{FAINT}→{FAINT:#} {text}")]);
 }
 
 pub(crate) fn error(error: &anyhow::Error) {
-    anstream::eprintln!("{BAD}error:{BAD:#} {error:#}");
+    lines([format!("{BAD}error:{BAD:#} {error:#}")]);
+}
+
+/// Whole lines, together: another thread's step may be drawn on the last one just now, and gives way.
+fn lines(said: impl IntoIterator<Item = String>) {
+    let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+    let mut err = anstream::stderr().lock();
+    for line in said {
+        // A terminal that went away is no reason to stop the work.
+        let _ = writeln!(err, "{clear}{line}");
+    }
 }
 
 /// The beginning of a text, with an ellipsis where it is longer.

@@ -60,18 +60,20 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
     Ok(total.failed == 0)
 }
 
-/// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others. The
-/// faults that run in a guest are answered, or why there was none for them.
+/// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others. Whoever
+/// is through with that takes guests, too. The faults that run in a guest are answered, or why there was none for them.
 fn lints_and_faults_beside_guests(log: &Path, with_faults: bool) -> Result<(Count, Result<Vec<Course>>)> {
     // Cargo's lock is held while it lints, so the guests' part of it comes first.
-    let programs = vm::programs();
-    let (guests, lints, courses) = thread::scope(|scope| {
-        let guests = scope.spawn(|| guests(programs));
+    let programs = &vm::programs();
+    let (beside, afterwards, lints, courses) = thread::scope(|scope| {
+        let beside = scope.spawn(|| guests(programs, vm::BESIDE));
         let lints = lints(log);
         let courses = if with_faults && is_root() { faults::guest_stage() } else { Ok(Vec::new()) };
-        (guests.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), lints, courses)
+        let afterwards = guests(programs, vm::AFTERWARDS);
+        (beside.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), afterwards, lints, courses)
     });
-    let mut sum = guests?;
+    let mut sum = beside;
+    sum.add(afterwards);
     sum.add(lints?);
     Ok((sum, courses))
 }
@@ -112,7 +114,7 @@ fn is_root() -> bool {
 
 /// The tests that need another kernel than this machine's. Where no guest can be had that is said, and a failure where
 /// everything must be tested.
-fn guests(programs: Result<vm::Programs>) -> Result<Count> {
+fn guests(programs: &Result<vm::Programs>, trials: &[vm::Trial]) -> Count {
     let mut sum = Count::default();
     let mut each = |step: say::Step, ran: vm::Ran| {
         let mut count = count(&ran.said);
@@ -126,11 +128,15 @@ fn guests(programs: Result<vm::Programs>) -> Result<Count> {
         }
         sum.add(count);
     };
-    if let Err(why) = programs.and_then(|programs| vm::stage(&programs, &mut each)) {
-        say::note(&format!("skipped: tests in virtual machines: {why:#}"));
+    let ran = match programs {
+        Ok(programs) => vm::stage(programs, trials, &mut each).map_err(|why| format!("{why:#}")),
+        Err(why) => Err(format!("{why:#}")),
+    };
+    if let Err(why) = ran {
+        say::note(&format!("skipped: tests in virtual machines: {why}"));
         sum.add(Count { failed: must_all().into(), ..Count::default() });
     }
-    Ok(sum)
+    sum
 }
 
 /// Whether a test that cannot be run is a failure.
@@ -178,9 +184,7 @@ fn show(said: &str) {
     if hidden > 0 {
         say::note(&format!("the first {hidden} lines are left out"));
     }
-    for line in &lines[hidden..] {
-        eprintln!("  │ {line}");
-    }
+    say::quote(&lines[hidden..]);
 }
 
 /// Sums the `test result:` lines of libtest.

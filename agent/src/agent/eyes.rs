@@ -236,6 +236,10 @@ impl Eyes {
         let mut parts: Vec<Part> = self.kernel.probes().into_iter().map(probe).collect();
         parts.extend(self.lost.iter().map(records));
         parts.extend(self.scraper.status().map(source));
+        if let Some(why) = self.kernel.why_without_rings() {
+            let reason = format!("what happens between two ticks is counted, and not told: {why}");
+            parts.push(Part { state: PartState::Off { reason }, ..Part::on("records", "rings") });
+        }
         if let Some(reason) = &self.slow {
             let state = PartState::Degraded { reason: reason.clone() };
             parts.push(Part { state, ..Part::on("records", "urgent") });

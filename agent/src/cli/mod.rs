@@ -123,7 +123,11 @@ pub enum Verb {
 /// Why a verb failed; what the process exits with tells programs which kind it was.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    #[error("no daemon answers on {path}: is it running? start it with `systemctl start kernelsight` or `kernelsight run`", path = path.display())]
+    #[error(
+        "no daemon answers on {path}: is it running? start it with `systemctl start kernelsight` or `kernelsight run`; \
+         `systemctl status kernelsight` tells why it ended",
+        path = path.display()
+    )]
     NoDaemon { path: PathBuf },
     #[error("you may not talk to the daemon on {path}: be root, or a member of the group kernelsight, as those of kernelsight-admin must be too (log in anew after joining)", path = path.display())]
     NotAllowed { path: PathBuf },

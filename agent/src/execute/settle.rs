@@ -14,6 +14,9 @@ use crate::clock::uptime_ms;
 /// Rounds between two tries of what cannot be taken back, at most: five minutes of housekeeping.
 const ROUNDS_MAX: u32 = 60;
 
+/// Why a row is settled that another boot left.
+const OF_EARLIER_BOOT: &str = "was done before this boot";
+
 /// What could not be taken back, and how many rounds are to be left out before it is tried again: none at first, then 1,
 /// 3, 7, … A try may start a process, and most of what fails twice fails for long.
 #[derive(Debug, Default)]
@@ -126,6 +129,7 @@ impl Executor {
                 && !matches!(row.intent.undo, Undo::Throttle { .. });
             if !holds {
                 let why = match row.state {
+                    _ if row.intent.boot_id != self.boot_id => OF_EARLIER_BOOT,
                     JournalState::Intended => "was intended, and the agent ended before it knew of an effect",
                     JournalState::Done => "was done, and the agent ended before a verdict",
                     JournalState::Owed => "could not be taken back before",
@@ -135,6 +139,16 @@ impl Executor {
             }
         }
         Ok(said)
+    }
+
+    /// At start, of what stands by the journal: what was to stay went with the boot in which it was done.
+    pub fn settle_earlier_boots(&self, standing: &[JournalRow], journal: &dyn Journal, now_ms: i64) -> Vec<String> {
+        let is_gone = |row: &&JournalRow| {
+            // What cannot be taken back outlives every boot.
+            row.intent.boot_id != self.boot_id && !matches!(row.intent.undo, Undo::Nothing { .. })
+        };
+        let gone = standing.iter().filter(is_gone);
+        gone.filter_map(|row| self.settle_and_say(row, journal, now_ms, OF_EARLIER_BOOT)).collect()
     }
 
     /// At each tick: takes back what has outlived its lease and what could not be taken back before, and settles the

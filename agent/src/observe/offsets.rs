@@ -121,6 +121,12 @@ impl Types {
             .ok_or_else(|| MissingField { path: paths.replace('|', " or ") })
     }
 
+    /// The first of these fields that the kernel lacks.
+    #[must_use]
+    pub fn missing(&self, paths: &[&str]) -> Option<MissingField> {
+        paths.iter().find_map(|path| self.offset(path).err())
+    }
+
     /// All that the programs ask for; what is missing is [`Offsets::MISSING`].
     #[must_use]
     pub fn offsets(&self) -> Vec<u32> {

@@ -33,7 +33,10 @@ const DISK: &str = "1200M";
 /// Runs the tests once the system is up, on the serial line, and turns the machine off.
 const SERVICE: &str = include_str!("guest.service");
 
-/// The disk of a Debian with systemd, the agent as its package would install it, and the tests.
+/// Where a clone of this repository is, built, for the README's lines to install from.
+const CLONE: &str = "usr/src/kernelsight";
+
+/// The disk of a Debian with systemd, the tests, and a clone that the agent is installed from.
 pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<PathBuf> {
     let dir = place::target()?.join("vm");
     let root = dir.join(DEBIAN);
@@ -47,9 +50,15 @@ pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) ->
         must(debootstrap.args(["--variant=minbase", packages, DEBIAN]).arg(&root).arg(MIRROR), log)?;
     }
     install(&[tests, agent], &root, log)?;
-    fs::copy(root.join(agent.strip_prefix("/").unwrap_or(agent)), root.join("usr/bin/kernelsight"))?;
+    let clone = root.join(CLONE);
+    if clone.exists() {
+        fs::remove_dir_all(&clone)?;
+    }
+    fs::create_dir_all(clone.join("target/release"))?;
+    let agent = root.join(agent.strip_prefix("/").unwrap_or(agent));
+    fs::copy(agent, clone.join("target/release/kernelsight"))?;
+    must(Command::new("cp").arg("-r").arg(place::workspace().join("systemd")).arg(&clone), log)?;
     let units = root.join("etc/systemd/system");
-    must(Command::new("cp").arg("-r").arg(place::workspace().join("systemd/.")).arg(&units), log)?;
     // Anew, so that no other kernel's stay.
     let modules = root.join("usr/lib/modules");
     let _ = fs::remove_dir_all(&modules);

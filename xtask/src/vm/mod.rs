@@ -27,10 +27,15 @@ use kernel::Kernel;
 
 /// What runs where nothing else is asked for: what this machine, with its controllers in v1 hierarchies, cannot test, and
 /// whether all programs load.
-const FILTER: &str = "execute_cgroup_v2::,kernel_load::";
+const FILTER: &str = "execute_cgroup_v2::,kernel_load::,degraded::without_ring";
 /// In a guest that is a whole system: what needs a systemd, what needs a disk, and what needs a kernel's modules.
-const SYSTEM_FILTER: &str =
-    "unit_live::,execute_qdisc::,execute_link::,kernel_counters::,kernel_events::,kernel_tasks::";
+const SYSTEM_FILTER: &str = "unit_live::,unit_crash::,unit_reboot::,execute_qdisc::,execute_link::,\
+    kernel_counters::,kernel_events::,kernel_tasks::";
+/// Of this a part runs before a reboot, and a part after it.
+const REBOOT_FILTER: &str = "unit_reboot::";
+/// In a guest of a kernel without pressure stall information: how that is told, beside what needs none.
+const NO_PSI_FILTER: &str = "execute_cgroup_v2::,kernel_load::,degraded::without_pressure,degraded::without_ring";
+const NO_PSI: &str = "psi=0";
 /// The series of kernels that guests have.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// Of the guest that faults run in.
@@ -63,6 +68,9 @@ pub(crate) struct Vm {
     /// A guest that is a whole Debian with the unit installed, and not a small one
     #[arg(long)]
     systemd: bool,
+    /// A kernel that keeps no pressure stall information
+    #[arg(long)]
+    without_psi: bool,
 }
 
 /// How the tests of one guest went.
@@ -81,6 +89,12 @@ impl Ran {
     pub(crate) fn passed(&self) -> bool {
         self.code == Some(0) && !self.said.lines().any(|line| line.trim_start().starts_with("skipped:"))
     }
+
+    /// Two boots of one machine.
+    fn and(self, after: Self) -> Self {
+        let code = self.code.zip(after.code).map(|(before, after)| if before == 0 { after } else { before });
+        Self { kernel: self.kernel, said: self.said + &after.said, code }
+    }
 }
 
 /// What is tested in a guest, as cargo built it here last.
@@ -97,9 +111,15 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
     let series: Vec<&str> = vm.kernel.as_deref().map_or_else(|| SERIES.to_vec(), |one| vec![one]);
     let mut passed = true;
     for series in series {
-        let filter = vm.filter.as_deref().unwrap_or(if vm.systemd { SYSTEM_FILTER } else { FILTER });
+        let filter = vm.filter.as_deref().unwrap_or(match (vm.systemd, vm.without_psi) {
+            (true, _) => SYSTEM_FILTER,
+            (false, true) => NO_PSI_FILTER,
+            (false, false) => FILTER,
+        });
+        let words = if vm.without_psi { NO_PSI } else { "" };
+        let trial = Trial { about: filter, series, filter, systemd: vm.systemd, words };
         let step = say::Step::begin(format!("{filter} in a guest of Linux {series}"));
-        let (step, ran) = run(step, &programs, series, filter, vm.systemd)?;
+        let (step, ran) = run(step, &programs, &trial)?;
         let tests = ran.said.lines().filter(|line| line.starts_with("test ") || line.starts_with("test result: "));
         tests.for_each(|line| println!("  {line}"));
         let ends = ran.said.lines().filter(|line| line.starts_with("the guest: "));
@@ -115,22 +135,51 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
     Ok(passed)
 }
 
-/// The whole stage of `cargo xtask test`: each series with what it must show.
-pub(crate) fn stage(programs: &Programs, each: &mut impl FnMut(say::Step, Ran)) -> Result<()> {
-    for series in SERIES {
-        let step = say::Step::begin(format!("control groups v2 in a guest of Linux {series}"));
-        let (step, ran) = run(step, programs, series, FILTER, false)?;
+/// A guest with tests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trial<'a> {
+    about: &'a str,
+    series: &'a str,
+    filter: &'a str,
+    systemd: bool,
+    /// More words of the kernel's command line.
+    words: &'a str,
+}
+
+/// The guests of `cargo xtask test`: those for a thread of their own, and those for whoever is through with lints.
+pub(crate) const BESIDE: &[Trial] = &[Trial {
+    about: "the unit, a reboot and the programs",
+    series: SERIES[0],
+    filter: SYSTEM_FILTER,
+    systemd: true,
+    words: "",
+}];
+pub(crate) const AFTERWARDS: &[Trial] = &[
+    Trial { about: "control groups v2", series: SERIES[0], filter: FILTER, systemd: false, words: "" },
+    Trial {
+        about: "control groups v2, without PSI,",
+        series: SERIES[1],
+        filter: NO_PSI_FILTER,
+        systemd: false,
+        words: NO_PSI,
+    },
+];
+
+/// A part of the stage of `cargo xtask test`, one guest after the other.
+pub(crate) fn stage(programs: &Programs, trials: &[Trial], each: &mut impl FnMut(say::Step, Ran)) -> Result<()> {
+    for trial in trials {
+        let Trial { about, series, systemd, .. } = trial;
+        let with = if *systemd { " with systemd" } else { "" };
+        let step = say::Step::begin(format!("{about} in a guest of Linux {series}{with}"));
+        let (step, ran) = run(step, programs, trial)?;
         each(step, ran);
     }
-    let series = SERIES[0];
-    let step = say::Step::begin(format!("the unit and the programs in a guest of Linux {series} with systemd"));
-    let (step, ran) = run(step, programs, series, SYSTEM_FILTER, true)?;
-    each(step, ran);
     Ok(())
 }
 
-/// Runs the tests that `filter` names in a guest of that series.
-fn run(step: say::Step, programs: &Programs, series: &str, filter: &str, systemd: bool) -> Result<(say::Step, Ran)> {
+/// Boots a guest and runs its tests. A whole system is started anew where a test is about that.
+fn run(step: say::Step, programs: &Programs, trial: &Trial) -> Result<(say::Step, Ran)> {
+    let Trial { series, filter, systemd, words, .. } = *trial;
     let dir = place::target()?.join("vm");
     let log = place::target()?.join("vm.log");
     let kernel = prepare(series, systemd, &log)?;
@@ -144,10 +193,19 @@ fn run(step: say::Step, programs: &Programs, series: &str, filter: &str, systemd
         let disk = guest::empty_disk(initramfs.with_file_name("disk"), DISK_BYTES)?;
         (Image::Initramfs(initramfs), disk)
     };
-    let words = format!("filter={filter}");
-    let guest = Guest { kernel: &kernel, image, disk, speed: None, answer: None, words };
     let kind = if systemd { "systemd" } else { "small" };
-    guest::boot(step, &guest, &dir.join(format!("{}-{kind}.log", kernel.release)), TIMEOUT)
+    let serial = |boot: &str| dir.join(format!("{}-{kind}{boot}.log", kernel.release));
+    let words = format!("filter={filter} {words}");
+    let mut guest = Guest { kernel: &kernel, image, disk, keeps_disk: false, speed: None, answer: None, words };
+    if !systemd || !filter.contains(REBOOT_FILTER) {
+        return guest::boot(step, &guest, &serial(""), TIMEOUT);
+    }
+    guest.keeps_disk = true;
+    guest.words.push_str(" then=reboot");
+    let (step, before) = guest::boot(step, &guest, &serial(""), TIMEOUT)?;
+    guest.words = format!("filter={REBOOT_FILTER}");
+    let (step, after) = guest::boot(step, &guest, &serial("-rebooted"), TIMEOUT)?;
+    Ok((step, before.and(after)))
 }
 
 /// What every guest needs, one after the other: packages are installed, and kernels fetched, by one at a time.
@@ -178,8 +236,15 @@ pub(crate) fn faults(
     let image = Image::Initramfs(image::initramfs(&small, &kernel, &log)?);
     let disk = image::filesystem(dir.join("disk"), FAULTS_DISK_MB, &log)?;
     let answer = guest::empty_disk(dir.join("answer"), ANSWER_BYTES)?;
-    let guest =
-        Guest { kernel: &kernel, image, disk, speed: Some(speed), answer: Some(answer.clone()), words: String::new() };
+    let guest = Guest {
+        kernel: &kernel,
+        image,
+        disk,
+        keeps_disk: false,
+        speed: Some(speed),
+        answer: Some(answer.clone()),
+        words: String::new(),
+    };
     let (step, ran) = guest::boot(step, &guest, &dir.join("faults.log"), timeout)?;
     if ran.code.is_some() {
         fs::create_dir_all(evidence).with_context(|| format!("{} cannot be made", evidence.display()))?;

@@ -11,6 +11,7 @@ mod counters;
 mod obstacles;
 mod pass;
 mod programs;
+mod rings;
 mod rows;
 mod settings;
 mod sockets;
@@ -18,9 +19,10 @@ mod tasks;
 
 use std::{io, os::fd::OwnedFd};
 
+use agent_ebpf::constants::Settings as Constants;
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{MapError, RingBuf},
+    maps::MapError,
     programs::{BtfTracePoint, Iter, Program as Handle, ProgramError},
     sys::{Stats, enable_stats},
 };
@@ -37,7 +39,8 @@ use super::{
     sample::{KernelSample, ProcessSample, SocketsOfProcess},
 };
 use counters::Counters;
-use programs::{Hook, PROGRAMS, Program};
+use programs::{Hook, PROGRAMS, Program, Telling};
+use rings::Rings;
 use sockets::Sockets;
 use tasks::Tasks;
 
@@ -111,6 +114,8 @@ pub struct Kernel {
     states: Vec<(&'static Program, State)>,
     loaded: Option<Loaded>,
     statistics: Option<OwnedFd>,
+    /// Why there are no rings, though the rest is loaded.
+    without_rings: Option<String>,
 }
 
 struct Loaded {
@@ -118,7 +123,7 @@ struct Loaded {
     counters: Counters,
     tasks: Tasks,
     sockets: Sockets,
-    rings: Option<(RingBuf<aya::maps::MapData>, RingBuf<aya::maps::MapData>)>,
+    rings: Option<Rings>,
 }
 
 impl Kernel {
@@ -145,7 +150,7 @@ impl Kernel {
     fn off(reason: &str) -> Self {
         let state = || State::Off { reason: reason.to_owned() };
         let states = PROGRAMS.iter().filter(|program| !program.is_variant()).map(|p| (p, state())).collect();
-        Self { states, loaded: None, statistics: None }
+        Self { states, loaded: None, statistics: None, without_rings: None }
     }
 
     /// Every program, in the order of the loop's tracers.
@@ -222,6 +227,12 @@ impl Kernel {
         rings.map(|(ordinary, urgent)| Events::new(ordinary, urgent)).transpose()
     }
 
+    /// Why nothing is told between two samples, where the programs count all the same.
+    #[must_use]
+    pub fn why_without_rings(&self) -> Option<&str> {
+        self.without_rings.as_deref()
+    }
+
     /// Whether the programs' runs are counted and timed, which costs each run two looks at the clock.
     pub fn count_runs(&mut self, wanted: bool) -> io::Result<()> {
         if wanted == self.statistics.is_some() || self.loaded.is_none() {
@@ -244,36 +255,44 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
     obstacles::raise_memory_lock();
     let hooks = types.hooks().map_err(|error| error.to_string())?;
     let offsets = types.offsets();
-    let constants = settings.constants(types);
-    let mut loader = EbpfLoader::new();
-    for (map, entries) in counters::entries_by_cpu().map_err(|error| format!("CPUs cannot be counted: {error}"))? {
-        loader.map_max_entries(map, entries);
-    }
-    for map in programs::REFERENCE_MAPS {
-        loader.map_max_entries(map, if settings.reference { REFERENCE_ENTRIES } else { 1 });
-    }
-    let mut ebpf = loader
-        .btf(None)
-        .override_global("OFFSETS", &offsets[..], true)
-        .override_global("SETTINGS", &constants, true)
-        .map_max_entries("EVENTS", settings.ring_bytes)
-        .load(OBJECT)
-        .map_err(|error| chain(&error))?;
+    let mut constants = settings.constants(types);
+    let by_cpu: Vec<_> =
+        counters::entries_by_cpu().map_err(|error| format!("CPUs cannot be counted: {error}"))?.collect();
+    let open = |constants: &Constants, object: &[u8]| {
+        let mut loader = EbpfLoader::new();
+        for (map, entries) in &by_cpu {
+            loader.map_max_entries(map, *entries);
+        }
+        for map in programs::REFERENCE_MAPS {
+            loader.map_max_entries(map, if settings.reference { REFERENCE_ENTRIES } else { 1 });
+        }
+        if constants.rings != 0 {
+            loader.map_max_entries(rings::ORDINARY, settings.ring_bytes);
+        }
+        loader.btf(None).override_global("OFFSETS", &offsets[..], true).override_global("SETTINGS", constants, true);
+        loader.load(object)
+    };
+    let (mut ebpf, without_rings) = match open(&constants, OBJECT) {
+        Ok(ebpf) => (ebpf, None),
+        Err(error) => {
+            let Some(why) = rings::refused(&error) else { return Err(chain(&error)) };
+            constants.rings = 0;
+            let ebpf = open(&constants, &rings::without(OBJECT));
+            (ebpf.map_err(|error| chain(&error))?, Some(why))
+        }
+    };
     let states = PROGRAMS
         .iter()
         .filter(|program| program.fits(types))
-        .map(|program| (program, start(&mut ebpf, program, types, &hooks)))
+        .map(|program| (program, start(&mut ebpf, program, types, &hooks, without_rings.as_deref())))
         .collect();
     let counters = Counters::take(&mut ebpf, settings).map_err(|error| error.to_string())?;
-    let mut ring = |name: &'static str| {
-        let map = ebpf.take_map(name).ok_or_else(|| format!("the object has no map {name}"))?;
-        RingBuf::try_from(map).map_err(|error| format!("map {name}: {error}"))
-    };
-    let rings = Some((ring("EVENTS")?, ring("URGENT")?));
+    let rings = if without_rings.is_none() { Some(rings::take(&mut ebpf)?) } else { None };
     let mut kernel = Kernel {
         states,
         loaded: Some(Loaded { ebpf, counters, tasks: Tasks::new(&constants), sockets: Sockets::default(), rings }),
         statistics: None,
+        without_rings,
     };
     if settings.count_runs {
         // Without them the counts read zero, which `status` shows.
@@ -282,8 +301,8 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
     Ok(kernel)
 }
 
-fn start(ebpf: &mut Ebpf, program: &Program, types: &Types, hooks: &Btf) -> State {
-    if let Some(missing) = program.needs.iter().copied().flatten().find_map(|path| types.offset(path).err()) {
+fn start(ebpf: &mut Ebpf, program: &Program, types: &Types, hooks: &Btf, without_rings: Option<&str>) -> State {
+    if let Some(missing) = program.needs.iter().find_map(|paths| types.missing(paths)) {
         return State::Off { reason: missing.to_string() };
     }
     let exists = match program.hook {
@@ -293,14 +312,18 @@ fn start(ebpf: &mut Ebpf, program: &Program, types: &Types, hooks: &Btf) -> Stat
     if !exists {
         return State::Off { reason: format!("the running kernel has no {}", program.hook) };
     }
+    if let (Telling::Only(without), Some(why)) = (program.telling, without_rings) {
+        return State::Off { reason: format!("{without}: {why}") };
+    }
     if let Err(error) = attach(ebpf, program.name, program.hook, hooks) {
         return State::Off { reason: short(&error) };
     }
     let less: Vec<String> = program
         .wants
         .iter()
-        .filter_map(|want| types.offset(want.path).err().map(|missing| format!("{}: {missing}", want.without)))
+        .filter_map(|want| Some(format!("{}: {}", want.without, types.missing(want.paths)?)))
         .chain(program.shortcoming.map(str::to_owned))
+        .chain(program.telling.less(without_rings))
         .collect();
     if less.is_empty() { State::On } else { State::Degraded { reason: less.join("; ") } }
 }

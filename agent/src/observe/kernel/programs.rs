@@ -40,13 +40,15 @@ pub(super) struct Program {
     /// Fields without which it tells less.
     pub(super) wants: &'static [Want],
     pub(super) variant: Variant,
+    pub(super) telling: Telling,
     /// What it tells less even so.
     pub(super) shortcoming: Option<&'static str>,
 }
 
+/// Fields that are read together or not at all, and what is missed without one of them.
 #[derive(Debug)]
 pub(super) struct Want {
-    pub(super) path: &'static str,
+    pub(super) paths: &'static [&'static str],
     pub(super) without: &'static str,
 }
 
@@ -56,6 +58,26 @@ pub(super) enum Variant {
     Always,
     /// When the tracepoint's first argument is of this type.
     FirstArgument(&'static str),
+}
+
+/// What a program is without the rings, and what is missed then.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Telling {
+    /// It only counts.
+    Nothing,
+    /// It counts all the same.
+    Also(&'static str),
+    /// It does nothing else.
+    Only(&'static str),
+}
+
+impl Telling {
+    pub(super) fn less(self, without_rings: Option<&str>) -> Option<String> {
+        match (self, without_rings) {
+            (Self::Also(without) | Self::Only(without), Some(why)) => Some(format!("{without}: {why}")),
+            _ => None,
+        }
+    }
 }
 
 impl Program {
@@ -81,6 +103,7 @@ const PLAIN: Program = Program {
     needs: &[],
     wants: &[],
     variant: Variant::Always,
+    telling: Telling::Nothing,
     shortcoming: None,
 };
 
@@ -104,6 +127,24 @@ const RESIDENT: &[&str] = &[
 ];
 const REQUEST: &[&str] =
     &["request.cmd_flags", "request.q", "gendisk.major", "gendisk.first_minor", "request.rq_disk|request_queue.disk"];
+/// What a process read and wrote.
+pub(super) const TASK_IO: &[&str] = &[
+    "task_struct.ioac.read_bytes",
+    "task_struct.ioac.write_bytes",
+    "signal_struct.ioac.read_bytes",
+    "signal_struct.ioac.write_bytes",
+];
+pub(super) const MEMORY_CGROUP: &[&str] = &["css_set.subsys[memory_cgrp_id]", "cgroup_subsys_state.cgroup"];
+/// What open files are counted from.
+pub(super) const OPEN_FILES: &[&str] =
+    &["task_struct.files", "files_struct.fdt", "files_struct.next_fd", "fdtable.max_fds", "fdtable.open_fds"];
+/// What the network namespace of a process is found by.
+pub(super) const NETWORK: &[&str] = &["task_struct.nsproxy", "nsproxy.net_ns", "net.ns.inum"];
+/// What a call has opened.
+pub(super) const OPENED: &[&str] =
+    &["task_struct.files", "files_struct.fdt", "fdtable.fd", "file.f_inode", "inode.i_mode"];
+/// How many pages enter and leave the page cache together.
+pub(super) const FOLIO: &[&str] = &["folio.flags", "folio._nr_pages|folio._folio_nr_pages"];
 const SYSCALL_EXIT: &[&[&str]] = &[HEADER, &["pt_regs.orig_ax|pt_regs.syscallno"]];
 const COMPLETION: &[&str] = &["request.__data_len", "request.start_time_ns", "request.io_start_time_ns"];
 
@@ -139,10 +180,10 @@ pub(super) static PROGRAMS: &[Program] = &[
             ],
         ],
         wants: &[
-            Want { path: "task_struct.ioac.read_bytes", without: "no bytes of I/O by process" },
-            Want { path: "css_set.subsys[memory_cgrp_id]", without: "no memory cgroup by process" },
-            Want { path: "fdtable.open_fds", without: "no open files by process" },
-            Want { path: "nsproxy.net_ns", without: "no network namespace by process" },
+            Want { paths: TASK_IO, without: "no bytes of I/O by process" },
+            Want { paths: MEMORY_CGROUP, without: "no memory cgroup by process" },
+            Want { paths: OPEN_FILES, without: "no open files by process" },
+            Want { paths: NETWORK, without: "no network namespace by process" },
         ],
         ..PLAIN
     },
@@ -171,6 +212,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "memory",
         hook: Hook::Tracepoint("rss_stat"),
         needs: &[HEADER, RESIDENT],
+        telling: Telling::Only("memory that grows is seen at the next tick"),
         ..PLAIN
     },
     Program {
@@ -179,6 +221,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         hook: Hook::Tracepoint("mark_victim"),
         needs: &[HEADER, RESIDENT],
         variant: Variant::FirstArgument("task_struct*"),
+        telling: Telling::Also("victims of the OOM killer are counted, and none is named"),
         ..PLAIN
     },
     Program {
@@ -187,6 +230,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         hook: Hook::Tracepoint("mark_victim"),
         variant: Variant::FirstArgument("int"),
         shortcoming: Some("a victim's name, start and memory are not told before 6.8"),
+        telling: Telling::Also("victims of the OOM killer are counted, and none is named"),
         ..PLAIN
     },
     Program {
@@ -200,6 +244,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "memory",
         hook: Hook::Tracepoint("mm_vmscan_direct_reclaim_end"),
         needs: &[HEADER],
+        telling: Telling::Also("stalls are counted, and none is told"),
         ..PLAIN
     },
     Program {
@@ -213,20 +258,21 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "memory",
         hook: Hook::Tracepoint("mm_vmscan_memcg_reclaim_end"),
         needs: &[HEADER],
+        telling: Telling::Also("stalls are counted, and none is told"),
         ..PLAIN
     },
     Program {
         name: "page_cache_add",
         tracer: "memory",
         hook: Hook::Tracepoint("mm_filemap_add_to_page_cache"),
-        wants: FOLIO,
+        wants: &[Want { paths: FOLIO, without: "insertions are counted, not pages" }],
         ..PLAIN
     },
     Program {
         name: "page_cache_delete",
         tracer: "memory",
         hook: Hook::Tracepoint("mm_filemap_delete_from_page_cache"),
-        wants: FOLIO,
+        wants: &[Want { paths: FOLIO, without: "insertions are counted, not pages" }],
         ..PLAIN
     },
     Program {
@@ -248,6 +294,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "block_io",
         hook: Hook::Tracepoint("block_rq_complete"),
         needs: &[REQUEST, COMPLETION],
+        telling: Telling::Also("slow requests are counted, and none is told"),
         ..PLAIN
     },
     Program {
@@ -263,7 +310,8 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "syscalls",
         hook: Hook::Tracepoint("sys_exit"),
         needs: SYSCALL_EXIT,
-        wants: &[Want { path: "file.f_inode", without: "opening a FIFO counts as any other" }],
+        wants: &[Want { paths: OPENED, without: "opening a FIFO counts as any other" }],
+        telling: Telling::Also("slow calls are counted, and none is told"),
         ..PLAIN
     },
     Program { name: "page_fault_user", tracer: "page_faults", hook: Hook::Tracepoint("page_fault_user"), ..PLAIN },
@@ -277,6 +325,7 @@ pub(super) static PROGRAMS: &[Program] = &[
             PID,
             &["task_struct.sched_info.last_queued", "task_struct.se.cfs_rq", "cfs_rq.rq", "rq.clock"],
         ],
+        telling: Telling::Also("long waits are counted, and none is told"),
         ..PLAIN
     },
     Program {
@@ -298,11 +347,7 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: "scheduler",
         hook: Hook::Tracepoint("sched_process_exit"),
         needs: &[HEADER, PID, &["task_struct.exit_code"]],
+        telling: Telling::Also("exits are counted, and none that a signal caused is told"),
         ..PLAIN
     },
-];
-
-const FOLIO: &[Want] = &[
-    Want { path: "folio.flags", without: "insertions are counted, not pages" },
-    Want { path: "folio._nr_pages|folio._folio_nr_pages", without: "insertions are counted, not pages" },
 ];

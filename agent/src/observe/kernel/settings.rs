@@ -9,6 +9,7 @@ use nix::{
     unistd::{SysconfVar, sysconf},
 };
 
+use super::programs;
 use crate::observe::offsets::Types;
 
 /// How the programs look at the kernel.
@@ -130,18 +131,12 @@ pub(super) fn timed_calls() -> impl Iterator<Item = (usize, u32)> {
     TIMED_CALLS.iter().enumerate().map(|(n, (call, _))| (n + 1, *call as u32))
 }
 
-/// What open files are counted from.
-pub(super) const OPEN_FILES: &[&str] =
-    &["task_struct.files", "files_struct.fdt", "files_struct.next_fd", "fdtable.max_fds", "fdtable.open_fds"];
-
-/// What the network namespace of a process is found by.
-const NETWORK: &[&str] = &["task_struct.nsproxy", "nsproxy.net_ns", "net.ns.inum"];
-
 impl Settings {
     pub(super) fn constants(&self, types: &Types) -> constants::Settings {
         let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |bytes| bytes as u64);
         let step_pages = (self.rss_step_bytes / page_bytes).max(1).next_power_of_two();
         let told = |path: &str| u32::from(types.offset(path).is_ok());
+        let all_told = |paths: &[&str]| paths.iter().map(|path| told(path)).min().unwrap_or(0);
         let mut timed = [0; SYSCALLS];
         let mut opens = [0; SYSCALLS];
         for ((slot, call), (_, opens_file)) in timed_calls().zip(TIMED_CALLS) {
@@ -150,7 +145,6 @@ impl Settings {
                 *opens = u8::from(*opens_file);
             }
         }
-        let folio = types.offset("folio.flags").and(types.offset("folio._nr_pages|folio._folio_nr_pages"));
         // Up to 5.10 the tracepoint's first argument is the queue.
         let issue = types.tracepoint("block_rq_issue").unwrap_or_default();
         constants::Settings {
@@ -166,14 +160,14 @@ impl Settings {
             page_bytes,
             issue_argument: u32::from(issue.first().is_some_and(|argument| argument == "request_queue*")),
             disk_by_queue: told("request_queue.disk"),
-            folio_large_bit: folio.ok().and_then(|_| types.constant("PG_head")).unwrap_or(64),
-            tasks_io: told("task_struct.ioac.read_bytes") & told("signal_struct.ioac.read_bytes"),
-            tasks_memory_cgroup: told("css_set.subsys[memory_cgrp_id]") & told("cgroup_subsys_state.cgroup"),
-            tasks_open_files: OPEN_FILES.iter().map(|path| told(path)).min().unwrap_or(0),
-            tasks_network: NETWORK.iter().map(|path| told(path)).min().unwrap_or(0),
-            fifo_check: told("task_struct.files") & told("fdtable.fd") & told("file.f_inode") & told("inode.i_mode"),
+            folio_large_bit: types.constant("PG_head").filter(|_| all_told(programs::FOLIO) == 1).unwrap_or(64),
+            tasks_io: all_told(programs::TASK_IO),
+            tasks_memory_cgroup: all_told(programs::MEMORY_CGROUP),
+            tasks_open_files: all_told(programs::OPEN_FILES),
+            tasks_network: all_told(programs::NETWORK),
+            fifo_check: all_told(programs::OPENED),
             rss_by_probe: told("mm_struct.rss_stat.count"),
-            unused: 0,
+            rings: 1,
             timed,
             opens,
         }

@@ -74,7 +74,8 @@ fn why_off(error: ScrapeError) -> ScrapeError {
     };
     let reason = match number {
         Some(libc::EOPNOTSUPP) => "PSI is disabled on this kernel: boot it with psi=1",
-        Some(libc::ENOENT) => "PSI is not built into this kernel: it needs CONFIG_PSI",
+        // Turned off at boot, it leaves no trace either.
+        Some(libc::ENOENT) => "PSI is off on this kernel: it needs CONFIG_PSI, and psi=1 where that is off by default",
         _ => return error,
     };
     ScrapeError::Off { reason: reason.to_owned() }
