@@ -1,6 +1,6 @@
 //! A log-linear histogram: 32 buckets to each doubling, so a percentile is within 1.6 % of the value, whatever the unit.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 use crate::explain::Baseline;
 
@@ -25,7 +25,8 @@ pub struct Histogram {
     squares: f64,
     lowest: f64,
     highest: f64,
-    buckets: BTreeMap<i32, u64>,
+    /// By bucket: side by side, for an hour is merged of sixty, each time that it is asked for.
+    buckets: Vec<(i32, u64)>,
 }
 
 impl Histogram {
@@ -42,7 +43,11 @@ impl Histogram {
         let distance = value - self.mean;
         self.mean += distance / self.samples as f64;
         self.squares += distance * (value - self.mean);
-        *self.buckets.entry(bucket_of(value)).or_default() += 1;
+        let bucket = bucket_of(value);
+        match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => self.buckets[at].1 += 1,
+            Err(at) => self.buckets.insert(at, (bucket, 1)),
+        }
         true
     }
 
@@ -69,9 +74,7 @@ impl Histogram {
         self.squares += other.squares + distance * distance * ours * theirs / all;
         self.lowest = self.lowest.min(other.lowest);
         self.highest = self.highest.max(other.highest);
-        for (bucket, count) in &other.buckets {
-            *self.buckets.entry(*bucket).or_default() += count;
-        }
+        self.buckets = merged(&self.buckets, &other.buckets);
     }
 
     #[must_use]
@@ -141,17 +144,38 @@ impl Histogram {
         if lowest > highest || reals.iter().any(|real| !real.is_finite()) {
             return None;
         }
-        let mut buckets = BTreeMap::new();
+        let mut buckets: Vec<(i32, u64)> = Vec::with_capacity(rest.len() / 2);
         let mut bucket = 0_i64;
         let mut counted = 0_u64;
         while !rest.is_empty() {
             bucket = bucket.checked_add(unzigzag(take(&mut rest)?))?;
             let count = take(&mut rest)?;
             counted = counted.checked_add(count)?;
-            buckets.insert(i32::try_from(bucket).ok()?, count);
+            let bucket = i32::try_from(bucket).ok()?;
+            if buckets.last().is_some_and(|(before, _)| *before >= bucket) {
+                return None;
+            }
+            buckets.push((bucket, count));
         }
         (counted == samples).then_some(Self { samples, mean, squares, lowest, highest, buckets })
     }
+}
+
+/// The sums of both, which are in the order of their buckets.
+fn merged(ours: &[(i32, u64)], theirs: &[(i32, u64)]) -> Vec<(i32, u64)> {
+    let mut all = Vec::with_capacity(ours.len() + theirs.len());
+    let (mut ours, mut theirs) = (ours.iter().copied().peekable(), theirs.iter().copied().peekable());
+    while let (Some((our, _)), Some((their, _))) = (ours.peek(), theirs.peek()) {
+        all.extend(match our.cmp(their) {
+            Ordering::Less => ours.next(),
+            Ordering::Greater => theirs.next(),
+            Ordering::Equal => {
+                ours.next().zip(theirs.next()).map(|((bucket, count), (_, more))| (bucket, count.saturating_add(more)))
+            }
+        });
+    }
+    all.extend(ours.chain(theirs));
+    all
 }
 
 /// The exponent and the first bits of the mantissa, as one number that grows with the value; negatives mirror it.
