@@ -23,15 +23,17 @@ impl Text {
     /// Escapes `bytes` up to the first NUL.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         // What is plain and fits is copied as it is: most names are, and a busy ring has many.
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'[' | b']'..=b'~');
-        if bytes.len() < TEXT_MAX_CHARS
-            && bytes.iter().all(is_plain)
-            && let Ok(plain) = str::from_utf8(bytes)
+        let plain = bytes.iter().position(|byte| !is_plain(byte)).unwrap_or(bytes.len());
+        let ends = bytes.get(plain).is_none_or(|byte| *byte == 0);
+        if ends
+            && plain < TEXT_MAX_CHARS
+            && let Ok(plain) = str::from_utf8(&bytes[..plain])
         {
             return Self(CompactString::new(plain));
         }
+        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         let mut escaped = CompactString::with_capacity(bytes.len().min(TEXT_MAX_CHARS));
         for byte in bytes {
             let piece: Cow<'static, str> = match byte {
