@@ -293,6 +293,9 @@ fn a_leak_that_crosses_its_line_is_a_signal_without_waiting_for_the_tick() {
     assert_eq!(changes.len(), 1, "two steps are not enough");
     let Change::Opened(signal) = &changes[0] else { panic!("{changes:?}") };
     assert_eq!((signal.severity, &signal.entity), (Severity::Critical, &the_app()));
+    // What an explanation believes until a tick has looked.
+    let steps = ["steps", "steps_span_s", "steps_r_squared"].map(|name| signal.numbers.get(name).unwrap());
+    assert_eq!(steps, [3.0, 0.64, 1.0]);
     expect![[r#"
         app (pid 100) reaches the 2 GiB limit of cgroup /app in 3.8 s: 1.2 GiB resident, growing by 200 MiB/s, 760 MiB left
     "#]].assert_eq(&format!("{}\n", signal.sentence));

@@ -443,6 +443,9 @@ fn a_leaking_service_that_is_listed_is_restarted_when_an_operator_says_so() {
     assert_eq!(told(&listed), "restart_unit(\"listed.service\") for memory_leak");
     let Decision::Act { prediction, .. } = &listed.decision else { panic!() };
     assert_eq!((prediction.measure.as_str(), prediction.after), ("process_growth_bytes_per_s", 0.0));
+    let another = hogs(["spin"; 3]).explanation;
+    let outdated = listed.decision.still_fits(&another).unwrap_err().to_string();
+    assert!(outdated.starts_with("restart_unit(unit \"listed.service\") is not aimed at a suspect"), "{outdated}");
     assert!(listed.justification.contains("is reached in"), "{}", listed.justification);
     let other = told(&proposed("/system.slice/other.service"));
     assert!(other.starts_with("advice for memory_leak") && other.contains("Restart other.service"), "{other}");

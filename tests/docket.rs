@@ -152,6 +152,17 @@ fn what_becomes_worse_while_an_operator_is_asked_is_decided_anew() {
 }
 
 #[test]
+fn what_becomes_worse_during_a_look_is_decided_anew_though_that_asks_an_operator() {
+    let asked = [incident(Severity::Medium, 0)];
+    let mut docket = docket_that_knows(&asked);
+    assert_eq!(docket.due(&asked, 10_000).len(), 1);
+    let worse = [incident(Severity::Critical, 0)];
+    assert_eq!(docket.due(&worse, 10_500), [], "the look goes on");
+    docket.close(&asked[0].uid, Ending::AwaitsApproval, 11_000);
+    assert_eq!(docket.due(&worse, 11_001).len(), 1);
+}
+
+#[test]
 fn the_same_conclusion_is_recorded_once() {
     let mut docket = Docket::default();
     let uid = IncidentUid("one".into());

@@ -80,6 +80,10 @@ fn what_is_stored_reads_back_and_nothing_else_does() {
     for junk in [&b""[..], b"\x02", &[0xff; 64], &[1; 200]] {
         assert_eq!(Histogram::decode(junk), None);
     }
+    // Two samples, the second in the bucket (zigzag, from the first) after the first, in it once more, or before it.
+    let two = |to_the_second: u8| [&[1, 2][..], &[0; 32], &[10, 1, to_the_second, 1]].concat();
+    assert!(Histogram::decode(&two(2)).is_some());
+    assert_eq!([two(0), two(1)].map(|bytes| Histogram::decode(&bytes)), [None, None]);
 }
 
 #[test]

@@ -304,14 +304,16 @@ impl Agent {
 
     /// Sends the incidents that are due through the other six steps, each in a pass of its own.
     fn take_up(&mut self) {
-        for (incident, tried) in self.docket.due(self.correlator.open(), uptime_ms()) {
+        let due = self.docket.due(self.correlator.open(), uptime_ms());
+        // Before a pass can lay a new proposal before the operators.
+        self.withdraw_outgrown();
+        for (incident, tried) in due {
             let baseline = self.eyes.baseline(&incident.primary);
             self.set_status(&incident.uid, IncidentStatus::Working);
             let (rooms, uid) = (Arc::clone(&self.rooms), incident.uid.clone());
             let pass = async move { rooms.remedy(incident, tried, baseline).await };
             self.at_work.insert(self.passes.spawn(pass).id(), uid);
         }
-        self.withdraw_outgrown();
     }
 
     /// A pass came back, or died.

@@ -60,6 +60,8 @@ struct Case {
     looks: usize,
     next_look_ms: i64,
     severity: Severity,
+    /// What it was at the last look: while that goes on it may become worse.
+    looked_at: Severity,
     /// What the last look concluded, so that the same conclusion is not recorded again and again.
     conclusion: Option<String>,
 }
@@ -89,6 +91,7 @@ impl Docket {
             let free_of_others = !case.busy && !waits && case.tried.len() < MOST_ATTEMPTS;
             if ripe && free_of_others && now_ms >= case.next_look_ms {
                 case.busy = true;
+                case.looked_at = incident.severity;
                 if case.proposed_at.take().is_some() {
                     self.outgrown.push(incident.uid.clone());
                 }
@@ -109,7 +112,7 @@ impl Docket {
     pub fn close(&mut self, incident: &IncidentUid, ending: Ending, now_ms: i64) {
         let Some(case) = self.cases.get_mut(incident) else { return };
         case.busy = false;
-        case.proposed_at = (ending == Ending::AwaitsApproval).then_some(case.severity);
+        case.proposed_at = (ending == Ending::AwaitsApproval).then_some(case.looked_at);
         let wait_ms = match ending {
             Ending::Acted { attempt, verdict } => {
                 case.tried.push(attempt);

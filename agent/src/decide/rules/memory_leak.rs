@@ -81,9 +81,9 @@ fn remedies(explanation: &Explanation) -> Remedies {
         None => Some("nothing runs out as it moves now".to_owned()),
     };
     let anew = restart(culprit);
-    // An operator is asked before a restart, and chooses the moment.
+    // An operator is asked before a restart, and chooses the moment, where there is an end to it.
     let (ladder, hold) = match (hold, anew) {
-        (Some(_), Some(anew)) => (vec![anew], None),
+        (Some(_), Some(anew)) if left.is_some() => (vec![anew], None),
         (hold, anew) => (memory_hog::ladder(explanation, culprit).into_iter().chain(anew).collect(), hold),
     };
     Remedies {
