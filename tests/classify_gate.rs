@@ -44,7 +44,7 @@ fn moment<'a>(
     exists: &'a dyn Fn(&Entity) -> bool,
     usual: &'a dyn Fn(SignalType, &str, &Entity) -> Option<Usual>,
 ) -> Moment<'a> {
-    Moment { now_ms, steady_ms: now_ms, lost, exists, usual }
+    Moment { now_ms, steady_ms: now_ms, lost, exists, usual, looked_away: &|_, _| false }
 }
 
 fn reading(entity: Entity, value: f64) -> Reading {
@@ -303,4 +303,28 @@ fn however_values_wander_a_measure_of_an_entity_has_one_signal_at_most() {
         }
     }
     assert!(ever > 20, "the walk never left calm: {ever}");
+}
+
+#[test]
+fn what_nobody_looked_at_is_as_it_was() {
+    let mut run = Run::new();
+    run.values([70.0; 6]);
+    let open = run.gate.open();
+    assert_eq!(open.len(), 1);
+    let away = |run: &mut Run, exists: bool| {
+        run.now_ms += 1000;
+        let (exists, usual) = (|_: &Entity| exists, |_: SignalType, _: &str, _: &Entity| None);
+        let looked_away = |signal, measure: &str| (signal, measure) == (SIGNAL, MEASURE);
+        run.gate.tick(Vec::new(), &Moment { looked_away: &looked_away, ..moment(run.now_ms, 0, &exists, &usual) })
+    };
+    for _ in 0..20 {
+        assert_eq!(away(&mut run, true), []);
+    }
+    assert_eq!(run.gate.open(), open);
+    // Two looks that are calm, as far apart as it must be calm, close it; and so does the end of its entity.
+    assert_eq!(closed(&run.values([0.0])), 0);
+    (0..4).for_each(|_| assert_eq!(away(&mut run, true), []));
+    assert_eq!(closed(&run.values([0.0])), 1);
+    run.values([70.0; 6]);
+    assert_eq!(closed(&away(&mut run, false)), 1);
 }

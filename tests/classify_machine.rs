@@ -173,6 +173,7 @@ fn list<'a>(signals: impl IntoIterator<Item = &'a Signal>) -> String {
 
 /// What an idle second adds.
 fn hum(sample: &mut Sample) {
+    syscalls(sample).watched_ns += 1_000_000_000;
     let cpu = cpu(sample);
     cpu.user_ns += 20_000_000;
     cpu.system_ns += 20_000_000;

@@ -42,7 +42,7 @@ fn a_key_that_there_is_none_of_is_told_with_its_line() {
               |
             2 | ticks = 1
               | ^^^^^
-            unknown field `ticks`, expected one of `state_dir`, `socket`, `autonomy`, `policies`, `actors`, `tick_ms`, `store`
+            unknown field `ticks`, expected one of `state_dir`, `socket`, `autonomy`, `policies`, `actors`, `tick_ms`, `watch_calls`, `store`
         "#]],
     );
 }

@@ -115,9 +115,15 @@ impl Daemon {
 
     /// How a verb exits, and what it tells for eyes.
     pub(crate) fn tells(&self, verb: &[&str]) -> (i32, String) {
-        let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
-        let output = client.arg("--socket").arg(&self.socket).args(verb).output().unwrap();
+        let output = self.command(verb).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// A client of it.
+    pub(crate) fn command(&self, verb: &[&str]) -> Command {
+        let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
+        client.arg("--socket").arg(&self.socket).args(verb);
+        client
     }
 
     fn try_ask(&self, verb: &[&str]) -> Option<Value> {
@@ -126,8 +132,7 @@ impl Daemon {
     }
 
     fn client(&self, verb: &[&str]) -> Output {
-        let mut client = Command::new(env!("CARGO_BIN_EXE_kernelsight"));
-        client.arg("--socket").arg(&self.socket).args(verb).arg("--json").output().unwrap()
+        self.command(verb).arg("--json").output().unwrap()
     }
 }
 

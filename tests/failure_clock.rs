@@ -44,7 +44,9 @@ impl Node {
             sentence: String::new(),
         };
         let (now_ms, steady_ms) = (self.wall_ms, self.steady_ms);
-        let moment = Moment { now_ms, steady_ms, lost: 0, exists: &|_| true, usual: &|_, _, _| None };
+        let usual = |_: SignalType, _: &str, _: &Entity| None;
+        let moment =
+            Moment { now_ms, steady_ms, lost: 0, exists: &|_| true, usual: &usual, looked_away: &|_, _| false };
         self.gate.tick(vec![(SignalType::SwapThrashing, reading)], &moment)
     }
 }

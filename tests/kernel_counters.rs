@@ -1,13 +1,20 @@
 //! What each tracer counts, against a load whose size is known. Others use the kernel too, so a count may be more.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use kernelsight::observe::{
     event::BlockOperation,
-    kernel::Settings,
+    kernel::{Kernel, Settings},
     sample::{BlockCounters, KernelSample},
 };
-use nix::{libc, unistd};
+use nix::{libc, sys::socket, unistd};
 
 use crate::kernel_child::{Load, kernel};
 
@@ -75,6 +82,56 @@ fn only_calls_that_do_not_wait_by_nature_are_timed() {
     assert!(fsync.1.count() >= 20, "{fsync:?}");
     for waits in [libc::SYS_futex, libc::SYS_read, libc::SYS_epoll_wait, libc::SYS_nanosleep, libc::SYS_wait4] {
         assert!(!latency.iter().any(|(number, _)| i64::from(*number) == waits), "call {waits} is timed");
+    }
+}
+
+#[test]
+fn system_calls_are_counted_while_they_are_watched_and_only_then() {
+    let Some(mut kernel) = kernel(&Settings::default()) else { return };
+    let getsids = |kernel: &mut Kernel| {
+        let before = kernel.sample().unwrap();
+        Load::run("getsid 1000");
+        let after = kernel.sample().unwrap();
+        let watched_ns = |sample: &KernelSample| sample.syscalls.as_ref().unwrap().watched_ns;
+        (calls(&after, libc::SYS_getsid) - calls(&before, libc::SYS_getsid), watched_ns(&after) - watched_ns(&before))
+    };
+    kernel.watch_calls(false);
+    assert_eq!(getsids(&mut kernel), (0, 0));
+    kernel.watch_calls(true);
+    let (count, watched_ns) = getsids(&mut kernel);
+    assert!((1000..1100).contains(&count) && watched_ns > 1_000_000, "{count} calls in {watched_ns} ns");
+}
+
+#[test]
+fn a_call_that_began_before_they_were_watched_is_not_timed() {
+    let settings = Settings { agent_pid: 0, ..Settings::default() };
+    let Some(mut kernel) = kernel(&settings) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    // Who connects waits for room in the queue; and a connect is timed.
+    for (pause, expected) in [(false, 1), (true, 0)] {
+        let path = dir.path().join(format!("{pause}.sock"));
+        let listener = UnixListener::bind(&path).unwrap();
+        socket::listen(&listener, socket::Backlog::new(0).unwrap()).unwrap();
+        let _first = UnixStream::connect(&path).unwrap();
+        let waiting = thread::spawn({
+            let path = path.clone();
+            move || UnixStream::connect(path).unwrap()
+        });
+        thread::sleep(Duration::from_millis(300));
+        let before = kernel.sample().unwrap();
+        if pause {
+            kernel.watch_calls(false);
+            kernel.watch_calls(true);
+        }
+        listener.accept().unwrap();
+        waiting.join().unwrap();
+        let slow = |sample: KernelSample| {
+            let latency = sample.syscalls.unwrap().latency;
+            let connects = latency.into_iter().find(|(number, _)| i64::from(*number) == libc::SYS_connect);
+            // From 134 ms on.
+            connects.map_or(0, |(_, latency)| latency.slots[27..].iter().sum::<u64>())
+        };
+        assert_eq!(slow(kernel.sample().unwrap()) - slow(before), expected, "pause: {pause}");
     }
 }
 

@@ -87,4 +87,5 @@ mod unit_guest;
 mod unit_live;
 mod unit_reboot;
 mod verify;
+mod watch_calls;
 mod wrong_targets;

@@ -190,6 +190,7 @@ pub(crate) fn tick(wall_ms: i64) -> Tick {
             ..NodeSample::default()
         },
         processes: Vec::new(),
+        recent_calls: None,
         sockets: None,
         cgroups: Vec::new(),
         kernel: KernelSample {

@@ -1,6 +1,7 @@
 //! The spine: all that happens, in the order of the loop. It alone knows every room.
 
 pub mod bench;
+mod calls;
 mod confine;
 pub mod docket;
 mod eyes;
@@ -159,7 +160,7 @@ impl Agent {
             store.keep_note(note, now_ms())?;
         }
         let (orders_in, orders) = mpsc::channel(ORDERS);
-        let eyes = Eyes::open(thresholds.clone(), &store)?;
+        let eyes = Eyes::open(thresholds.clone(), settings.watch_calls, &store)?;
         let daemon = Daemon {
             live: Arc::new(RwLock::new(Live { window: Window::of_agent(std::process::id()), ..Live::default() })),
             store,
@@ -198,14 +199,16 @@ impl Agent {
         let listen = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
         let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         let (mut tick, mut housekeeping) = (every(self.tick_every), every(HOUSEKEEPING_EVERY));
-        let mut drain = pin!(sleep(DRAIN_EVERY));
+        let (mut drain, mut calls) = (pin!(sleep(DRAIN_EVERY)), pin!(sleep(Duration::ZERO)));
         loop {
             tokio::select! {
                 events = self.eyes.urgent() => self.react(events),
                 _ = tick.tick() => {
                     drain.as_mut().reset(self.drain());
                     self.tick();
+                    calls.as_mut().reset(self.watch_calls());
                 }
+                () = &mut calls => calls.as_mut().reset(self.watch_calls()),
                 () = &mut drain => drain.as_mut().reset(self.drain()),
                 Some(order) = self.orders.recv() => self.obey(order),
                 Some(pass) = self.passes.join_next_with_id() => self.close(pass),
@@ -234,6 +237,12 @@ impl Agent {
             DRAIN_EVERY
         };
         Instant::now() + every
+    }
+
+    /// Observe: watches system calls or looks away, and says when to come again.
+    fn watch_calls(&mut self) -> Instant {
+        let daemon = self.rooms.daemon.clone();
+        self.eyes.watch_calls(&daemon.look())
     }
 
     /// Observe: a second has passed.

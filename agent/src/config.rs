@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueEnum;
 use serde::Deserialize;
 
 use crate::live::Autonomy;
@@ -32,7 +33,19 @@ pub struct Settings {
     pub actors: Option<PathBuf>,
     /// Time between two samples, ms, 200 to 60,000.
     pub tick_ms: u64,
+    /// When system calls are watched, which costs each of them 100 to 200 ns.
+    pub watch_calls: WatchCalls,
     pub store: StoreSettings,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum WatchCalls {
+    /// A twentieth of the time, and all the time while something that is not calm asks for it.
+    #[default]
+    OnDemand,
+    Always,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -58,6 +71,7 @@ impl Default for Settings {
             policies: None,
             actors: None,
             tick_ms: 1000,
+            watch_calls: WatchCalls::default(),
             store: StoreSettings::default(),
         }
     }

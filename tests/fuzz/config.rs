@@ -9,7 +9,7 @@ use std::{
 };
 
 use kernelsight::{
-    config::Settings,
+    config::{Settings, WatchCalls},
     execute::{Limits, Policy, catalogue},
     live::Autonomy,
     observe::{
@@ -77,6 +77,10 @@ fn second_reading(text: &str) -> Option<Settings> {
             "policies" => settings.policies = Some(absolute(&value)?),
             "actors" => settings.actors = Some(absolute(&value)?),
             "tick_ms" => settings.tick_ms = number(&value).filter(|ms| (200..=60_000).contains(ms))?.into(),
+            "watch_calls" => {
+                let modes = [("on_demand", WatchCalls::OnDemand), ("always", WatchCalls::Always)];
+                settings.watch_calls = modes.into_iter().find(|(name, _)| Some(*name) == value.as_str())?.1;
+            }
             "autonomy" => {
                 let levels = [Autonomy::Advisor, Autonomy::Copilot, Autonomy::Guardian, Autonomy::Agent];
                 settings.autonomy = Some(levels.into_iter().find(|level| Some(level.name()) == value.as_str())?);

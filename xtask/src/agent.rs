@@ -36,9 +36,14 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts it and waits until it answers. What it says goes to `log`.
     pub(crate) fn start(autonomy: &str, log: &Path) -> Result<(Self, Status)> {
+        Self::start_with(autonomy, &[], log)
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(autonomy: &str, arguments: &[&str], log: &Path) -> Result<(Self, Status)> {
         let template = std::env::temp_dir().join("kernelsight-XXXXXX");
         let directory = mkdtemp(&template).with_context(|| format!("{} cannot be made", template.display()))?;
-        let mut agent = Self::spawn(&directory, &["--autonomy", autonomy], log)?;
+        let mut agent = Self::spawn(&directory, &[&["--autonomy", autonomy], arguments].concat(), log)?;
         agent.directory = Some(directory);
         let status = agent.wait_until_ready()?;
         Ok((agent, status))

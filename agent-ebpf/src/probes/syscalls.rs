@@ -30,6 +30,10 @@ static SYSCALL_SAMPLES: LruHashMap<SampleKey, u64, 1024> = LruHashMap::new();
 /// threads of one slot are told apart; the one that was overwritten goes untimed.
 #[btf_map]
 static SYSCALL_STARTS: Array<Start, THREADS> = Array::new();
+/// Since when these programs have been attached without a pause, `CLOCK_MONOTONIC`, ns. Of what began before, they may
+/// have missed the end, and the beginning of what ended since.
+#[btf_map]
+static SYSCALLS_SINCE: Array<u64, 1> = Array::new();
 
 /// Errors that the kernel keeps to itself: it restarts the call.
 const RESTARTS: core::ops::RangeInclusive<u64> = 512..=516;
@@ -110,7 +114,8 @@ fn time(syscall: u32, slot: u8, result: i64) -> bool {
     let Some(start) = SYSCALL_STARTS.get_ptr_mut(tid % THREADS as u32) else { return false };
     // SAFETY: a slot of the array.
     let begun = unsafe { *start };
-    if begun.tid != tid || begun.what != syscall || begun.begun_ns == 0 {
+    let since_ns = SYSCALLS_SINCE.get(0).copied().unwrap_or(u64::MAX);
+    if begun.tid != tid || begun.what != syscall || begun.begun_ns <= since_ns {
         return false;
     }
     // SAFETY: as above, and a helper without arguments.

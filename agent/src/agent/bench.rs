@@ -64,7 +64,14 @@ pub fn bench(dir: &Path, signals: u64, per_s: Option<u64>) -> Result<BenchReport
     while opened < signals {
         now_ms += TICK_MS;
         // Those of the tick before are gone.
-        let gone = Moment { now_ms, steady_ms: now_ms, lost: 0, exists: &|_| false, usual: &|_, _, _| None };
+        let gone = Moment {
+            now_ms,
+            steady_ms: now_ms,
+            lost: 0,
+            exists: &|_| false,
+            usual: &|_, _, _| None,
+            looked_away: &|_, _| false,
+        };
         let mut changes = gate.tick(Vec::new(), &gone);
         let here = Moment { exists: &|_| true, ..gone };
         for _ in 0..AT_ONCE.min(signals - opened) {

@@ -5,14 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::AgentError;
+use super::{
+    AgentError,
+    calls::{CallWatch, Shared},
+};
 use crate::{
     clock::{monotonic_ns, now_ms},
-    explain::{Baseline, Incident},
+    config::WatchCalls,
+    explain::{Baseline, Incident, IncidentStatus},
     live::{Daemon, Live, News, Part, PartState},
     observe::{
         Entity, Event, Signal, SignalType,
-        classify::{Change, Classification, Thresholds, Usual},
+        classify::{Change, Classification, Thresholds, Usual, measure},
         kernel::{self, Kernel, KernelError, State},
         ring::Events,
         sample::{CgroupIds, SocketsOfProcess},
@@ -32,7 +36,8 @@ const TOO_MANY_FILES: u32 = 24;
 
 #[derive(Debug)]
 pub(super) struct Eyes {
-    kernel: Kernel,
+    kernel: Shared,
+    calls: CallWatch,
     events: Option<Events>,
     scraper: Scraper,
     classification: Classification,
@@ -85,11 +90,13 @@ const SOCKETS_SELDOM_NS: u64 = 30_000_000_000;
 
 impl Eyes {
     /// Loads the programs and begins the sources. Within a tokio runtime.
-    pub(super) fn open(thresholds: Thresholds, store: &Store) -> Result<Self, AgentError> {
+    pub(super) fn open(thresholds: Thresholds, watch_calls: WatchCalls, store: &Store) -> Result<Self, AgentError> {
         let mut kernel = Kernel::load(&kernel::Settings::default());
         let events = kernel.events().map_err(|source| AgentError::Ring { source })?;
+        let kernel = Shared::new(kernel);
         let first_id = store.reader()?.next_signal_id()?;
         let mut eyes = Self {
+            calls: CallWatch::new(kernel.clone(), watch_calls),
             kernel,
             events,
             scraper: Scraper::new(),
@@ -160,7 +167,7 @@ impl Eyes {
     pub(super) fn tick(&mut self, live: &mut Live) -> Vec<Change> {
         self.count_runs();
         let tasks = self.tasks();
-        let counters = self.kernel.sample();
+        let counters = self.kernel.lock().sample();
         let mut sample = self.scraper.sample(tasks);
         self.blind = counters.as_ref().err().map(KernelError::to_string);
         sample.kernel = counters.unwrap_or_default();
@@ -177,6 +184,16 @@ impl Eyes {
         self.watch_files(live);
         self.watch_cgroups(live);
         changes
+    }
+
+    /// Watches system calls or looks away, as is due, and says when to come again at the latest. They are asked for by what
+    /// is not calm, by whoever works on an incident that was read off them, and by who follows single events.
+    pub(super) fn watch_calls(&mut self, live: &Live) -> tokio::time::Instant {
+        let mut worked_on = live.incidents.iter().filter(|incident| incident.status == IncidentStatus::Working);
+        let asked = live.is_raw_wanted()
+            || self.classification.wants_calls()
+            || worked_on.any(|incident| incident.signals().any(is_of_calls));
+        self.calls.turn(asked)
     }
 
     /// Reads the baselines anew.
@@ -233,10 +250,11 @@ impl Eyes {
             counted_s: Some(self.begun.elapsed().as_secs_f64()),
             lost: 0,
         };
-        let mut parts: Vec<Part> = self.kernel.probes().into_iter().map(probe).collect();
+        let kernel = self.kernel.lock();
+        let mut parts: Vec<Part> = kernel.probes().into_iter().map(probe).collect();
         parts.extend(self.lost.iter().map(records));
         parts.extend(self.scraper.status().map(source));
-        if let Some(why) = self.kernel.why_without_rings() {
+        if let Some(why) = kernel.why_without_rings() {
             let reason = format!("what happens between two ticks is counted, and not told: {why}");
             parts.push(Part { state: PartState::Off { reason }, ..Part::on("records", "rings") });
         }
@@ -253,7 +271,7 @@ impl Eyes {
 
     /// The kernel's own table of tasks; none where its iterator is off, and then the scraper reads `/proc`.
     fn tasks(&mut self) -> Option<TaskTable> {
-        let rows = match self.kernel.tasks() {
+        let rows = match self.kernel.lock().tasks() {
             Ok(rows) => rows,
             Err(KernelError::TasksOff { .. }) => return None,
             Err(error) => {
@@ -275,7 +293,7 @@ impl Eyes {
         if now_ns < self.sockets_due_ns {
             return;
         }
-        match self.kernel.sockets(now_ns) {
+        match self.kernel.lock().sockets(now_ns) {
             Ok(sockets) => self.sockets = Some(sockets),
             Err(error) => {
                 tracing::debug!(%error, "sockets are not told by process");
@@ -292,7 +310,7 @@ impl Eyes {
     fn count_runs(&mut self) {
         let wanted = self.ticks.is_multiple_of(COUNT_EVERY);
         self.ticks += 1;
-        if let Err(error) = self.kernel.count_runs(wanted) {
+        if let Err(error) = self.kernel.lock().count_runs(wanted) {
             tracing::debug!(%error, "the runs of the programs cannot be counted");
             return;
         }
@@ -313,7 +331,7 @@ impl Eyes {
 
     /// Has the descriptors counted of whoever meets their limit.
     fn watch_files(&mut self, live: &Live) {
-        let syscalls = live.window.now().and_then(|tick| tick.kernel.syscalls.as_ref());
+        let syscalls = live.window.now().and_then(|tick| tick.recent_calls.as_ref());
         self.scraper.context.watch_files_of = syscalls
             .into_iter()
             .flat_map(|syscalls| &syscalls.errors)
@@ -321,6 +339,10 @@ impl Eyes {
             .map(|error| error.pid)
             .collect();
     }
+}
+
+fn is_of_calls(signal: &Signal) -> bool {
+    measure(signal.signal_type, &signal.measure).is_some_and(|measure| measure.of_calls)
 }
 
 fn usual(

@@ -329,7 +329,8 @@ impl Contested {
 
     fn amount(self, process: &ProcessTick, tick: &Tick, signal: &Signal) -> Option<f64> {
         let pid = process.sample.id.pid;
-        let per_s = |count: u64| Some(count as f64 / tick.seconds?);
+        let calls = tick.recent_calls.as_ref();
+        let per_s = |count: u64| Some(count as f64 / calls?.seconds());
         match self {
             Self::Cpu => process.cpu_percent,
             Self::Memory => Some((process.sample.rss_bytes + process.sample.swap_bytes) as f64),
@@ -344,11 +345,11 @@ impl Contested {
             Self::MajorFaults => process.major_faults_per_s,
             Self::Io => process.io_bytes_per_s,
             Self::Syscalls => {
-                let rows = &tick.kernel.syscalls.as_ref()?.by_process;
+                let rows = &calls?.by_process;
                 per_s(rows.iter().filter(|row| row.pid == pid).map(|row| row.calls).sum())
             }
             Self::SyscallErrors => {
-                let rows = &tick.kernel.syscalls.as_ref()?.errors;
+                let rows = &calls?.errors;
                 let same =
                     |name: &str, value: u32| signal.numbers.get(name).is_none_or(|number| number == f64::from(value));
                 let of_it = rows
@@ -357,7 +358,7 @@ impl Contested {
                 per_s(of_it.map(|row| row.count).sum())
             }
             Self::Connects => {
-                let rows = &tick.kernel.syscalls.as_ref()?.by_process;
+                let rows = &calls?.by_process;
                 let connects = rows.iter().filter(|row| row.pid == pid && syscall_name(row.syscall) == "connect");
                 per_s(connects.map(|row| row.calls).sum())
             }
@@ -395,8 +396,8 @@ impl Contested {
     fn why_nobody(self, tick: &Tick) -> &'static str {
         match self {
             Self::Forks if tick.kernel.lifecycle.is_none() => "forks are not counted by parent: the probe is off",
-            Self::Syscalls | Self::SyscallErrors if tick.kernel.syscalls.is_none() => {
-                "system calls are not counted by process: the probe is off"
+            Self::Syscalls | Self::SyscallErrors if tick.recent_calls.is_none() => {
+                "system calls are not counted by process: the probe is off, or none was watched of late"
             }
             Self::Nothing => "what is short here is not counted by process",
             _ if tick.seconds.is_none() => "there is only one sample yet, and so no rate",

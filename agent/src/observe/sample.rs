@@ -382,6 +382,8 @@ pub struct KernelSample {
 
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SyscallCounters {
+    /// For how long system calls were watched, ns: what all else here is of.
+    pub watched_ns: u64,
     /// (system call number, calls) where calls > 0.
     pub calls: Vec<(u32, u64)>,
     /// Errors at exit; bounded, what had no room is in `errors_untold`.
@@ -392,6 +394,14 @@ pub struct SyscallCounters {
     /// Calls by process and number, from one call in `sampled_one_in`; the busiest only.
     pub by_process: Vec<SyscallsOfProcess>,
     pub sampled_one_in: u32,
+}
+
+impl SyscallCounters {
+    /// For how long system calls were watched, s.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.watched_ns as f64 / 1e9
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -1,16 +1,23 @@
 //! The window: the last samples, and the rates between them.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 pub use super::tracks::Growth;
 use super::{
     Entity, Event, ProcessId, Sample,
-    sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample, SocketsOfProcess},
+    sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample, SocketsOfProcess, SyscallCounters},
     tracks::Tracks,
 };
 
 /// Node samples kept for rates over longer times: two minutes at one a second.
 const NODE_SAMPLES: usize = 120;
+/// Of system calls that were watched for less, a rate says nothing: one call would be many a second.
+const WATCHED_MIN_NS: u64 = 50_000_000;
+/// What was counted of system calls longer ago tells nothing of now, ns.
+const CALLS_RECENT_NS: u64 = 15_000_000_000;
 /// The newest sample with the rates since the one before, and the shorter history that classifiers need.
 #[derive(Debug, Default)]
 pub struct Window {
@@ -18,6 +25,8 @@ pub struct Window {
     nodes: VecDeque<(u64, NodeSample)>,
     tracks: Tracks,
     last: Option<Sample>,
+    /// When system calls were last watched, `CLOCK_MONOTONIC`, ns, and what was counted.
+    calls: Option<(u64, Arc<SyscallCounters>)>,
     /// The agent itself, which is none of those who suffer; 0: it is not known.
     pub(super) own_pid: u32,
 }
@@ -34,8 +43,11 @@ pub struct Tick {
     pub node: NodeSample,
     pub processes: Vec<ProcessTick>,
     pub cgroups: Vec<CgroupTick>,
-    /// What the programs counted since the tick before (not since load).
+    /// What the programs counted since the tick before (not since load); of system calls nothing where they were hardly
+    /// watched.
     pub kernel: KernelSample,
+    /// System calls as of the last tick in which they were watched, if that is not long ago.
+    pub recent_calls: Option<Arc<SyscallCounters>>,
     /// As of the last pass over all descriptors, by pid.
     pub sockets: Option<Vec<SocketsOfProcess>>,
     /// Ring events since the tick before, at most [`EVENTS_PER_TICK`]; the count of all is in `events_seen`.
@@ -115,10 +127,15 @@ impl Window {
             .iter()
             .map(|cgroup| cgroup_tick(cgroup, cgroups_before.get(cgroup.path.as_str()).copied(), seconds))
             .collect();
-        let kernel = match &self.last {
+        let mut kernel = match &self.last {
             Some(last) => sample.kernel.since(&last.kernel),
             None => KernelSample::default(),
         };
+        kernel.syscalls = kernel.syscalls.filter(|calls| calls.watched_ns >= WATCHED_MIN_NS);
+        match &kernel.syscalls {
+            Some(calls) => self.calls = Some((sample.at_ns, Arc::new(calls.clone()))),
+            None => self.calls = self.calls.take().filter(|(at, _)| sample.at_ns - at < CALLS_RECENT_NS),
+        }
         let events_seen = events.len() as u64;
         events.truncate(EVENTS_PER_TICK);
         if self.nodes.len() == NODE_SAMPLES {
@@ -134,6 +151,7 @@ impl Window {
             cgroups,
             lost: kernel.lost.iter().map(|(_, lost)| lost).sum(),
             kernel,
+            recent_calls: self.calls.as_ref().map(|(_, calls)| Arc::clone(calls)),
             sockets: sample.sockets.clone(),
             events,
             events_seen,
@@ -293,6 +311,7 @@ impl KernelSample {
             *lost = lost.saturating_sub(earlier.lost.iter().find(|(name, _)| name == probe).map_or(0, |(_, n)| *n));
         }
         if let (Some(now), Some(then)) = (&mut change.syscalls, &earlier.syscalls) {
+            now.watched_ns = now.watched_ns.saturating_sub(then.watched_ns);
             let calls: HashMap<u32, u64> = then.calls.iter().copied().collect();
             for (syscall, count) in &mut now.calls {
                 *count = count.saturating_sub(calls.get(syscall).copied().unwrap_or(0));

@@ -211,7 +211,9 @@ pub(super) fn rows(tick: &Tick) -> Vec<MetricRow> {
         ],
     );
 
+    // Watched for a part of the tick, they are told as for the whole of it.
     let calls = kernel.syscalls.as_ref();
+    let scaled = |count: u64| Some(count as f64 * (tick.seconds? / calls?.seconds()));
     let mut timed = Log2Histogram::default();
     for (_, latency) in calls.iter().flat_map(|calls| &calls.latency) {
         timed.slots.iter_mut().zip(latency.slots).for_each(|(slot, more)| *slot += more);
@@ -220,10 +222,10 @@ pub(super) fn rows(tick: &Tick) -> Vec<MetricRow> {
         &SYSCALL,
         None,
         vec![
-            calls.map(|c| c.calls.iter().map(|(_, count)| *count as f64).sum()),
-            calls.map(|c| c.errors.iter().map(|error| error.count as f64).sum()),
-            calls.map(|c| c.errors_untold as f64),
-            calls.map(|_| timed.count() as f64),
+            calls.and_then(|c| scaled(c.calls.iter().map(|(_, count)| count).sum())),
+            calls.and_then(|c| scaled(c.errors.iter().map(|error| error.count).sum())),
+            calls.and_then(|c| scaled(c.errors_untold)),
+            scaled(timed.count()),
             timed.quantile_ns(0.5),
             timed.quantile_ns(0.99),
             node.files.as_ref().map(|f| f.allocated as f64),

@@ -1,7 +1,15 @@
 //! P5: CPU time of fixed work while nobody watches, while the agent does, and while bpftrace counts the same,
 //! alternated.
+//!
+//! By default the agent watches system calls a twentieth of the time, and all the time once something asks for it.
 
-use std::{fs, path::PathBuf, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 
@@ -18,6 +26,10 @@ const GOAL: Goal = Goal::AtMost(1.05);
 const PEER_GOAL: Goal = Goal::AtMost(0.25);
 /// The start of who watches is no part of what it costs.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Longer than from one moment in which system calls are watched to the next.
+const LONG: Duration = Duration::from_millis(5_500);
+/// So that what is added is more than what else the machine does.
+const LONG_ENOUGH: Duration = Duration::from_millis(1_500);
 /// Enough that one piece of work takes some tenths of a second.
 const CALLS: u64 = 2_000_000;
 const TURNS: u64 = 40_000;
@@ -27,36 +39,51 @@ const FILES: u64 = 4_000;
 const READS: u64 = 5_000;
 const BLOCK_BYTES: u64 = 4096;
 
-/// One piece of work: what it is called, and what does it.
+/// One kind of work: what it is called, and what does so many pieces of it, one command after the other.
 struct Workload {
     what: &'static str,
-    command: Box<dyn Fn() -> Result<Command>>,
+    commands: Box<dyn Fn(u64) -> Result<Vec<Command>>>,
 }
 
-/// CPU time of each piece of work in one round, ms, in the order of the works.
+/// CPU time of each kind of work in one round, ms, in the order of the works.
 type Round = Vec<f64>;
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let ground = Ground::make()?;
     let works = ground.works();
-    let peer = setup::peer("bpftrace");
-    let mut step = Step::begin(format!("{} kinds of work, {ROUNDS} rounds each way", works.len()));
     let log = place::target()?.join("bench/agent.log");
-    let mut bare = || all(&works);
-    let mut ours = || {
-        let (agent, _) = Agent::start("advisor", &log)?;
-        thread::sleep(SETTLE);
-        let round = all(&works)?;
-        agent.stop()?;
-        step.tick();
-        Ok(round)
-    };
+    let mut figures = by_default(&works, &log)?;
+    figures.extend(whole_set(&works, &log)?);
+    Ok(figures)
+}
+
+/// What the agent costs as it is started by default, over pieces of work so long that each meets moments in which system
+/// calls are watched, and the time between.
+fn by_default(works: &[Workload], log: &Path) -> Result<Vec<Figure>> {
+    let mut step =
+        Step::begin(format!("{} kinds of work for {} s, {ROUNDS} rounds each way", works.len(), LONG.as_secs()));
+    let pieces = pieces_for(works, LONG)?;
+    let mut bare = || all(works, &pieces);
+    let mut ours = || with_agent(&[], log, || all(works, &pieces), &mut step);
+    let [bare, ours] = alternate(ROUNDS, [&mut bare, &mut ours])?;
+    step.done("work");
+    let figure = |(at, work): (usize, &Workload)| watched(work.what, &of(at, &ours), &of(at, &bare));
+    Ok(works.iter().enumerate().map(figure).collect())
+}
+
+/// What the agent costs while every system call is watched, beside what bpftrace costs.
+fn whole_set(works: &[Workload], log: &Path) -> Result<Vec<Figure>> {
+    let mut step = Step::begin(format!("{} kinds of work with all programs, {ROUNDS} rounds each way", works.len()));
+    let pieces = pieces_for(works, LONG_ENOUGH)?;
+    let peer = setup::peer("bpftrace");
+    let mut bare = || all(works, &pieces);
+    let mut ours = || with_agent(&["--watch-calls", "always"], log, || all(works, &pieces), &mut step);
     let (bare, ours, peers) = match &peer {
         Ok(program) => {
             let mut theirs = || {
                 let running = Bpftrace::start(program)?;
                 thread::sleep(SETTLE);
-                let round = all(&works)?;
+                let round = all(works, &pieces)?;
                 running.stop()?;
                 Ok(round)
             };
@@ -69,16 +96,43 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
         }
     };
     step.done("work");
-    let figures = |(at, work): (usize, &Workload)| {
-        let of = |rounds: &[Round]| rounds.iter().map(|round| round[at]).collect::<Vec<f64>>();
-        let peers = peers.as_ref().map(|rounds| of(rounds)).map_err(String::as_str);
-        [watched(work.what, &of(&ours), &of(&bare)), beside_peer(work.what, &of(&ours), &of(&bare), peers)]
+    let figure = |(at, work): (usize, &Workload)| {
+        let peers = peers.as_ref().map(|rounds| of(at, rounds)).map_err(String::as_str);
+        beside_peer(work.what, &of(at, &ours), &of(at, &bare), peers)
     };
-    Ok(works.iter().enumerate().flat_map(figures).collect())
+    Ok(works.iter().enumerate().map(figure).collect())
 }
 
-fn all(works: &[Workload]) -> Result<Round> {
-    works.iter().map(|work| work::cpu_ms_of(&mut (work.command)()?).context(work.what)).collect()
+fn with_agent(arguments: &[&str], log: &Path, work: impl Fn() -> Result<Round>, step: &mut Step) -> Result<Round> {
+    let (agent, _) = Agent::start_with("advisor", arguments, log)?;
+    thread::sleep(SETTLE);
+    let round = work()?;
+    agent.stop()?;
+    step.tick();
+    Ok(round)
+}
+
+/// One kind of work in each round.
+fn of(at: usize, rounds: &[Round]) -> Vec<f64> {
+    rounds.iter().map(|round| round[at]).collect()
+}
+
+fn all(works: &[Workload], pieces: &[u64]) -> Result<Round> {
+    works.iter().zip(pieces).map(|(work, pieces)| cpu_ms(work, *pieces)).collect()
+}
+
+fn cpu_ms(work: &Workload, pieces: u64) -> Result<f64> {
+    (work.commands)(pieces)?.iter_mut().map(|command| work::cpu_ms_of(command).context(work.what)).sum()
+}
+
+/// How many pieces of each work take so long.
+fn pieces_for(works: &[Workload], time: Duration) -> Result<Vec<u64>> {
+    let pieces = |work: &Workload| {
+        let begun = Instant::now();
+        cpu_ms(work, 1)?;
+        Ok((time.as_secs_f64() / begun.elapsed().as_secs_f64()).ceil() as u64)
+    };
+    works.iter().map(pieces).collect()
 }
 
 fn watched(what: &str, ours: &[f64], bare: &[f64]) -> Figure {
@@ -89,7 +143,7 @@ fn watched(what: &str, ours: &[f64], bare: &[f64]) -> Figure {
 
 /// What the agent adds over what bpftrace adds.
 fn beside_peer(what: &str, ours: &[f64], bare: &[f64], peers: Result<Vec<f64>, &str>) -> Figure {
-    let what = format!("{what}: what the agent adds over what bpftrace adds");
+    let what = format!("{what}, every call watched: what the agent adds over what bpftrace adds");
     let peers = match peers {
         Ok(peers) => peers,
         Err(why) => return Figure::not_taken("P5", what, PEER_GOAL, "x", why),
@@ -126,14 +180,20 @@ impl Ground {
     }
 
     fn works(&self) -> [Workload; 6] {
-        let of = |what, kind: Kind, count| Workload { what, command: Box::new(move || work::command(kind, count)) };
+        let of = |what, kind: Kind, count| Workload {
+            what,
+            commands: Box::new(move |pieces| Ok(vec![work::command(kind, pieces * count)?])),
+        };
         let path = |name: &str| self.directory.join(name).to_string_lossy().into_owned();
         let host = |what, program: &'static str, arguments: Vec<String>| Workload {
             what,
-            command: Box::new(move || {
-                let mut command = Command::new(program);
-                command.args(&arguments);
-                Ok(command)
+            commands: Box::new(move |pieces| {
+                let piece = |_| {
+                    let mut command = Command::new(program);
+                    command.args(&arguments);
+                    command
+                };
+                Ok((0..pieces).map(piece).collect())
             }),
         };
         let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();

@@ -21,10 +21,13 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     react: None,
 };
 
-const UTILISATION: Measure = Measure::rising("utilisation_percent", "time that a device had a request in flight");
+const UTILISATION: Measure =
+    Measure::rising("utilisation_percent", "time that a device had a request in flight").wants_calls();
 const QUEUE: Measure = Measure::rising("queue_depth", "requests in a device's queue");
-const READ_P99: Measure = Measure::rising("read_p99_ns", "time that one in a hundred reads took longer than");
-const WRITE_P99: Measure = Measure::rising("write_p99_ns", "time that one in a hundred writes took longer than");
+const READ_P99: Measure =
+    Measure::rising("read_p99_ns", "time that one in a hundred reads took longer than").wants_calls();
+const WRITE_P99: Measure =
+    Measure::rising("write_p99_ns", "time that one in a hundred writes took longer than").wants_calls();
 const ERRORS: Measure = Measure::rising("errors_per_s", "requests that a device failed");
 
 /// Rates are told over this long, s.

@@ -56,6 +56,8 @@ pub struct Moment<'a> {
     /// Whether an entity is still there.
     pub exists: &'a dyn Fn(&Entity) -> bool,
     pub usual: super::UsualOf<'a>,
+    /// Whether a measure that was not read this time was only not looked at, and is taken to be as it was.
+    pub looked_away: &'a dyn Fn(SignalType, &str) -> bool,
 }
 
 impl std::fmt::Debug for Moment<'_> {
@@ -112,7 +114,8 @@ impl Gate {
         Self { thresholds, next_id: first_id, watches: HashMap::new(), crowded_out: 0 }
     }
 
-    /// Takes all readings of one tick. What is watched and was not read counts as calm; whose entity is gone closes.
+    /// Takes all readings of one tick. What is watched and was not read counts as calm, unless nobody looked; whose
+    /// entity is gone closes.
     pub fn tick(&mut self, readings: Vec<(SignalType, Reading)>, moment: &Moment<'_>) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut read = HashSet::new();
@@ -237,8 +240,10 @@ impl Gate {
     fn miss(&mut self, key: &Key, moment: &Moment<'_>) -> Option<Change> {
         let watch = self.watches.get_mut(key)?;
         let rule = self.thresholds.get(key.0, key.1)?;
-        for switch in &mut watch.levels {
-            switch.step(Stand::Clear, rule, moment.steady_ms, false);
+        if !(moment.looked_away)(key.0, key.1) {
+            for switch in &mut watch.levels {
+                switch.step(Stand::Clear, rule, moment.steady_ms, false);
+            }
         }
         watch.lost += moment.lost;
         let severity = watch.severity();

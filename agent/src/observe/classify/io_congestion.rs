@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{Classifier, Measure, Readings, say};
+use super::{Classifier, Measure, Readings, calls::watched_throughout, say};
 use crate::{
     numbers,
     observe::{
@@ -24,17 +24,18 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     react: None,
 };
 
-const IO_SOME: Measure = Measure::rising("io_some_percent", "time that some task waited for I/O");
-const IO_FULL: Measure = Measure::rising("io_full_percent", "time that all tasks waited for I/O");
+const IO_SOME: Measure = Measure::rising("io_some_percent", "time that some task waited for I/O").wants_calls();
+const IO_FULL: Measure = Measure::rising("io_full_percent", "time that all tasks waited for I/O").wants_calls();
 const CGROUP_SOME: Measure =
-    Measure::rising("cgroup_io_some_percent", "time that some task of a cgroup waited for I/O");
+    Measure::rising("cgroup_io_some_percent", "time that some task of a cgroup waited for I/O").wants_calls();
 const OTHERS_WAIT: Measure =
-    Measure::rising("others_io_wait_percent", "time that a cgroup which does little I/O waited for I/O");
+    Measure::rising("others_io_wait_percent", "time that a cgroup which does little I/O waited for I/O").wants_calls();
 const DIRTY: Measure =
     Measure::rising("dirty_percent", "dirty and written-back pages, of the memory that may be dirty");
-const BLOCKED: Measure = Measure::rising("blocked_tasks", "tasks in uninterruptible sleep");
-const SYNC_P99: Measure = Measure::rising("sync_p99_ns", "time that one in a hundred file syncs took longer than");
-const SYNCS: Measure = Measure::rising("syncs_per_s", "file syncs");
+const BLOCKED: Measure = Measure::rising("blocked_tasks", "tasks in uninterruptible sleep").wants_calls();
+const SYNC_P99: Measure =
+    Measure::rising("sync_p99_ns", "time that one in a hundred file syncs took longer than").of_calls().wants_calls();
+const SYNCS: Measure = Measure::rising("syncs_per_s", "file syncs").of_calls();
 
 /// Stalls are told over this long, s.
 const OVER_S: f64 = 5.0;
@@ -116,16 +117,16 @@ fn read(window: &Window, readings: &mut Readings<'_>) {
         (sentence, with_context(numbers! { stall_percent: percent }))
     });
 
-    let Some((syscalls, seconds)) = tick.kernel.syscalls.as_ref().zip(tick.seconds) else { return };
+    let Some(syscalls) = &tick.kernel.syscalls else { return };
     let is_sync = |number: u32| SYNC_CALLS.contains(&syscall_name(number).as_str());
     let rate = syscalls.calls.iter().filter(|(number, _)| is_sync(*number)).map(|(_, calls)| calls).sum::<u64>();
     let latency = sync_latency(syscalls, is_sync);
     let p99 = latency.quantile_ns(0.99).filter(|_| latency.count() >= SYNCS_MIN).unwrap_or(0.0);
-    readings.node(SYNC_P99, Some(p99), |ns| {
+    readings.node(SYNC_P99, Some(p99).filter(|_| watched_throughout(tick, syscalls)), |ns| {
         let sentence = format!("one file sync in a hundred took more than {}{}", say::latency(ns), busiest(window));
         (sentence, with_context(numbers! { sync_p99_ns: ns, syncs: latency.count() as f64 }))
     });
-    readings.node(SYNCS, Some(rate as f64 / seconds), |per_s| {
+    readings.node(SYNCS, Some(rate as f64 / syscalls.seconds()), |per_s| {
         let p99 = say::latency(p99);
         let sentence = format!("{} file syncs a second, p99 {p99}{}", say::short(per_s), busiest(window));
         (sentence, with_context(numbers! { syncs_per_s: per_s }))

@@ -4,8 +4,8 @@
 //! and the [`Gate`]. What kinds of signal are there? The list below answers.
 
 mod block_device_saturation;
+mod calls;
 mod ceiling;
-mod errors;
 mod gate;
 mod growth;
 mod io_congestion;
@@ -70,19 +70,34 @@ pub struct Measure {
     pub calm: f64,
     /// Whether less is worse, as with seconds left.
     pub falling: bool,
+    /// Whether it is read off system calls, which are not watched all the time.
+    pub of_calls: bool,
+    /// Whether every system call is to be watched while it is not calm: for what it is read off is rare or slow, or it
+    /// tells that calls are.
+    pub wants_calls: bool,
 }
 
 impl Measure {
     /// More is worse, 0 is calm.
     #[must_use]
     pub const fn rising(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, calm: 0.0, falling: false }
+        Self { name, about, calm: 0.0, falling: false, of_calls: false, wants_calls: false }
     }
 
     /// Less is worse; `calm` is the most that is ever read.
     #[must_use]
     pub const fn falling(name: &'static str, about: &'static str, calm: f64) -> Self {
-        Self { name, about, calm, falling: true }
+        Self { falling: true, calm, ..Self::rising(name, about) }
+    }
+
+    #[must_use]
+    pub(super) const fn of_calls(self) -> Self {
+        Self { of_calls: true, ..self }
+    }
+
+    #[must_use]
+    pub(super) const fn wants_calls(self) -> Self {
+        Self { wants_calls: true, ..self }
     }
 }
 
@@ -128,7 +143,19 @@ impl Classification {
         }
         let exists = |entity: &Entity| exists(window, entity);
         let steady_ms = steady_ms(tick.at_ns);
-        self.gate.tick(all, &Moment { now_ms: tick.wall_ms, steady_ms, lost: tick.lost, exists: &exists, usual })
+        let looked_away = |signal, name: &str| {
+            tick.recent_calls.is_some() && measure(signal, name).is_some_and(|measure| measure.of_calls)
+        };
+        let (now_ms, lost) = (tick.wall_ms, tick.lost);
+        let moment = Moment { now_ms, steady_ms, lost, exists: &exists, usual, looked_away: &looked_away };
+        self.gate.tick(all, &moment)
+    }
+
+    /// Whether something is not calm that every system call is to be watched for.
+    #[must_use]
+    pub fn wants_calls(&self) -> bool {
+        let mut watched = self.gate.watched().into_iter();
+        watched.any(|(signal, name, _)| measure(signal, name).is_some_and(|measure| measure.wants_calls))
     }
 
     /// The reflex on one ring event, at `now_ms` (Unix time).
@@ -146,7 +173,7 @@ impl Classification {
             let point = Point { at_ms: now_ms, value: reading.value };
             history.keep(classifier.signal, reading.measure, &reading.entity, point);
             let steady_ms = steady_ms(event.at_ns);
-            let moment = Moment { now_ms, steady_ms, lost: 0, exists: &|_| true, usual };
+            let moment = Moment { now_ms, steady_ms, lost: 0, exists: &|_| true, usual, looked_away: &|_, _| false };
             self.gate.react(classifier.signal, reading, &moment)
         })
     }

@@ -1,6 +1,6 @@
 //! `syscall`: system calls that fail, are slow or are made without end, and the limits behind the failures.
 
-use super::{Classifier, Measure, Readings, errors, say};
+use super::{Classifier, Measure, Readings, calls, calls::watched_throughout, say};
 use crate::{
     numbers,
     observe::{
@@ -32,21 +32,31 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     react: None,
 };
 
-const NO_FILES: Measure = Measure::rising("emfile_per_s", "calls that failed for want of a file descriptor (EMFILE)");
-const NO_FILES_NODE: Measure = Measure::rising("enfile_per_s", "calls that failed for the node's file limit (ENFILE)");
-const NO_SPACE: Measure = Measure::rising("enospc_per_s", "calls that failed for want of space (ENOSPC, EDQUOT)");
-const IO_ERRORS: Measure = Measure::rising("eio_per_s", "calls that failed with an I/O error (EIO)");
-const NO_PROCESSES: Measure = Measure::rising("fork_eagain_per_s", "forks that failed for a process limit (EAGAIN)");
-const NO_MEMORY: Measure = Measure::rising("enomem_per_s", "calls that failed for want of memory (ENOMEM)");
+const NO_FILES: Measure = Measure::rising("emfile_per_s", "calls that failed for want of a file descriptor (EMFILE)")
+    .of_calls()
+    .wants_calls();
+const NO_FILES_NODE: Measure =
+    Measure::rising("enfile_per_s", "calls that failed for the node's file limit (ENFILE)").of_calls().wants_calls();
+const NO_SPACE: Measure =
+    Measure::rising("enospc_per_s", "calls that failed for want of space (ENOSPC, EDQUOT)").of_calls().wants_calls();
+const IO_ERRORS: Measure =
+    Measure::rising("eio_per_s", "calls that failed with an I/O error (EIO)").of_calls().wants_calls();
+const NO_PROCESSES: Measure =
+    Measure::rising("fork_eagain_per_s", "forks that failed for a process limit (EAGAIN)").of_calls().wants_calls();
+const NO_MEMORY: Measure =
+    Measure::rising("enomem_per_s", "calls that failed for want of memory (ENOMEM)").of_calls().wants_calls();
 const OTHER_ERRORS: Measure =
-    Measure::rising("other_errors_weighed_per_s", "calls that failed with other errors, the usual ones by a hundredth");
+    Measure::rising("other_errors_weighed_per_s", "calls that failed with other errors, the usual ones by a hundredth")
+        .of_calls();
 const FILES_USED: Measure = Measure::rising("process_open_files_percent", "open files of a process, of its limit");
 const FORKS_REFUSED: Measure = Measure::rising("cgroup_forks_refused_per_s", "forks that a cgroup's pids.max refused");
 const PIDS_USED: Measure = Measure::rising("cgroup_pids_percent", "tasks of a cgroup, of its pids.max");
 const FILESYSTEM_USED: Measure =
     Measure::rising("filesystem_used_percent", "bytes or inodes of a filesystem that are used, of those that may be");
-const CALLS: Measure = Measure::rising("process_calls_per_s", "system calls of a process");
-const LATENCY: Measure = Measure::rising("call_p99_ns", "time that one in a hundred calls of a kind took longer than");
+const CALLS: Measure = Measure::rising("process_calls_per_s", "system calls of a process").of_calls();
+const LATENCY: Measure = Measure::rising("call_p99_ns", "time that one in a hundred calls of a kind took longer than")
+    .of_calls()
+    .wants_calls();
 
 /// The errors of one measure; a number is the same on every architecture that the agent runs on.
 type Class = (Measure, fn(&SyscallError) -> bool);
@@ -129,7 +139,7 @@ fn read_errors(window: &Window, readings: &mut Readings<'_>) {
             true if measure == OTHER_ERRORS && USUAL.contains(&error.errno) => USUAL_WEIGHT,
             true => 1.0,
         };
-        let Some(failures) = errors::failures(window, weight) else { return };
+        let Some(failures) = calls::failures(window, weight) else { return };
         readings.worst(
             measure,
             failures.into_iter().map(|row| (row.weighed_per_s, row)),
@@ -263,10 +273,9 @@ fn full(window: &Window) -> String {
 }
 
 fn read_calls(window: &Window, readings: &mut Readings<'_>) {
-    let Some((syscalls, seconds)) = window.now().and_then(|tick| tick.kernel.syscalls.as_ref().zip(tick.seconds))
-    else {
-        return;
-    };
+    let Some(tick) = window.now() else { return };
+    let Some(syscalls) = &tick.kernel.syscalls else { return };
+    let seconds = syscalls.seconds();
     let mut by_process: Vec<(f64, (&ProcessTick, &SyscallsOfProcess))> = Vec::new();
     for row in &syscalls.by_process {
         let calls = row.calls as f64 / seconds;
@@ -302,6 +311,9 @@ fn read_calls(window: &Window, readings: &mut Readings<'_>) {
             (sentence, numbers)
         },
     );
+    if !watched_throughout(tick, syscalls) {
+        return;
+    }
     let slowest = syscalls
         .latency
         .iter()

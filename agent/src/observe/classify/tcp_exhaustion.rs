@@ -1,6 +1,6 @@
 //! `tcp_exhaustion`: ports, backlogs, socket memory or patience with closing run out.
 
-use super::{Classifier, Measure, Readings, errors, say};
+use super::{Classifier, Measure, Readings, calls, say};
 use crate::{
     numbers,
     observe::{SignalType, Window, sample::KernelLimits},
@@ -23,7 +23,8 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     react: None,
 };
 
-const TIME_WAIT: Measure = Measure::rising("time_wait_percent", "sockets in TIME_WAIT, of the local port range");
+const TIME_WAIT: Measure =
+    Measure::rising("time_wait_percent", "sockets in TIME_WAIT, of the local port range").wants_calls();
 const CLOSE_WAIT: Measure =
     Measure::rising("close_wait_sockets", "sockets that the peer closed and the application did not");
 const PROCESS_CLOSE_WAIT: Measure =
@@ -36,7 +37,9 @@ const LISTEN_OVERFLOWS: Measure =
 const LISTENER_DROPS: Measure =
     Measure::rising("listener_drops_per_s", "connections that the full backlog of one listener turned away");
 const NO_ADDRESS: Measure =
-    Measure::rising("no_address_per_s", "connects that found no free local port (EADDRNOTAVAIL)");
+    Measure::rising("no_address_per_s", "connects that found no free local port (EADDRNOTAVAIL)")
+        .of_calls()
+        .wants_calls();
 
 const EADDRNOTAVAIL: u32 = 99;
 /// Rates are told over this long, s.
@@ -125,7 +128,7 @@ struct Ports {
 /// Connects that found no port; whether the node's ports are what they lack is another question.
 fn read_connects(window: &Window, ports: Ports, readings: &mut Readings<'_>) {
     let calls = ["connect", "bind"];
-    let failed = errors::failures(window, |error| {
+    let failed = calls::failures(window, |error| {
         let is_call = calls.contains(&crate::observe::syscall_name::syscall_name(error.syscall).as_str());
         f64::from(u8::from(error.errno == EADDRNOTAVAIL && is_call))
     });

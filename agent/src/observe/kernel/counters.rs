@@ -55,6 +55,8 @@ pub(super) struct Counters {
     /// Samples so far, and how many readings ago the last came.
     by_process: HashMap<wire::SampleKey, (u64, u32)>,
     sampled_one_in: u32,
+    /// As of the last reading: nothing moves while nobody watches.
+    last_calls: Option<SyscallCounters>,
     scheduler: ByCpu<wire::SchedulerCounters>,
     forks: Aged<u32, u64>,
     faults: ByCpu<wire::FaultCounters>,
@@ -76,6 +78,7 @@ impl Counters {
             samples: batch("SYSCALL_SAMPLES", take("SYSCALL_SAMPLES")?)?,
             by_process: HashMap::new(),
             sampled_one_in: settings.sampled_one_in(),
+            last_calls: None,
             scheduler: ByCpu::new("SCHEDULER", take("SCHEDULER")?)?,
             forks: Aged::new(batch("FORKS", take("FORKS")?)?),
             faults: ByCpu::new("PAGE_FAULTS", take("PAGE_FAULTS")?)?,
@@ -86,8 +89,12 @@ impl Counters {
         })
     }
 
-    /// `is_on` says whether the program of that name runs.
-    pub(super) fn sample(&mut self, is_on: impl Fn(&'static str) -> bool) -> Result<KernelSample, KernelError> {
+    /// `is_on` says whether the program of that name runs, `watched_ns` for how long system calls were watched.
+    pub(super) fn sample(
+        &mut self,
+        is_on: impl Fn(&'static str) -> bool,
+        watched_ns: u64,
+    ) -> Result<KernelSample, KernelError> {
         let block = is_on("block_rq_complete").then(|| self.block(is_on("block_rq_issue"))).transpose()?;
         let lost = self.dropped.get(&0, 0).map_err(|source| KernelError::Map { map: "DROPPED", source })?;
         let lost_of = |emitter: Emitter| lost.iter().map(|cpu| cpu[emitter as usize]).sum();
@@ -95,7 +102,7 @@ impl Counters {
         told.push((BLOCK_UNTOLD, self.block_untold));
         Ok(KernelSample {
             lost: told,
-            syscalls: is_on("sys_exit").then(|| self.syscalls(is_on("sys_enter"))).transpose()?,
+            syscalls: is_on("sys_exit").then(|| self.syscalls(is_on("sys_enter"), watched_ns)).transpose()?,
             run_queue: is_on("sched_switch").then(|| self.run_queue()).transpose()?,
             page_faults: (is_on("page_fault_user") && is_on("page_fault_kernel"))
                 .then(|| self.page_faults())
@@ -106,7 +113,10 @@ impl Counters {
         })
     }
 
-    fn syscalls(&mut self, timed: bool) -> Result<SyscallCounters, KernelError> {
+    fn syscalls(&mut self, timed: bool, watched_ns: u64) -> Result<SyscallCounters, KernelError> {
+        if let Some(last) = self.last_calls.as_ref().filter(|last| last.watched_ns == watched_ns) {
+            return Ok(last.clone());
+        }
         let cpus = self.calls.read()?;
         let calls = (0..wire::SYSCALLS)
             .map(|number| (number as u32, cpus.iter().map(|cpu| cpu.calls[number]).sum::<u64>()))
@@ -124,7 +134,8 @@ impl Counters {
         }
         let map = |source| KernelError::Map { map: "SYSCALL_ERRORS", source };
         let errors = self.errors.read(|value| value.count).map_err(map)?;
-        Ok(SyscallCounters {
+        let counted = SyscallCounters {
+            watched_ns,
             calls,
             errors: errors
                 .into_iter()
@@ -140,7 +151,9 @@ impl Counters {
             latency,
             by_process: self.by_process()?,
             sampled_one_in: self.sampled_one_in,
-        })
+        };
+        self.last_calls = Some(counted.clone());
+        Ok(counted)
     }
 
     /// Takes the samples out of their map, so that it holds what is new only.

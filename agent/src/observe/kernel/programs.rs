@@ -10,6 +10,9 @@ pub(super) const TASKS: &str = "tasks";
 /// The program that writes the rows of sockets.
 pub(super) const SOCKETS: &str = "sockets";
 
+/// The tracer whose programs are attached only while somebody looks.
+pub(super) const SYSCALLS: &str = "syscalls";
+
 /// What the benchmark's reference remembers in.
 pub(super) const REFERENCE_MAPS: [&str; 2] = ["REFERENCE_STARTS", "REFERENCE_LATENCY"];
 
@@ -299,7 +302,7 @@ pub(super) static PROGRAMS: &[Program] = &[
     },
     Program {
         name: "sys_enter",
-        tracer: "syscalls",
+        tracer: SYSCALLS,
         hook: Hook::Tracepoint("sys_enter"),
         // Its own it reads none of: without the exit it would be in vain.
         needs: SYSCALL_EXIT,
@@ -307,7 +310,7 @@ pub(super) static PROGRAMS: &[Program] = &[
     },
     Program {
         name: "sys_exit",
-        tracer: "syscalls",
+        tracer: SYSCALLS,
         hook: Hook::Tracepoint("sys_exit"),
         needs: SYSCALL_EXIT,
         wants: &[Want { paths: OPENED, without: "opening a FIFO counts as any other" }],

@@ -1,13 +1,17 @@
-//! Failed system calls, gathered by the process that most of them came from.
+//! System calls by what was watched of them, and those that failed by the process that most of them came from.
 
 use std::collections::HashMap;
 
 use super::say;
 use crate::observe::{
     Entity, Window,
-    sample::SyscallError,
+    sample::{SyscallCounters, SyscallError},
     syscall_name::{errno_name, syscall_name},
+    window::Tick,
 };
+
+/// The part of a tick in which calls must have been watched for what is told of slow ones, 0 to 1.
+const THROUGHOUT: f64 = 0.9;
 
 /// Failures of one process in one tick.
 #[derive(Debug)]
@@ -31,13 +35,18 @@ impl Failures {
     }
 }
 
-/// Failures since the tick before by process, weighed; none when the tracer is off. Those whose process is gone
+/// Whether calls were watched all the time since the tick before: a moment shows none that lasts longer.
+pub(super) fn watched_throughout(tick: &Tick, calls: &SyscallCounters) -> bool {
+    tick.seconds.is_some_and(|seconds| calls.seconds() >= THROUGHOUT * seconds)
+}
+
+/// Failures since the tick before by process, weighed; none when the tracer is off, or was not attached. Those whose process is gone
 /// count for the node.
 pub(super) fn failures(window: &Window, weight: impl Fn(&SyscallError) -> f64) -> Option<Vec<Failures>> {
-    let tick = window.now()?;
-    let seconds = tick.seconds?;
+    let calls = window.now()?.kernel.syscalls.as_ref()?;
+    let seconds = calls.seconds();
     let mut by_process: HashMap<Option<u32>, (Failures, f64)> = HashMap::new();
-    for error in &tick.kernel.syscalls.as_ref()?.errors {
+    for error in &calls.errors {
         let weighed = weight(error) * error.count as f64 / seconds;
         if weighed <= 0.0 {
             continue;
