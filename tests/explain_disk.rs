@@ -8,7 +8,7 @@ use kernelsight::{
     },
 };
 
-use crate::scene::{Actor, OWN_PID, Scene, actor, cgroup_entity, group};
+use crate::scene::{Actor, Group, OWN_PID, Scene, actor, cgroup_entity, group};
 
 fn incidents(scene: &Scene, signals: &[Signal]) -> Vec<(i64, usize)> {
     let changes = Correlator::new(OWN_PID).apply(signals, &scene.view());
@@ -75,4 +75,22 @@ fn a_disk_is_told_as_it_is_while_a_wave_is_written_and_not_between_two() {
         scene.explain(&[scene.signal(1, SignalType::IoCongestion, "io_some_percent", Entity::Node, 90.0)]);
     let told = explanation.node.busiest_disk.expect("there is one");
     assert_eq!((told.busy_percent, told.writes_per_s, told.written_bytes_per_s), (100.0, 100.0, f64::from(20 << 20)));
+}
+
+#[test]
+fn a_cgroup_that_waits_for_the_disk_is_not_to_blame_for_it() {
+    let writer = Actor { written: 8 << 20, cgroup: "/x", ..actor(41, "writer") };
+    let victim = Actor { written: 64 << 10, cgroup: "/y", ..actor(42, "victim") };
+    let groups = |io_limited| [group("/x"), Group { io_limited, ..group("/y") }];
+    let first = |measure: &'static str, kind, io_limited| {
+        let scene = Scene::of(&[writer.clone(), victim.clone()], &groups(io_limited));
+        let (_, explanation) = scene.explain(&[scene.signal(1, kind, measure, cgroup_entity("/y"), 95.0)]);
+        let suspect = explanation.suspects.first().cloned();
+        suspect.map(|suspect| (suspect.entity.to_string(), suspect.share > 0.9))
+    };
+    let io = |limited| first("cgroup_io_some_percent", SignalType::IoCongestion, limited);
+    assert_eq!(io(Some(false)), Some(("writer (pid 41)".to_owned(), true)));
+    assert_eq!(io(None), Some(("writer (pid 41)".to_owned(), true)));
+    // It waits for its own limit, and that is its own affair.
+    assert_eq!(io(Some(true)), Some(("victim (pid 42)".to_owned(), true)));
 }

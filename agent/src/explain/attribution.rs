@@ -99,15 +99,26 @@ fn may_be_blamed(process: &ProcessTick, own_pid: u32) -> bool {
     !sample.kernel_thread && sample.id.pid != own_pid && sample.parent_pid != own_pid
 }
 
-/// The cgroup in which what is contested is: of a signal of a cgroup itself, and of a growth that runs into a limit the
-/// cgroup that has it, whoever else grows elsewhere. None: it is everybody's, for who suffers need not be who causes.
+/// The cgroup in which what is contested is: of a signal of a cgroup itself, unless it waits for what is everybody's, and
+/// of a growth that runs into a limit the cgroup that has it, whoever else grows elsewhere. None: it is everybody's, for
+/// who suffers need not be who causes.
 fn contested_within(signal: &Signal, contested: Contested, window: &Window) -> Option<Text> {
     match &signal.entity {
-        Entity::Cgroup { path } => Some(path.clone()),
+        Entity::Cgroup { path } => Some(path.clone()).filter(|_| !waits_for_others(path, contested, window)),
         Entity::Process { id, .. } if contested == Contested::MemoryGrowth => {
             ceiling(window, window.process(*id)?.sample.cgroup.as_str())?.cgroup
         }
         _ => None,
+    }
+}
+
+/// Whether a cgroup waits for the CPUs or the disks of the node, and not for a limit of its own.
+fn waits_for_others(path: &Text, contested: Contested, window: &Window) -> bool {
+    let cgroup = window.cgroup(path.as_str());
+    match contested {
+        Contested::Io => cgroup.is_none_or(|cgroup| cgroup.sample.io_limited != Some(true)),
+        Contested::Cpu => cgroup.is_none_or(|cgroup| cgroup.throttled_percent.is_none_or(|percent| percent <= 0.0)),
+        _ => false,
     }
 }
 

@@ -121,6 +121,7 @@ pub(super) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
     known.maybe("cgroup_pids", sample.pids.as_ref().map(|pids| pids.current as f64));
     known.maybe("cgroup_pids_limit", sample.pids.as_ref().and_then(|pids| pids.maximum).map(|max| max as f64));
     known.maybe("cgroup_io_limited", sample.io_limited.map(f64::from));
+    known.maybe("cgroup_io_stall_percent", cgroup.io_stall_percent);
     known.maybe("cgroup_frozen", sample.frozen.map(f64::from));
     *numbers = known.0;
 }

@@ -10,6 +10,10 @@ use crate::explain::{BusiestDisk, Explanation, Suspect, figures::figure};
 const GOAL: f64 = 0.5;
 /// Nobody gets less than this part of what it does now: it is to be slowed and not to be stopped.
 const LEAST: f64 = 0.1;
+/// Who does less than this part of the most does little, as the measure of those who wait has it, 0 to 1.
+const LITTLE: f64 = 0.5;
+/// Who waits for this part of the longest wait may be the one who waits longest, 0 to 1.
+const WAITS_AS_LONG: f64 = 0.8;
 /// Requests of this size on average are limited by their bytes, and smaller ones by their number.
 const LARGE_BYTES: f64 = 65_536.0;
 /// What the action takes at least.
@@ -31,8 +35,21 @@ pub(super) fn weigh_others(evidence: Evidence, explanation: &Explanation) -> Evi
 pub(super) fn remedies(explanation: &Explanation, advice: String) -> Remedies {
     let Some(culprit) = explanation.culprit() else { return Remedies { advice, ..Remedies::default() } };
     let hold = (!explanation.yardstick().is_io_wait_of_others())
-        .then(|| "nobody else is known to wait for the disk".to_owned());
+        .then(|| "nobody else is known to wait for the disk".to_owned())
+        .or_else(|| why_it_suffers(explanation, culprit));
     Remedies { ladder: limit_io(explanation, culprit).into_iter().collect(), advice, hold }
+}
+
+/// Why the suspect is rather one of those who suffer: it waits as long as the one who waits most, and does little. A limit
+/// on it would only hide its wait, for who waits for a limit of his own is not counted.
+fn why_it_suffers(explanation: &Explanation, suspect: &Suspect) -> Option<String> {
+    let stall = suspect.number("cgroup_io_stall_percent")?;
+    let most = explanation.suspects.iter().filter(|other| other.of == suspect.of).map(|other| other.share);
+    let does_little = suspect.share < LITTLE * most.fold(0.0, f64::max);
+    let waits_most = stall >= WAITS_AS_LONG * explanation.yardstick().value;
+    (does_little && waits_most).then(|| {
+        format!("{} waits for the disk {stall:.0} % of the time itself, and does little on it", suspect.entity)
+    })
 }
 
 /// A limit on what the culprit's own cgroup does most on the disk whose requests wait most, so that the disk rests for
