@@ -62,6 +62,7 @@ pub(crate) fn proposal() -> ProposalRow {
                     within_s: 15,
                     statement: "run-queue p99 falls from 9 ms to 1 ms within 15 s".to_owned(),
                 },
+                is_test: false,
             },
             justification: "python3 takes 97 % of a CPU that others wait for".to_owned(),
             confidence: Confidence::of(vec![

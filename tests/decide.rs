@@ -19,7 +19,7 @@ pub(crate) fn case(scene: &Scene, signals: &[Signal]) -> Case {
 
 fn case_of(incident: Incident, explanation: Explanation) -> Case {
     let forecast = simulate(&explanation, &candidates(&explanation));
-    Case { incident, explanation, forecast, beliefs: vec![], tried: vec![] }
+    Case { incident, explanation, forecast, beliefs: vec![], tried: vec![], may_test: true }
 }
 
 pub(crate) fn decide(case: &Case) -> Proposal {
@@ -96,9 +96,9 @@ fn a_decision_fits_while_those_it_aims_at_are_suspects() {
     );
 
     // The same number, another process.
-    let Decision::Act { actions, mut targets, prediction } = decision else { panic!() };
+    let Decision::Act { actions, mut targets, prediction, is_test } = decision else { panic!() };
     targets[2].start_ticks += 1;
-    let told = Decision::Act { actions, targets, prediction }.still_fits(explanation).unwrap_err().to_string();
+    let told = Decision::Act { actions, targets, prediction, is_test }.still_fits(explanation).unwrap_err().to_string();
     assert!(told.starts_with("lower_process_priority(pid 43,"), "{told}");
 }
 
@@ -168,7 +168,7 @@ fn what_was_tried_is_not_tried_again_and_the_next_rung_is_taken() {
     let scene = Scene::of(&[hog, victim()], &[]);
     let mut case = case(&scene, &[cpu_waits(&scene)]);
     let Decision::Act { actions, .. } = decide(&case).decision else { panic!() };
-    case.tried.push(Attempt { actions, result: "unchanged".into() });
+    case.tried.push(Attempt { actions, result: "unchanged".into(), is_test: false });
     check(&case, "throttle_cpu(41, ");
 }
 
@@ -486,7 +486,7 @@ fn a_process_is_ended_only_when_it_is_critical_and_nothing_milder_is_left() {
     let (scene, mut signals) = growing(30.0, 1024, 15);
     let mut mild = case(&scene, &signals);
     let Decision::Act { actions, .. } = decide(&mild).decision else { panic!() };
-    let tried = vec![Attempt { actions, result: "denied: protected".into() }];
+    let tried = vec![Attempt { actions, result: "denied: protected".into(), is_test: false }];
     mild.tried.clone_from(&tried);
     assert!(!acts(&mild));
     signals[0].severity = Severity::Critical;
@@ -498,7 +498,7 @@ fn a_process_is_ended_only_when_it_is_critical_and_nothing_milder_is_left() {
     // Killed is only what was asked to end, and lives.
     let asked = |result: &str| {
         let mut case = Case { tried: critical.tried.clone(), ..case(&scene, &signals) };
-        case.tried.push(Attempt { actions: actions.clone(), result: result.into() });
+        case.tried.push(Attempt { actions: actions.clone(), result: result.into(), is_test: false });
         case
     };
     check(&asked("unchanged"), "kill_process(51) for memory_hog");
@@ -563,7 +563,7 @@ fn a_process_that_wants_descriptors_gets_more_and_what_was_in_vain_is_told_to_a_
     let mut case = case(&scene, &[signal]);
     check(&case, "raise_nofile_limit(50, 1024) for fd_exhaustion");
     let Decision::Act { actions, .. } = decide(&case).decision else { panic!() };
-    case.tried.push(Attempt { actions, result: "unchanged".to_owned() });
+    case.tried.push(Attempt { actions, result: "unchanged".to_owned(), is_test: false });
     check(
         &case,
         "advice for fd_exhaustion: server (pid 50) fails for want of file descriptors with 64 of 64 descriptors open. \

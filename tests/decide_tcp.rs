@@ -33,7 +33,7 @@ fn ports_in_time_wait_are_used_again_before_the_range_is_widened() {
     let mut case = case(&scene, &[signal(&scene, "no_address_per_s", 100.0, no_port(290.0))]);
     check(&case, "reuse_time_wait(1) for port_exhaustion");
     let Decision::Act { actions, .. } = decide(&case).decision else { panic!() };
-    case.tried.push(Attempt { actions, result: "unchanged".to_owned() });
+    case.tried.push(Attempt { actions, result: "unchanged".to_owned(), is_test: false });
     check(&case, "widen_port_range(15000, 60999) for port_exhaustion");
 }
 

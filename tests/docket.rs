@@ -43,7 +43,7 @@ fn incident(severity: Severity, opened_ms: i64) -> Incident {
 
 fn attempt() -> Attempt {
     let action = ActionRequest { action_type: "flush_buffers".into(), params: serde_json::Map::new() };
-    Attempt { actions: action.into(), result: "unchanged".into() }
+    Attempt { actions: action.into(), result: "unchanged".into(), is_test: false }
 }
 
 fn acted(verdict: Verdict) -> Ending {
@@ -121,6 +121,22 @@ fn after_three_actions_a_person_is_asked() {
         assert_eq!(due[0].1.len() as i64, round - 1);
         docket.close(&incidents[0].uid, acted(Verdict::Unchanged), round * 100_000);
     }
+    assert_eq!(docket.due(&incidents, 1_000_000), []);
+}
+
+#[test]
+fn tests_of_suspicions_are_none_of_the_three() {
+    let incidents = [incident(Severity::High, 0)];
+    let mut docket = docket_that_knows(&incidents);
+    for round in 1..=5 {
+        assert_eq!(docket.due(&incidents, round * 100_000).len(), 1);
+        let attempt = Attempt { is_test: round > 2, ..attempt() };
+        let ending = Ending::Acted { attempt, verdict: Verdict::Unchanged };
+        docket.close(&incidents[0].uid, ending, round * 100_000);
+    }
+    let due = docket.due(&incidents, 600_000);
+    assert_eq!(due[0].1.len(), 5);
+    docket.close(&incidents[0].uid, acted(Verdict::Unchanged), 600_000);
     assert_eq!(docket.due(&incidents, 1_000_000), []);
 }
 

@@ -311,7 +311,10 @@ fn an_oscillating_metric_causes_one_action_at_most() {
                             past.push(row(&asked, at_ms, JournalState::Kept));
                             let verdict = [Verdict::Resolved, Verdict::Unchanged][dice.below(2) as usize];
                             let actions = past[0].intent.action.clone().into();
-                            Ending::Acted { attempt: Attempt { actions, result: String::new() }, verdict }
+                            Ending::Acted {
+                                attempt: Attempt { actions, result: String::new(), is_test: false },
+                                verdict,
+                            }
                         }
                     };
                     docket.close(&taken.uid, ending, NOW_MS + at_ms);

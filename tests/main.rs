@@ -20,6 +20,7 @@ mod crash;
 mod daemon;
 mod decide;
 mod decide_disk;
+mod decide_suspicion;
 mod decide_tcp;
 mod degraded;
 mod docket;

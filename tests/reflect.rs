@@ -77,6 +77,18 @@ fn three_successes_in_four_tries_are_a_rate_a_mean_effect_and_a_new_confidence()
     assert_eq!(next_confidence(0.85, None), 0.85);
 }
 
+#[test]
+fn one_try_that_came_to_nothing_does_not_spoil_what_is_expected_of_an_action() {
+    let after = |attempts, effect_factor| {
+        let (action_type, failure_mode) = ("limit_cgroup_io".to_owned(), "device_saturation".to_owned());
+        let belief = Belief { action_type, failure_mode, attempts, successes: 0, mean_effect: 0.0, effect_factor };
+        (belief.next_factor() * 100.0).round() / 100.0
+    };
+    assert_eq!([after(0, 0.0), after(1, 0.0), after(4, 0.0), after(400, 0.0)], [1.0, 0.82, 0.55, 0.11]);
+    // What does more than was predicted is not expected to.
+    assert_eq!([after(4, 0.7), after(4, 2.0)], [0.85, 1.0]);
+}
+
 fn freeze() -> ActionRequest {
     let params = serde_json::json!({ "cgroup": "/x" });
     ActionRequest { action_type: "freeze_cgroup".into(), params: params.as_object().unwrap().clone() }
@@ -103,7 +115,12 @@ fn proposed() -> Trace {
                 evidence_against: vec![],
                 confidence: 0.9,
             }],
-            decision: Decision::Act { actions: freeze().into(), targets: vec![], prediction: prediction(40.0, 30.0) },
+            decision: Decision::Act {
+                actions: freeze().into(),
+                targets: vec![],
+                prediction: prediction(40.0, 30.0),
+                is_test: false,
+            },
             justification: "It suffices.".into(),
             confidence: Confidence::of(vec![ConfidencePart { name: "evidence".into(), factor: 0.9 }]),
         },

@@ -96,6 +96,7 @@ pub(crate) fn proposal(incident: &str) -> Proposal {
                 within_s: 10,
                 statement: "the wait falls to 30 ms".to_owned(),
             },
+            is_test: false,
         },
         justification: "the mildest that suffices".to_owned(),
         confidence: Confidence::of(vec![ConfidencePart { name: "evidence".to_owned(), factor: 0.75 }]),

@@ -18,7 +18,7 @@ const WAITS_MS: [i64; 6] = [3_000, 5_000, 10_000, 20_000, 40_000, 60_000];
 const AFTER_HELP_MS: i64 = 30_000;
 /// Wait after an action that was taken back, ms.
 const AFTER_UNDO_MS: i64 = 5_000;
-/// Actions on one incident; after so many a person is asked.
+/// Actions on one incident, tests not counted; after so many a person is asked.
 const MOST_ATTEMPTS: usize = 3;
 /// Incidents that are worked on at once.
 const MOST_AT_ONCE: usize = 4;
@@ -88,7 +88,8 @@ impl Docket {
             let ripe = incident.severity == Severity::Critical || now_ms - case.known_since_ms >= PATIENCE_MS;
             // Whoever is asked may be asleep: what has become worse since is decided anew.
             let waits = case.proposed_at.is_some_and(|then| incident.severity <= then);
-            let free_of_others = !case.busy && !waits && case.tried.len() < MOST_ATTEMPTS;
+            let attempts = case.tried.iter().filter(|attempt| !attempt.is_test).count();
+            let free_of_others = !case.busy && !waits && attempts < MOST_ATTEMPTS;
             if ripe && free_of_others && now_ms >= case.next_look_ms {
                 case.busy = true;
                 case.looked_at = incident.severity;

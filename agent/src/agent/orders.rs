@@ -160,7 +160,8 @@ impl Agent {
         let store = &self.rooms.daemon.store;
         store.settle_proposal(row.id, status, by, reason, now_ms()).map_err(|error| error.to_string())?;
         if let Decision::Act { actions, .. } = &row.proposal.decision {
-            let attempt = Attempt { actions: actions.clone(), result: format!("{status} by {by}: {reason}") };
+            let result = format!("{status} by {by}: {reason}");
+            let attempt = Attempt { actions: actions.clone(), result, is_test: row.proposal.decision.is_test() };
             self.docket.release(&row.incident, attempt, uptime_ms());
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::{
         Permit,
     },
     explain::{Baseline, Explanation, Incident},
-    live::Operator,
+    live::{Autonomy, Operator},
     reflect::{Phase, Trace},
     simulate::simulate,
     verify::{Observed, Verdict, Verification, verify},
@@ -116,7 +116,8 @@ impl Rooms {
         let mut trace = Trace::open(&incident, self.autonomy(), now_ms());
         let explanation = trace.keep(self.explain(&incident, usual), now_ms());
         let forecast = trace.keep(simulate(&explanation, &rules::candidates(&explanation)), now_ms());
-        let case = Case { incident, explanation, forecast, beliefs: self.beliefs(), tried };
+        let may_test = self.autonomy() >= Autonomy::Guardian;
+        let case = Case { incident, explanation, forecast, beliefs: self.beliefs(), tried, may_test };
         let proposal = trace.keep(self.reasoner.decide(&case).await, now_ms());
         self.act(trace, &case.incident, &case.explanation, proposal, None).await
     }
@@ -130,7 +131,7 @@ impl Rooms {
         proposal: Proposal,
         approved: Option<Approved>,
     ) -> Pass {
-        let Decision::Act { actions, prediction, .. } = proposal.decision.clone() else {
+        let Decision::Act { actions, prediction, is_test, .. } = proposal.decision.clone() else {
             return end(trace, Ending::LeftAlone, 0);
         };
         let (approved_by, reply) = approved.map_or((None, None), |approved| (Some(approved.by), Some(approved.reply)));
@@ -151,7 +152,7 @@ impl Rooms {
         if let Err(why) = self.execute_all(&mut trace, permits, &errand).await {
             answer(reply, Err(why.clone()));
             let told = trace.steps.len();
-            return end(trace, Ending::Refused { attempt: Attempt { actions, result: why } }, told);
+            return end(trace, Ending::Refused { attempt: Attempt { actions, result: why, is_test } }, told);
         }
         answer(reply, Ok(trace.outcomes.clone()));
         self.keep_trace(&mut trace);
@@ -160,7 +161,7 @@ impl Rooms {
         let verification = self.verify(&prediction, actions.first(), begun_ms..done_ms);
         let verdict = self.keep(&mut trace, verification).verdict;
         self.settle(&mut trace, verdict).await;
-        let attempt = Attempt { actions, result: verdict.name().to_owned() };
+        let attempt = Attempt { actions, result: verdict.name().to_owned(), is_test };
         let told = trace.steps.len();
         end(trace, Ending::Acted { attempt, verdict }, told)
     }
@@ -198,10 +199,11 @@ impl Rooms {
         }
         self.keep_trace(&mut trace);
         self.keep_denial(&trace, refused.action());
+        let is_test = proposal.decision.is_test();
         let ending = if next == Next::AskOperator && self.propose(&trace, proposal) {
             Ending::AwaitsApproval
         } else {
-            Ending::Refused { attempt: Attempt { actions, result: format!("denied: {refused}") } }
+            Ending::Refused { attempt: Attempt { actions, result: format!("denied: {refused}"), is_test } }
         };
         end(trace, ending, 0)
     }

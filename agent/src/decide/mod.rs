@@ -37,6 +37,8 @@ pub struct Case {
     pub beliefs: Vec<Belief>,
     /// What was tried on this incident before, oldest first, and how it ended.
     pub tried: Vec<Attempt>,
+    /// Whether a suspicion that stays ambiguous may be tested by something brief and reversible.
+    pub may_test: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +46,9 @@ pub struct Attempt {
     pub actions: Actions,
     /// `resolved`, `improved`, `unchanged`, `worse`, or `denied: …`.
     pub result: String,
+    /// Whether it was a test of a suspicion.
+    #[serde(default)]
+    pub is_test: bool,
 }
 
 /// What went wrong, as the rules name it. The name is the rule's file, the key and the label.
@@ -128,6 +133,10 @@ pub enum Decision {
         #[serde(default)]
         targets: Vec<ProcessId>,
         prediction: Prediction,
+        /// Whether it is to tell if a suspect is the cause, of whom that is not sure; what it teaches is of the suspect, and not
+        /// of the action.
+        #[serde(default)]
+        is_test: bool,
     },
     /// Nothing the agent may or should do; this is what a person should.
     Advise { advice: String },
@@ -178,6 +187,12 @@ pub struct Outdated {
 }
 
 impl Decision {
+    /// Whether it tests a suspicion.
+    #[must_use]
+    pub const fn is_test(&self) -> bool {
+        matches!(self, Self::Act { is_test: true, .. })
+    }
+
     /// Whether each of its actions still aims at a suspect of `explanation`, which was made since. What concerns the
     /// whole node aims at nobody.
     ///

@@ -22,6 +22,7 @@ mod pids_limit;
 mod port_exhaustion;
 mod raise;
 mod remedy;
+mod suspicion;
 mod swap_thrash;
 mod switch_storm;
 mod syscall_errors;
@@ -124,10 +125,14 @@ pub fn decide(case: &Case) -> Proposal {
     }
     let remedies = (rule.remedies)(explanation);
     let Remedies { ladder, advice, hold } = remedies;
-    let held = hold.or_else(|| why_hands_off(explanation, &ladder));
-    if let Some(reason) = held {
-        let advice = format!("{advice} Nothing is done: {reason}.");
-        return proposal(case, hypotheses, Decision::Advise { advice }, parts);
+    let cleared = suspicion::cleared(case);
+    match hold.map(HandsOff::Anyway).or_else(|| why_hands_off(explanation, &ladder)) {
+        Some(HandsOff::Anyway(reason)) => {
+            let advice = format!("{advice} Nothing is done: {reason}.{cleared}");
+            return proposal(case, hypotheses, Decision::Advise { advice }, parts);
+        }
+        Some(HandsOff::Spread(reason)) => return test_or_advise(case, &rule, hypotheses, parts, &advice, &reason),
+        None => {}
     }
     if ladder.is_empty() {
         return proposal(case, hypotheses, Decision::Advise { advice }, parts);
@@ -148,7 +153,7 @@ pub fn decide(case: &Case) -> Proposal {
             }
             let prediction = prediction(explanation, &effect);
             let targets = identify(explanation, &effect.actions);
-            let decision = Decision::Act { actions: effect.actions, targets, prediction };
+            let decision = Decision::Act { actions: effect.actions, targets, prediction, is_test: false };
             let is_restart = matches!(&decision, Decision::Act { actions, .. } if actions.first().unit().is_some());
             let mut proposal = proposal(case, hypotheses, decision, parts);
             if is_restart {
@@ -160,11 +165,44 @@ pub fn decide(case: &Case) -> Proposal {
             }
             proposal
         }
+        Err(why) if suspicion::was_wrong(case) => test_or_advise(case, &rule, hypotheses, parts, &advice, &why),
         Err(why) => {
             let advice = format!("{advice} No action is proposed: {why}.");
             proposal(case, hypotheses, Decision::Advise { advice }, parts)
         }
     }
+}
+
+/// A test of whoever may be the cause, where one would tell more and may be made; else advice.
+fn test_or_advise(
+    case: &Case,
+    rule: &Rule,
+    hypotheses: Vec<Hypothesis>,
+    mut parts: Vec<ConfidencePart>,
+    advice: &str,
+    reason: &str,
+) -> Proposal {
+    let cleared = suspicion::cleared(case);
+    let test = match suspicion::next(case, rule) {
+        Some(test) if case.may_test => test,
+        test => {
+            let would =
+                test.map(|test| format!(" At guardian and above it would be tested: {}.", suspicion::why(&test, case)));
+            let advice = format!("{advice} Nothing is done: {reason}.{cleared}{}", would.unwrap_or_default());
+            return proposal(case, hypotheses, Decision::Advise { advice }, parts);
+        }
+    };
+    parts.push(part("share of the suspect", test.suspect.share));
+    let why = suspicion::why(&test, case);
+    let decision = Decision::Act {
+        targets: identify(&case.explanation, &test.effect.actions),
+        prediction: prediction(&case.explanation, &test.effect),
+        actions: test.effect.actions,
+        is_test: true,
+    };
+    let mut proposal = proposal(case, hypotheses, decision, parts);
+    proposal.justification.push_str(&format!(" A test, for {reason}: {why}.{cleared}"));
+    proposal
 }
 
 /// What every rule that knows the signals says, surest first; earlier rules first among equals.
@@ -175,36 +213,45 @@ fn hypotheses(explanation: &Explanation) -> Vec<(Rule, Hypothesis)> {
     found
 }
 
+/// Why nobody is touched.
+enum HandsOff {
+    Anyway(String),
+    /// It is not clear who is to blame.
+    Spread(String),
+}
+
 /// What holds for every failure mode: nobody is touched for what is calm, or while the blame is spread.
-fn why_hands_off(explanation: &Explanation, ladder: &[Remedy]) -> Option<String> {
+fn why_hands_off(explanation: &Explanation, ladder: &[Remedy]) -> Option<HandsOff> {
     if ladder.is_empty() {
         return None;
     }
     let primary = &explanation.primary;
     if primary.closed_ms.is_some() || primary.severity < Severity::Medium {
-        return Some(format!("{} is {} by now", primary.measure, primary.severity));
+        return Some(HandsOff::Anyway(format!("{} is {} by now", primary.measure, primary.severity)));
     }
     // What only gives needs nobody to blame.
     if ladder.iter().all(|remedy| relieves(&remedy.actions)) {
         return why_calm(explanation);
     }
-    let Some(culprit) = explanation.culprit() else { return Some("nobody can be blamed".to_owned()) };
+    let Some(culprit) = explanation.culprit() else {
+        return Some(HandsOff::Anyway("nobody can be blamed".to_owned()));
+    };
     let most = ladder.iter().map(|remedy| share_of(explanation, &remedy.actions)).fold(0.0, f64::max);
     if most < DOMINANT {
-        return Some(format!(
+        return Some(HandsOff::Spread(format!(
             "the blame is spread: whom an action could reach have only {:.0} % of the {}",
             most * 100.0,
             culprit.of
-        ));
+        )));
     }
     why_calm(explanation)
 }
 
-fn why_calm(explanation: &Explanation) -> Option<String> {
+fn why_calm(explanation: &Explanation) -> Option<HandsOff> {
     let yardstick = explanation.yardstick();
     yardstick.is_calm(yardstick.value).then(|| {
         let value = figure(&yardstick.measure, yardstick.value);
-        format!("{} of {} is {value}, which is calm", yardstick.measure, yardstick.entity)
+        HandsOff::Anyway(format!("{} of {} is {value}, which is calm", yardstick.measure, yardstick.entity))
     })
 }
 
@@ -288,7 +335,7 @@ fn corrected(case: &Case, actions: &Actions, belief: Option<&Belief>) -> Effect 
         cost: String::new(),
     });
     if let Some(belief) = belief.filter(|belief| belief.attempts > 0) {
-        let factor = belief.effect_factor.clamp(0.1, 1.0);
+        let factor = belief.next_factor();
         effect.after = effect.before + (effect.after - effect.before) * factor;
         effect.suffices = explanation.yardstick().suffices(effect.after);
         effect.formula = format!("{}, × {factor:.2} by experience", effect.formula);
@@ -346,9 +393,9 @@ fn proposal(case: &Case, hypotheses: Vec<Hypothesis>, decision: Decision, parts:
         let evidence = if best.evidence_for.is_empty() { "nothing".to_owned() } else { best.evidence_for.join("; ") };
         format!("{}. For it: {evidence}.", best.statement)
     });
-    if let Decision::Act { actions, prediction, .. } = &decision {
-        let mildest = actions.action_type();
-        justification = format!("{justification} {mildest} is the mildest that suffices: {}.", prediction.statement);
+    if let Decision::Act { actions, prediction, is_test, .. } = &decision {
+        let what = if *is_test { "tells" } else { "is the mildest that suffices" };
+        justification = format!("{justification} {} {what}: {}.", actions.action_type(), prediction.statement);
     }
     Proposal {
         incident: case.incident.uid.clone(),

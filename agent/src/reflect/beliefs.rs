@@ -21,12 +21,12 @@ pub struct Experience {
 }
 
 impl Experience {
-    /// Of a trace in which something was done and verified.
+    /// Of a trace in which something was done and verified. A test of a suspicion teaches of the suspect, not of the action.
     #[must_use]
     pub fn of(trace: &Trace) -> Option<Self> {
         let verification = trace.verification.as_ref()?;
         let proposal = trace.proposal.as_ref()?;
-        let Decision::Act { actions, prediction, .. } = &proposal.decision else { return None };
+        let Decision::Act { actions, prediction, is_test: false, .. } = &proposal.decision else { return None };
         let compared = accuracy(prediction, verification);
         Some(Self {
             action_type: actions.action_type().to_owned(),
@@ -64,6 +64,18 @@ pub fn beliefs(experiences: &[Experience]) -> Vec<Belief> {
 pub fn next_confidence(before: f64, belief: Option<&Belief>) -> f64 {
     let (successes, attempts) = belief.map_or((0.0, 0.0), |b| (f64::from(b.successes), f64::from(b.attempts)));
     (before * PRIOR_TRIES + successes) / (PRIOR_TRIES + attempts)
+}
+
+impl Belief {
+    /// What the next prediction is scaled by: the mean of actual over predicted change, 0.1 to 1, where the trust before any
+    /// try counts as four tries that came as predicted. One try that came to nothing leaves 0.82 of a prediction, for it may
+    /// have been done to the wrong one.
+    #[must_use]
+    pub fn next_factor(&self) -> f64 {
+        let attempts = f64::from(self.attempts);
+        let of_tries = self.effect_factor.clamp(0.1, 1.0);
+        (PRIOR_TRIES + attempts * of_tries) / (PRIOR_TRIES + attempts)
+    }
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -6,7 +6,7 @@ mod story;
 mod trace;
 
 pub use beliefs::{Experience, beliefs, next_confidence};
-pub use outcome::{Accuracy, accuracy, lesson};
+pub use outcome::{Accuracy, accuracy, lesson, lesson_of_test};
 pub use story::story;
 pub use trace::Part;
 

@@ -2,6 +2,7 @@
 
 use crate::{
     decide::Prediction,
+    execute::Actions,
     explain::figures::figure,
     verify::{Verdict, Verification},
 };
@@ -78,4 +79,19 @@ pub fn lesson(action_type: &str, prediction: &Prediction, verification: &Verific
     };
     let value = verification.after.map_or_else(|| "gone".to_owned(), shown);
     format!("{action_type} ended {verdict} with {} at {value}. {compared}, {correction}. {then}.", prediction.measure)
+}
+
+/// The same of a test: whether whoever was given less is a cause.
+#[must_use]
+pub fn lesson_of_test(actions: &Actions, prediction: &Prediction, verification: &Verification) -> String {
+    let shown = |value: f64| figure(&prediction.measure, value);
+    let after = verification.after.map_or_else(|| "gone".to_owned(), shown);
+    let told = match verification.verdict {
+        Verdict::Resolved => "It is the cause, and goes on with less",
+        Verdict::Improved => "It is a part of the cause, and goes on with less",
+        Verdict::Unchanged => "It is cleared, and has again what it had",
+        Verdict::Worse => "It is not shown to be the cause, and has again what it had",
+    };
+    let before = shown(verification.before);
+    format!("A test: with {actions}, {} went from {before} to {after}. {told}.", prediction.measure)
 }

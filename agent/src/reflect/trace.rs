@@ -1,6 +1,6 @@
 //! A trace in the making: opened with the incident, given each part as it is made, closed with the lesson.
 
-use super::{Phase, Trace, TraceStep, accuracy, lesson};
+use super::{Phase, Trace, TraceStep, accuracy, lesson, lesson_of_test};
 use crate::{
     decide::{Decision, Hypothesis, Proposal},
     execute::{Denial, Outcome, OutcomeStatus},
@@ -84,6 +84,9 @@ impl Trace {
     fn learn(&mut self) -> String {
         let decision = self.proposal.as_ref().map(|proposal| proposal.decision.clone());
         match (decision, &self.verification, &self.denial) {
+            (Some(Decision::Act { actions, prediction, is_test: true, .. }), Some(verification), _) => {
+                lesson_of_test(&actions, &prediction, verification)
+            }
             (Some(Decision::Act { actions, prediction, .. }), Some(verification), _) => {
                 let compared = accuracy(&prediction, verification);
                 self.accuracy = compared.map(|compared| compared.accuracy);

@@ -140,7 +140,8 @@ impl Learnt {
             Some(hypothesis) => Some(name_of(TABLE, &hypothesis.failure_mode)?),
             None => None,
         };
-        let Decision::Act { actions, prediction, .. } = &proposal.decision else {
+        // What a test teaches is of the suspect, and not of the action.
+        let Decision::Act { actions, prediction, is_test: false, .. } = &proposal.decision else {
             return Ok(Self { failure_mode, ..Self::default() });
         };
         let change = trace.verification.as_ref().and_then(|seen| Some((seen.before, seen.after? - seen.before)));

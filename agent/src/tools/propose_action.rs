@@ -68,7 +68,8 @@ impl Tool for ProposeAction {
                 // Stable: what suffices stays ordered from mild to strong.
                 options.sort_by_key(|option| !option.suffices);
             }
-            let case = Case { incident, explanation, forecast, beliefs: beliefs.clone(), tried: Vec::new() };
+            let case =
+                Case { incident, explanation, forecast, beliefs: beliefs.clone(), tried: Vec::new(), may_test: false };
             let proposal = rules::decide(&case);
             if proposal.hypotheses.iter().any(|hypothesis| hypothesis.failure_mode == params.failure_mode) {
                 recommendations.push(Recommendation { proposal, options });
