@@ -81,6 +81,8 @@ pub(crate) struct Fault {
     pub(crate) load: Process,
     /// Who suffers, if that is somebody else: must run to the end.
     pub(crate) victim: Option<Process>,
+    /// Who takes most of what is contested, and is not to blame; an action on it must be taken back.
+    pub(crate) decoy: Option<Process>,
     /// What must come of it; a fault has this or `control`.
     pub(crate) expect: Option<Expect>,
     pub(crate) control: Option<Control>,
@@ -213,7 +215,8 @@ impl Fault {
         if !(1..=BOUND_MAX_S).contains(&self.bound_s) {
             bail!("`bound_s` is {}; 1 to {BOUND_MAX_S} is allowed", self.bound_s);
         }
-        for (key, process) in [("load", Some(&self.load)), ("victim", self.victim.as_ref())] {
+        let processes = [("load", Some(&self.load)), ("victim", self.victim.as_ref()), ("decoy", self.decoy.as_ref())];
+        for (key, process) in processes {
             if let Some(process) = process {
                 load::check(&process.name, &process.settings).with_context(|| format!("`{key}`"))?;
             }

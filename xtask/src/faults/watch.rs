@@ -17,7 +17,7 @@ use super::{
     inject::{self, Running},
     network::Network,
     node::NodeMeasures,
-    score::Seen,
+    score::{Seen, Strangers},
     settings::Settings,
     swap::Swap,
 };
@@ -75,6 +75,12 @@ fn inject_and_follow(
         .as_ref()
         .map(|victim| Running::start_beside(victim, &format!("{}/victim", fault.name), victim_seconds, filled))
         .transpose()?;
+    let start_decoy = |decoy| Running::start(decoy, &format!("{}/decoy", fault.name), victim_seconds);
+    let decoy = fault.decoy.as_ref().map(start_decoy).transpose()?;
+    seen.decoy = decoy.as_ref().map(|decoy| Strangers {
+        processes: decoy.processes(),
+        cgroup: decoy.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned()),
+    });
     let onset_ms = clock::now_ms();
     let mut load = Running::start_beside(&fault.load, &format!("{}/load", fault.name), fault.bound_s, filled)?;
     let onset = Instant::now();

@@ -38,8 +38,10 @@ mod minor_fault_churn;
 mod pids_limit;
 mod pong;
 mod port_exhaustion;
+mod scattered_writer;
 mod slow_leak;
 mod spinner;
+mod steady_reader;
 mod swap_thrash;
 mod switch_storm;
 mod syscall_storm;
@@ -52,7 +54,7 @@ pub(crate) use compile::c_program;
 use ground::Ground;
 
 /// Every load there is. The name is the file's.
-const LOADS: [Load; 33] = [
+const LOADS: [Load; 35] = [
     anon_hog::LOAD,
     slow_leak::LOAD,
     cache_reader::LOAD,
@@ -87,6 +89,8 @@ const LOADS: [Load; 33] = [
     pong::LOAD,
     job::LOAD,
     knocker::LOAD,
+    steady_reader::LOAD,
+    scattered_writer::LOAD,
 ];
 
 /// No load lasts longer, whatever it was told.

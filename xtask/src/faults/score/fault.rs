@@ -1,7 +1,7 @@
 //! A fault: seen in time, the right one blamed for the right cause, helped by what helps, and nothing left behind.
 
 use super::{
-    Mark, Score, Seen, blank, effects, is_effect, is_expected, mark,
+    Mark, Score, Seen, Strangers, blank, effects, is_effect, is_expected, mark,
     times::times,
     words::{or_nobody, place_of, words},
 };
@@ -28,7 +28,9 @@ pub(super) fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score 
     let blamed: Vec<(Entity, Option<String>)> = passes.iter().filter_map(|trace| suspect(trace)).collect();
     let limit = expect.culprit.contains(&Culprit::Limit) && passes.iter().any(|trace| blames_the_limit(seen, trace));
     let culprit = blamed.iter().any(|(entity, cgroup)| is_culprit(expect, seen, entity, cgroup.as_deref()));
-    score.blamed = mark(culprit || limit);
+    // Beside a decoy it is a test that tells who is to blame.
+    let told = seen.decoy.is_some() && passes.iter().any(|trace| helped(trace) && is_on_the_load_alone(seen, trace));
+    score.blamed = mark(culprit || limit || told);
     if score.blamed == Mark::No {
         let names: Vec<String> = blamed.iter().map(|(entity, _)| entity.words()).collect();
         score.reasons.push(format!("blamed {}, not the load ({})", or_nobody(&names), place_of(seen)));
@@ -61,19 +63,19 @@ pub(super) fn score_fault(fault: &Fault, expect: &Expect, seen: &Seen) -> Score 
 /// Whether what was done is what helps, to whom it should be done, and whether it helped.
 fn score_actions(expect: &Expect, seen: &Seen, score: &mut Score) {
     let effects: Vec<&Outcome> = effects(seen).collect();
-    for effect in &effects {
-        if !expect.actions.contains(&effect.action.action_type) {
-            score.reasons.push(format!("not what helps: {}", words(effect)));
-        }
-        if !is_on_the_load(seen, effect) {
-            score.reasons.push(format!("done to a stranger: {}", words(effect)));
+    for trace in &seen.traces {
+        for effect in trace.outcomes.iter().filter(|outcome| is_effect(outcome)) {
+            if !expect.actions.contains(&effect.action.action_type) {
+                score.reasons.push(format!("not what helps: {}", words(effect)));
+            }
+            let in_error = !helped(trace) && seen.decoy.as_ref().is_some_and(|decoy| is_on(decoy, effect));
+            if !is_on_the_load(seen, effect) && !in_error {
+                score.reasons.push(format!("done to a stranger: {}", words(effect)));
+            }
         }
     }
     if !expect.actions.is_empty() {
-        let helped = seen.traces.iter().any(|trace| {
-            let verdict = trace.verification.as_ref().map(|verification| verification.verdict.as_str());
-            trace.outcomes.iter().any(is_effect) && matches!(verdict, Some("resolved" | "improved"))
-        });
+        let helped = seen.traces.iter().any(helped);
         let left_alone = expect.may_be_left_alone && effects.is_empty();
         let in_vain = expect.may_be_in_vain && !effects.is_empty();
         if !helped && !left_alone && !in_vain {
@@ -112,11 +114,25 @@ fn is_culprit(expect: &Expect, seen: &Seen, entity: &Entity, cgroup: Option<&str
     })
 }
 
-/// Actions that name nobody concern the node; whether they may be is said by their name alone.
+/// Whether something was done that helped, by its verdict.
+fn helped(trace: &Trace) -> bool {
+    let verdict = trace.verification.as_ref().map(|verification| verification.verdict.as_str());
+    trace.outcomes.iter().any(is_effect) && matches!(verdict, Some("resolved" | "improved"))
+}
+
+fn is_on_the_load_alone(seen: &Seen, trace: &Trace) -> bool {
+    trace.outcomes.iter().filter(|outcome| is_effect(outcome)).all(|effect| is_on_the_load(seen, effect))
+}
+
 fn is_on_the_load(seen: &Seen, effect: &Outcome) -> bool {
+    is_on(&Strangers { processes: seen.processes.clone(), cgroup: seen.cgroup.clone() }, effect)
+}
+
+/// Actions that name nobody concern the node; whether they may be is said by their name alone.
+fn is_on(who: &Strangers, effect: &Outcome) -> bool {
     let params = &effect.action.params;
     let pid = params.get("pid").and_then(serde_json::Value::as_u64);
     let cgroup = params.get("cgroup").and_then(serde_json::Value::as_str);
-    pid.is_none_or(|pid| seen.processes.iter().any(|own| u64::from(*own) == pid))
-        && cgroup.is_none_or(|path| seen.cgroup.as_deref() == Some(path))
+    pid.is_none_or(|pid| who.processes.iter().any(|own| u64::from(*own) == pid))
+        && cgroup.is_none_or(|path| who.cgroup.as_deref() == Some(path))
 }

@@ -38,6 +38,8 @@ pub(crate) struct Seen {
     /// All processes of the load, culprits included.
     pub(crate) processes: Vec<u32>,
     pub(crate) cgroup: Option<String>,
+    /// Who takes most, and is not to blame.
+    pub(crate) decoy: Option<Strangers>,
     /// What did not hold at the end, in words.
     pub(crate) unmet: Vec<String>,
     /// Who did not live to the end, in words.
@@ -46,6 +48,13 @@ pub(crate) struct Seen {
     pub(crate) changes: Vec<String>,
     /// What went wrong with the agent itself.
     pub(crate) agent_troubles: Vec<String>,
+}
+
+/// Processes, and their cgroup.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Strangers {
+    pub(crate) processes: Vec<u32>,
+    pub(crate) cgroup: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

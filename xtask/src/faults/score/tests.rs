@@ -97,6 +97,27 @@ fn a_deed_to_a_stranger_fails_whatever_came_of_it() {
 }
 
 #[test]
+fn a_deed_to_the_decoy_is_an_error_that_counts_unless_it_was_taken_back() {
+    let beside_decoy = |on_decoy: &str, on_load: &str| {
+        let mut in_error = trace(99, "lower_process_priority", on_decoy);
+        in_error.undone.clone_from(&in_error.outcomes);
+        let decoy = Some(Strangers { processes: vec![99], cgroup: None });
+        let mut seen = Seen { decoy, ..seen(in_error) };
+        seen.traces.push(trace(7, "lower_process_priority", on_load));
+        // Whom a look names first is not what counts: whom a deed helped on is.
+        for trace in &mut seen.traces {
+            trace.explanation.as_mut().expect("one").suspects[0].entity.pid = Some(99);
+        }
+        seen
+    };
+    check(&hog(), &beside_decoy("unchanged", "resolved"), &[]);
+    check(&hog(), &beside_decoy("improved", "resolved"), &["done to a stranger: lower_process_priority pid=99"]);
+    let mut in_vain = beside_decoy("unchanged", "unchanged");
+    in_vain.traces[1].undone = in_vain.traces[1].outcomes.clone();
+    check(&hog(), &in_vain, &["blamed process (pid 99), not the load (pid 7)", "no action helped, by its verdict"]);
+}
+
+#[test]
 fn ending_what_should_only_yield_fails() {
     check(&hog(), &seen(trace(7, "terminate_process", "resolved")), &["not what helps: terminate_process pid=7"]);
 }
