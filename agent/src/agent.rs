@@ -10,20 +10,15 @@ mod orders;
 mod remedy;
 mod rooms;
 mod standing;
+mod start;
 
 pub use confine::{come_first, confine};
 
-use std::{
-    collections::HashMap,
-    io,
-    pin::pin,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{broadcast, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::{self, JoinHandle, JoinSet},
     time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout},
 };
@@ -37,19 +32,16 @@ use self::{
 };
 use crate::{
     clock::{now_ms, uptime_ms},
-    config::{Settings, StoreSettings},
-    decide::rules::Rules,
-    execute::{
-        ExecuteError, Executor, Guard, HoldKind, Journal as _, Limits as Bounds, LimitsError, Policy, PolicyError,
-    },
+    config::Settings,
+    execute::{ExecuteError, LimitsError, PolicyError},
     explain::{Correlator, IncidentChange, IncidentStatus, IncidentUid},
-    live::{Daemon, Live, News, Order},
+    live::{News, Order},
     observe::{
-        Event, Window,
-        classify::{Change, Thresholds, ThresholdsError},
+        Event,
+        classify::{Change, ThresholdsError},
     },
     serve::{self, SocketError},
-    store::{Limits, Store, StoreError},
+    store::StoreError,
     verify::Verdict,
 };
 
@@ -62,18 +54,10 @@ const DRAIN_EVERY: Duration = Duration::from_millis(600);
 const BUSY_EVENTS: usize = 256;
 /// How often leases and proposals are looked at, baselines read anew, and the standing of every part told.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
-/// Below the state directory: held as long as an actor is at work that this daemon asked.
-const LOCK: &str = "actors.lock";
-/// Actors of a daemon that ended end too; one that is stuck is not waited for longer before the agent watches.
-const EARLIER_END_WITHIN: Duration = Duration::from_secs(5);
 /// How long passes that are at work are waited for when the daemon stops; what is unverified then is taken back.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Baselines are read in one round of so many: they are written every 15 s, and tell of hours.
 const RECALL_ROUNDS: u32 = 6;
-/// News that a follower may be behind.
-const NEWS: usize = 4096;
-/// Orders that may wait.
-const ORDERS: usize = 64;
 
 /// Why the daemon could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -137,63 +121,6 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(settings: &Settings, unconfined: Option<String>) -> Result<Self, AgentError> {
-        let thresholds = Thresholds::load(settings.policies.as_deref())?;
-        let policy = Policy::load(settings.policies.as_deref())?;
-        let bounds = Bounds::load(settings.policies.as_deref())?;
-        let guard = Arc::new(Guard::new(bounds, Duration::from_millis(settings.tick_ms)));
-        let (store, opening) = Store::open(&settings.state_dir, limits(settings))?;
-        let mut notes = opening.notes;
-        let policy = Arc::new(policy);
-        let mut executor = Executor::new(Arc::clone(&policy), Arc::clone(&guard))?;
-        if let Some(actors) = &settings.actors {
-            executor = executor.with_actors(actors, &settings.state_dir.join(LOCK));
-        }
-        let unsettled = executor.earlier_are_gone(EARLIER_END_WITHIN).err().map(|error| error.to_string());
-        if unsettled.is_none() {
-            notes.extend(settle(&executor, &store));
-        }
-        let holds = [(HoldKind::Unconfined, unconfined), (HoldKind::Unsettled, unsettled)];
-        let of_this_start = holds.into_iter().filter_map(|(kind, why)| Some((kind, why?)));
-        notes.extend(holds::begin(&guard, &store, executor.boot_id(), of_this_start)?);
-        for note in &notes {
-            store.keep_note(note, now_ms())?;
-        }
-        let (orders_in, orders) = mpsc::channel(ORDERS);
-        let eyes = Eyes::open(thresholds.clone(), settings.watch_calls, &store)?;
-        let daemon = Daemon {
-            live: Arc::new(RwLock::new(Live { window: Window::of_agent(std::process::id()), ..Live::default() })),
-            store,
-            orders: orders_in,
-            news: broadcast::channel(NEWS).0,
-            thresholds: Arc::new(thresholds),
-            restartable: policy.restartable().into(),
-        };
-        standing::begin(&daemon, settings, &eyes, &executor, notes)?;
-        daemon.change().status.holds = guard.holds(now_ms());
-        Ok(Self {
-            rooms: Arc::new(Rooms {
-                daemon,
-                reasoner: Arc::new(Rules),
-                policy,
-                guard,
-                executor,
-                unconfirmed: std::sync::Mutex::default(),
-            }),
-            eyes,
-            correlator: Correlator::new(std::process::id()),
-            docket: Docket::default(),
-            standing: Standing::default(),
-            orders,
-            passes: JoinSet::new(),
-            at_work: HashMap::new(),
-            told: HashMap::new(),
-            tick_every: Duration::from_millis(settings.tick_ms),
-            recall_in: 0,
-            died: false,
-        })
-    }
-
     /// One turn after the other: whatever comes next.
     async fn turn(mut self, door: &mut JoinHandle<Result<(), SocketError>>) -> Result<(), AgentError> {
         let listen = |kind| signal(kind).map_err(|source| AgentError::Signals { source });
@@ -413,27 +340,6 @@ impl Agent {
         self.rooms.daemon.store.flush()?;
         Ok(())
     }
-}
-
-/// Settles what an earlier run left. Where the journal cannot be read that is said, and the agent watches: it reads the
-/// journal before each action, and does nothing while it cannot.
-fn settle(executor: &Executor, store: &Store) -> Vec<String> {
-    let unread = |why: &dyn std::fmt::Display| format!("{why}: nothing is done while that is so");
-    let mut notes = executor.settle(store, now_ms()).unwrap_or_else(|error| vec![unread(&error)]);
-    match store.reader().and_then(|reader| reader.standing_actions()) {
-        Ok(standing) => notes.extend(executor.settle_earlier_boots(&standing, store, now_ms())),
-        Err(error) => notes.push(unread(&error)),
-    }
-    match store.unreadable(Guard::PAST) {
-        Ok(rows) => notes.extend(rows.iter().map(|row| unread(row))),
-        Err(error) => notes.push(unread(&error)),
-    }
-    notes
-}
-
-fn limits(settings: &Settings) -> Limits {
-    let StoreSettings { max_bytes, metrics_hours, signals_days, traces_days } = settings.store;
-    Limits { max_bytes, metrics_hours, signals_days, traces_days, ..Limits::default() }
 }
 
 fn status_after(ending: &Ending) -> IncidentStatus {

@@ -131,7 +131,9 @@ pub fn decide(case: &Case) -> Proposal {
             let advice = format!("{advice} Nothing is done: {reason}.{cleared}");
             return proposal(case, hypotheses, Decision::Advise { advice }, parts);
         }
-        Some(HandsOff::Spread(reason)) => return test_or_advise(case, &rule, hypotheses, parts, &advice, &reason),
+        Some(HandsOff::Spread(reason)) => {
+            return suspicion::test_or_advise(case, &rule, hypotheses, parts, &advice, &reason);
+        }
         None => {}
     }
     if ladder.is_empty() {
@@ -165,44 +167,14 @@ pub fn decide(case: &Case) -> Proposal {
             }
             proposal
         }
-        Err(why) if suspicion::was_wrong(case) => test_or_advise(case, &rule, hypotheses, parts, &advice, &why),
+        Err(why) if suspicion::was_wrong(case) => {
+            suspicion::test_or_advise(case, &rule, hypotheses, parts, &advice, &why)
+        }
         Err(why) => {
             let advice = format!("{advice} No action is proposed: {why}.");
             proposal(case, hypotheses, Decision::Advise { advice }, parts)
         }
     }
-}
-
-/// A test of whoever may be the cause, where one would tell more and may be made; else advice.
-fn test_or_advise(
-    case: &Case,
-    rule: &Rule,
-    hypotheses: Vec<Hypothesis>,
-    mut parts: Vec<ConfidencePart>,
-    advice: &str,
-    reason: &str,
-) -> Proposal {
-    let cleared = suspicion::cleared(case);
-    let test = match suspicion::next(case, rule) {
-        Some(test) if case.may_test => test,
-        test => {
-            let would =
-                test.map(|test| format!(" At guardian and above it would be tested: {}.", suspicion::why(&test, case)));
-            let advice = format!("{advice} Nothing is done: {reason}.{cleared}{}", would.unwrap_or_default());
-            return proposal(case, hypotheses, Decision::Advise { advice }, parts);
-        }
-    };
-    parts.push(part("share of the suspect", test.suspect.share));
-    let why = suspicion::why(&test, case);
-    let decision = Decision::Act {
-        targets: identify(&case.explanation, &test.effect.actions),
-        prediction: prediction(&case.explanation, &test.effect),
-        actions: test.effect.actions,
-        is_test: true,
-    };
-    let mut proposal = proposal(case, hypotheses, decision, parts);
-    proposal.justification.push_str(&format!(" A test, for {reason}: {why}.{cleared}"));
-    proposal
 }
 
 /// What every rule that knows the signals says, surest first; earlier rules first among equals.

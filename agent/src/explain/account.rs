@@ -2,8 +2,9 @@
 
 use super::{
     Baseline, Deviation, Direction, Explanation, Incident, NodeFacts, Suspect, Trend, Yardstick,
-    attribution::{Contested, attribute},
+    attribution::attribute,
     baseline::deviation,
+    contested::Contested,
     facts,
     figures::{figure, scale_of},
     steps::Steps,

@@ -3,6 +3,7 @@
 mod account;
 pub mod attribution;
 pub mod baseline;
+pub mod contested;
 pub mod correlate;
 mod facts;
 mod family;
@@ -246,7 +247,7 @@ impl BusiestDisk {
     /// The part of what it does that is the suspect's, 0 to 1.
     #[must_use]
     pub fn share_of(&self, suspect: &Suspect) -> f64 {
-        if suspect.of == attribution::Contested::Io.name() {
+        if suspect.of == contested::Contested::Io.name() {
             return suspect.share;
         }
         let its = suspect.number("io_bytes_per_s").unwrap_or(0.0);

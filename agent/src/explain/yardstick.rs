@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Explanation, attribution::Contested};
+use super::{Explanation, contested::Contested};
 use crate::observe::{Entity, History, Signal, SignalType, classify::Thresholds};
 
 /// The measure of those who wait for a CPU and do not hog it, as the classifier names it.

@@ -10,7 +10,7 @@ use crate::{
     execute::{ActionRequest, Actions, Predicts},
     explain::{
         Explanation, Suspect, Yardstick,
-        attribution::Contested,
+        contested::Contested,
         figures::{figure, with_unit},
     },
     observe::Entity,

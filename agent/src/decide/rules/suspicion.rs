@@ -4,9 +4,9 @@
 //! Only what is reversible is done, only by a rule that has no objection to that suspect, only while others are known to
 //! wait, and a few times an incident.
 
-use super::{Rule, remedy::Rung};
+use super::{Rule, identify, part, prediction, proposal, remedy::Rung};
 use crate::{
-    decide::{Attempt, Case},
+    decide::{Attempt, Case, ConfidencePart, Decision, Hypothesis, Proposal},
     execute::Actions,
     explain::{Explanation, Suspect, figures::figure},
     simulate::Effect,
@@ -20,14 +20,45 @@ const MOST_TESTS: usize = 3;
 /// If it is the cause, the wait is to fall below this part of medium.
 const GOAL: f64 = 0.6;
 
+/// A test of whoever may be the cause, where one would tell more and may be made; else advice.
+pub(super) fn test_or_advise(
+    case: &Case,
+    rule: &Rule,
+    hypotheses: Vec<Hypothesis>,
+    mut parts: Vec<ConfidencePart>,
+    advice: &str,
+    reason: &str,
+) -> Proposal {
+    let cleared = cleared(case);
+    let test = match next(case, rule) {
+        Some(test) if case.may_test => test,
+        test => {
+            let would = test.map(|test| format!(" At guardian and above it would be tested: {}.", why(&test, case)));
+            let advice = format!("{advice} Nothing is done: {reason}.{cleared}{}", would.unwrap_or_default());
+            return proposal(case, hypotheses, Decision::Advise { advice }, parts);
+        }
+    };
+    parts.push(part("share of the suspect", test.suspect.share));
+    let why = why(&test, case);
+    let decision = Decision::Act {
+        targets: identify(&case.explanation, &test.effect.actions),
+        prediction: prediction(&case.explanation, &test.effect),
+        actions: test.effect.actions,
+        is_test: true,
+    };
+    let mut proposal = proposal(case, hypotheses, decision, parts);
+    proposal.justification.push_str(&format!(" A test, for {reason}: {why}.{cleared}"));
+    proposal
+}
+
 /// A test that is to be made.
-pub(super) struct Test {
-    pub(super) suspect: Suspect,
-    pub(super) effect: Effect,
+struct Test {
+    suspect: Suspect,
+    effect: Effect,
 }
 
 /// The next test that would tell more, if there is one: of whoever takes most and was not acted on yet.
-pub(super) fn next(case: &Case, rule: &Rule) -> Option<Test> {
+fn next(case: &Case, rule: &Rule) -> Option<Test> {
     let explanation = &case.explanation;
     let yardstick = explanation.yardstick();
     let others_wait = yardstick.is_wait_of_others() || yardstick.is_io_wait_of_others();
@@ -88,7 +119,7 @@ pub(super) fn cleared(case: &Case) -> String {
 }
 
 /// `the blame is spread; x (pid 8) has 30 % of the block I/O and is slowed to see whether …`
-pub(super) fn why(test: &Test, case: &Case) -> String {
+fn why(test: &Test, case: &Case) -> String {
     let Suspect { entity, share, of, .. } = &test.suspect;
     let yardstick = case.explanation.yardstick();
     format!(

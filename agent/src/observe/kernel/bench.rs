@@ -13,7 +13,7 @@ use aya::{
 pub use alternated::{CallTimes, block, calls};
 pub use ring::{Flood, RecordTimes, RingBench, produce};
 
-use super::{Kernel, attach, info, programs::Hook};
+use super::{Kernel, attach::attach, info, programs::Hook};
 use crate::observe::offsets::{Types, TypesError};
 
 /// Mean times of one program and of the empty one, over one lap of a [`Bench`].

@@ -6,7 +6,10 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 
-use super::{KernelError, chain, short};
+use super::{
+    KernelError,
+    attach::{chain, short},
+};
 use crate::clock::monotonic_ns;
 
 /// Since when the programs have been attached, as they are told it.
@@ -40,9 +43,8 @@ impl Demand {
 
     /// Attaches those of `programs` that can be, and answers why others cannot.
     pub(super) fn attach(&mut self, ebpf: &mut Ebpf, programs: &[&'static str]) -> Vec<(&'static str, String)> {
-        let since_ns = monotonic_ns();
         // Were it not told, calls that began before would be timed wrong; so then none are.
-        if let Err(error) = self.since.set(0, since_ns, 0) {
+        if let Err(error) = self.since.set(0, monotonic_ns(), 0) {
             let reason = chain(&error);
             return programs.iter().map(|name| (*name, reason.clone())).collect();
         }
@@ -53,7 +55,8 @@ impl Demand {
                 Err(error) => failed.push((*name, short(&error))),
             }
         }
-        self.since_ns = Some(since_ns);
+        // It may have taken a while.
+        self.since_ns = Some(monotonic_ns());
         failed
     }
 

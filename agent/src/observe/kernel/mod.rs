@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "the allocator is asked to give memory back, and maps are read by bpf(2)")]
 
+mod attach;
 mod batch;
 pub mod bench;
 mod counters;
@@ -22,9 +23,9 @@ use std::{io, os::fd::OwnedFd};
 
 use agent_ebpf::constants::Settings as Constants;
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Ebpf, EbpfLoader,
     maps::MapError,
-    programs::{BtfTracePoint, Iter, Program as Handle, ProgramError},
+    programs::Program as Handle,
     sys::{Stats, enable_stats},
 };
 use serde::Serialize;
@@ -39,9 +40,10 @@ use super::{
     ring::Events,
     sample::{KernelSample, ProcessSample, SocketsOfProcess},
 };
+use attach::{chain, start};
 use counters::Counters;
 use demand::Demand;
-use programs::{Hook, PROGRAMS, Program, Telling};
+use programs::{PROGRAMS, Program};
 use rings::Rings;
 use sockets::Sockets;
 use tasks::Tasks;
@@ -53,8 +55,6 @@ const REFERENCE_ENTRIES: u32 = 10_240;
 
 /// Why nothing is read.
 const NOTHING_LOADED: &str = "nothing is loaded";
-/// Longest part of a verifier's log that a reason quotes, characters.
-const LOG_CHARS: usize = 240;
 
 /// Why a reading of the kernel failed.
 #[derive(Debug, thiserror::Error)]
@@ -336,58 +336,6 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
     Ok(kernel)
 }
 
-fn start(ebpf: &mut Ebpf, program: &Program, types: &Types, hooks: &Btf, without_rings: Option<&str>) -> State {
-    if let Some(missing) = program.needs.iter().find_map(|paths| types.missing(paths)) {
-        return State::Off { reason: missing.to_string() };
-    }
-    let exists = match program.hook {
-        Hook::Tracepoint(name) => types.tracepoint(name).is_some(),
-        Hook::Iterator(name) => types.has_iterator(name),
-    };
-    if !exists {
-        return State::Off { reason: format!("the running kernel has no {}", program.hook) };
-    }
-    if let (Telling::Only(without), Some(why)) = (program.telling, without_rings) {
-        return State::Off { reason: format!("{without}: {why}") };
-    }
-    let begin = if program.tracer == programs::SYSCALLS { load_only } else { attach };
-    if let Err(error) = begin(ebpf, program.name, program.hook, hooks) {
-        return State::Off { reason: short(&error) };
-    }
-    let less: Vec<String> = program
-        .wants
-        .iter()
-        .filter_map(|want| Some(format!("{}: {}", want.without, types.missing(want.paths)?)))
-        .chain(program.shortcoming.map(str::to_owned))
-        .chain(program.telling.less(without_rings))
-        .collect();
-    if less.is_empty() { State::On } else { State::Degraded { reason: less.join("; ") } }
-}
-
-/// Loads one program and attaches it; an iterator is attached each time that it is read.
-fn attach(ebpf: &mut Ebpf, name: &str, hook: Hook, hooks: &Btf) -> Result<(), ProgramError> {
-    load_only(ebpf, name, hook, hooks)?;
-    if let Hook::Tracepoint(_) = hook {
-        let program: &mut BtfTracePoint = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-        program.attach()?;
-    }
-    Ok(())
-}
-
-fn load_only(ebpf: &mut Ebpf, name: &str, hook: Hook, hooks: &Btf) -> Result<(), ProgramError> {
-    let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
-    match hook {
-        Hook::Tracepoint(tracepoint) => {
-            let program: &mut BtfTracePoint = program.try_into()?;
-            program.load(tracepoint, hooks)
-        }
-        Hook::Iterator(kind) => {
-            let program: &mut Iter = program.try_into()?;
-            program.load(kind, hooks)
-        }
-    }
-}
-
 /// Runs and their time, ns.
 fn info(ebpf: &Ebpf, name: &str) -> Option<(u64, u64)> {
     let info = match ebpf.program(name)? {
@@ -397,30 +345,6 @@ fn info(ebpf: &Ebpf, name: &str) -> Option<(u64, u64)> {
     };
     let info = info.ok()?;
     Some((info.run_count(), u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX)))
-}
-
-/// An error with its causes, and of a verifier's log only the end.
-fn short(error: &ProgramError) -> String {
-    let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
-    let log = verifier_log.to_string();
-    let is_figure = |line: &str| ["verification time", "stack depth", "processed"].iter().any(|w| line.starts_with(w));
-    let lines: Vec<&str> = log.lines().filter(|line| !line.is_empty() && !is_figure(line)).collect();
-    let end: String = lines.iter().rev().take(3).rev().copied().collect::<Vec<_>>().join(" | ");
-    let end: String = end.chars().take(LOG_CHARS).collect();
-    format!("the kernel refused the program: {io_error}; the verifier's last words: {end}")
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 fn reason_with_obstacles(reason: String) -> String {

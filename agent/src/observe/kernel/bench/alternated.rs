@@ -11,7 +11,7 @@ use std::{
 use aya::Ebpf;
 
 use super::{
-    super::{Kernel, attach, info, programs::Hook},
+    super::{Kernel, attach::attach, info, programs::Hook},
     BenchError, unload,
 };
 use crate::observe::offsets::Types;
