@@ -69,7 +69,7 @@ fn where_the_blame_is_spread_one_after_the_other_is_given_less_until_it_helps() 
     assert_eq!((prediction.measure.as_str(), prediction.before), ("others_io_wait_percent", 80.0));
     // Medium is at 50: that is what shows the cause.
     assert!((20.0..50.0).contains(&prediction.after) && prediction.within_s <= 20, "{prediction:?}");
-    for words in ["A test, for the blame is spread", "writer (pid 50)", "which clears it"] {
+    for words in ["It is a test, because the blame is spread", "writer (pid 50)", "which clears it"] {
         assert!(first.justification.contains(words), "{}", first.justification);
     }
 

@@ -47,7 +47,7 @@ pub(super) fn test_or_advise(
         is_test: true,
     };
     let mut proposal = proposal(case, hypotheses, decision, parts);
-    proposal.justification.push_str(&format!(" A test, for {reason}: {why}.{cleared}"));
+    proposal.justification.push_str(&format!(" It is a test, because {reason}. So {why}.{cleared}"));
     proposal
 }
 
@@ -118,7 +118,7 @@ pub(super) fn cleared(case: &Case) -> String {
     tests.map(|attempt| format!(" Tested before: {} changed nothing for the better.", attempt.actions)).collect()
 }
 
-/// `the blame is spread; x (pid 8) has 30 % of the block I/O and is slowed to see whether …`
+/// `x (pid 8), with 30 % of the block I/O, is given less for a while, to see whether …`
 fn why(test: &Test, case: &Case) -> String {
     let Suspect { entity, share, of, .. } = &test.suspect;
     let yardstick = case.explanation.yardstick();
