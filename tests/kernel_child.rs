@@ -16,7 +16,10 @@ use kernelsight::observe::{
 };
 use nix::{
     libc,
-    sys::prctl,
+    sys::{
+        prctl,
+        resource::{Resource, getrlimit, setrlimit},
+    },
     time::{ClockId, clock_gettime},
     unistd,
 };
@@ -146,6 +149,7 @@ fn run(words: &[&str]) -> Vec<u8> {
         "grow_slowly" => return touched_within(number(1) << 20, Duration::from_millis(number(2) as u64)),
         "pread" => pread_for(Duration::from_millis(number(1) as u64)),
         "without_capabilities" => without_capabilities(),
+        "without_descriptors" => without_descriptors(),
         "fork" => {
             for _ in 0..number(1) {
                 Command::new("/bin/true").status().unwrap();
@@ -276,4 +280,43 @@ fn without_capabilities() {
     assert!(kernel.sample().unwrap().syscalls.is_none());
     assert!(kernel.tasks().is_err());
     assert!(kernel.events().unwrap().is_none());
+}
+
+/// Watches calls as one who has no descriptor left, and then has some again.
+fn without_descriptors() {
+    let mut kernel = Kernel::load(&Settings { agent_pid: 0, ..Settings::default() });
+    let of_calls = |kernel: &Kernel| -> Vec<State> {
+        let probes = kernel.probes().into_iter().filter(|probe| probe.tracer == "syscalls");
+        probes.map(|probe| probe.state).collect()
+    };
+    kernel.watch_calls(false);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 256, hard).unwrap();
+    let taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    kernel.watch_calls(true);
+    for state in of_calls(&kernel) {
+        let State::Off { reason } = state else { panic!("{state:?}") };
+        assert!(reason.contains("Too many open files"), "{reason}");
+    }
+    assert!(kernel.sample().unwrap().syscalls.is_none());
+
+    // The one at the entry can be had, and counts nothing by itself.
+    let mut taken = taken.into_iter();
+    drop(taken.next_back());
+    kernel.watch_calls(true);
+    assert_eq!(of_calls(&kernel).iter().map(State::is_off).collect::<Vec<_>>(), [false, true]);
+    assert!(kernel.sample().unwrap().syscalls.is_none());
+    drop(taken);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    kernel.watch_calls(true);
+    assert_eq!(of_calls(&kernel), [State::On, State::On]);
+    let calls = |kernel: &mut Kernel| {
+        let counted = kernel.sample().unwrap().syscalls.unwrap();
+        let getsid = counted.calls.iter().find(|(number, _)| i64::from(*number) == libc::SYS_getsid);
+        getsid.map_or(0, |(_, calls)| *calls)
+    };
+    let before = calls(&mut kernel);
+    (0..1000).for_each(|_| _ = unistd::getsid(None));
+    let counted = calls(&mut kernel) - before;
+    assert!((1000..1100).contains(&counted), "{counted} calls");
 }

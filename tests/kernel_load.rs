@@ -101,6 +101,13 @@ fn without_capabilities_every_probe_is_off_and_names_them() {
 }
 
 #[test]
+fn what_could_not_be_attached_for_want_of_descriptors_is_off_until_it_can() {
+    if kernel(&Settings::default()).is_some() {
+        Load::run("without_descriptors");
+    }
+}
+
+#[test]
 fn runs_are_counted_when_asked_for() {
     let Some(mut kernel) = kernel(&Settings { count_runs: true, ..Settings::default() }) else { return };
     Load::run("getsid 1000");

@@ -1,8 +1,8 @@
 //! When system calls are watched: a moment now and then, and all the time while something asks for it.
 //!
 //! With a program at them the kernel takes its slow path for every call of everybody, 100 to 200 ns each: a node that
-//! makes a million calls a second would pay a sixth of a CPU for it. A moment tells rates as well as a second does. What
-//! is rare or slow is seen once a first sign of it, or the wait that it causes, asks for every call.
+//! makes a million calls a second would pay a sixth of a CPU for it. A moment tells rates as well as a second does.
+//! What is rare or slow is seen once a first sign of it, or the wait that it causes, asks for every call.
 
 use std::{
     sync::{
@@ -16,8 +16,8 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{config::WatchCalls, observe::kernel::Kernel};
 
-/// How long a moment is, and how long nobody looks between two: a twentieth of the time. Together they are no multiple of
-/// a second, so that what happens once a second does not always fall between two moments.
+/// How long a moment is, and how long nobody looks between two: a twentieth of the time. Together they are no multiple
+/// of a second, so that what happens once a second does not always fall between two moments.
 const MOMENT: Duration = Duration::from_millis(250);
 const REST: Duration = Duration::from_millis(4_700);
 
@@ -59,7 +59,8 @@ impl CallWatch {
         let is_due = now >= self.turns_at;
         let asked = asked || self.mode == WatchCalls::Always;
         let on = asked || was_on != is_due;
-        if on != was_on {
+        // What could not be attached is tried again while it is asked for.
+        if on != was_on || (on && is_due) {
             self.is_on.store(on, Ordering::Relaxed);
             let (kernel, is_on) = (self.kernel.clone(), Arc::clone(&self.is_on));
             // Whichever of two comes last does what is wanted last.

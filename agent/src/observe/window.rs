@@ -134,7 +134,7 @@ impl Window {
         kernel.syscalls = kernel.syscalls.filter(|calls| calls.watched_ns >= WATCHED_MIN_NS);
         match &kernel.syscalls {
             Some(calls) => self.calls = Some((sample.at_ns, Arc::new(calls.clone()))),
-            None => self.calls = self.calls.take().filter(|(at, _)| sample.at_ns - at < CALLS_RECENT_NS),
+            None => self.calls = self.calls.take().filter(|(at, _)| sample.at_ns.saturating_sub(*at) < CALLS_RECENT_NS),
         }
         let events_seen = events.len() as u64;
         events.truncate(EVENTS_PER_TICK);

@@ -164,7 +164,7 @@ impl Kernel {
             ProbeState {
                 name: program.name,
                 tracer: program.tracer,
-                state: state.clone(),
+                state: self.state_now(program.name, state),
                 run_count: info.map_or(0, |info| info.0),
                 run_time_ns: info.map_or(0, |info| info.1),
             }
@@ -178,34 +178,32 @@ impl Kernel {
     /// When a map cannot be read.
     pub fn sample(&mut self) -> Result<KernelSample, KernelError> {
         let states = &self.states;
-        let is_on = |name| states.iter().any(|(program, state)| program.name == name && !state.is_off());
-        match &mut self.loaded {
-            Some(loaded) => loaded.counters.sample(is_on, loaded.demand.watched_ns()),
-            None => Ok(KernelSample::default()),
-        }
+        let Some(Loaded { counters, demand, .. }) = &mut self.loaded else { return Ok(KernelSample::default()) };
+        let is_on = |name| {
+            let is_loaded = states.iter().any(|(program, state)| program.name == name && !state.is_off());
+            is_loaded && demand.why_refused(name).is_none()
+        };
+        counters.sample(is_on, demand.watched_ns())
     }
 
-    /// Whether system calls are watched. At load they are; it costs every call of every process on this kernel some 100 to
-    /// 200 ns, and to begin and end it costs some 0.4 ms of CPU time. It can block for some 10 ms. A program that can no longer
-    /// be attached is off from then on.
+    /// The state that loading left, unless it was attached in vain since.
+    fn state_now(&self, name: &str, loaded_as: &State) -> State {
+        let refused = self.loaded.as_ref().and_then(|loaded| loaded.demand.why_refused(name));
+        refused.map_or_else(|| loaded_as.clone(), |reason| State::Off { reason: reason.to_owned() })
+    }
+
+    /// Whether system calls are watched, as they are at load. It costs each call of every process on this kernel 100 to
+    /// 200 ns; to begin and to end takes 0.4 ms of CPU time, and can block for some 10 ms. A program that cannot be
+    /// attached is off, with the reason, until a later call can attach it.
     pub fn watch_calls(&mut self, wanted: bool) {
         let Some(Loaded { ebpf, demand, .. }) = &mut self.loaded else { return };
-        if wanted == demand.is_attached() {
-            return;
-        }
         if !wanted {
             return demand.detach(ebpf);
         }
-        let mut on: Vec<_> = self
-            .states
-            .iter_mut()
-            .filter(|(program, state)| program.tracer == programs::SYSCALLS && !state.is_off())
-            .collect();
-        let names: Vec<_> = on.iter().map(|(program, _)| program.name).collect();
-        for (name, reason) in demand.attach(ebpf, &names) {
-            let failed = on.iter_mut().filter(|(program, _)| program.name == name);
-            failed.for_each(|(_, state)| *state = State::Off { reason: reason.clone() });
-        }
+        let of_calls =
+            |(program, state): &&(&'static Program, State)| program.tracer == programs::SYSCALLS && !state.is_off();
+        let names: Vec<&'static str> = self.states.iter().filter(of_calls).map(|(program, _)| program.name).collect();
+        demand.attach(ebpf, &names);
     }
 
     /// Every process now, ordered by pid. Paths of cgroups are the scraper's to fill in.
