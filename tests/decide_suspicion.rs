@@ -83,6 +83,35 @@ fn where_the_blame_is_spread_one_after_the_other_is_given_less_until_it_helps() 
 }
 
 #[test]
+fn after_three_tests_of_an_incident_nobody_is_tested() {
+    let mut case = spread();
+    let (actions, _) = act(&decide(&case)).unwrap();
+    for (at, others) in ["/gone1", "/gone2", "/gone3"].into_iter().enumerate() {
+        assert_eq!(slowed(&decide(&case)), Some(("/a".to_owned(), true)), "after {at}");
+        let mut other = actions.first().clone();
+        other.params.insert("cgroup".to_owned(), others.into());
+        case.tried.push(Attempt { actions: other.into(), result: Verdict::Unchanged.name().to_owned(), is_test: true });
+    }
+    assert_eq!(act(&decide(&case)), None);
+}
+
+#[test]
+fn who_is_only_tested_keeps_half_of_what_he_does() {
+    let mut case = spread();
+    let disk = case.explanation.node.busiest_disk.as_mut().unwrap();
+    (disk.reads_per_s, disk.read_bytes_per_s, disk.busy_percent) = (0.0, 0.0, 100.0);
+    (disk.writes_per_s, disk.written_bytes_per_s) = (1000.0, 4096.0 * 1000.0);
+    for suspect in &mut case.explanation.suspects {
+        suspect.share = 0.3;
+    }
+    let (actions, _) = act(&decide(&case)).unwrap();
+    assert_eq!(
+        (actions.first().params["what"].as_str(), actions.first().number("rate")),
+        (Some("write_iops"), Some(150.0))
+    );
+}
+
+#[test]
 fn who_was_slowed_in_vain_may_not_be_the_cause_and_the_next_is_tested() {
     let clear = || writers([8, 2, 2], 80.0, Some(false));
     assert_eq!(tested(clear(), Verdict::Unchanged).0, ["/a", "/b to test", "/c to test"]);

@@ -141,6 +141,19 @@ fn tests_of_suspicions_are_none_of_the_three() {
 }
 
 #[test]
+fn a_test_that_changes_nothing_does_not_pull_the_brake_and_one_that_harms_does() {
+    let after = |is_test, verdict| {
+        let ending = Ending::Acted { attempt: Attempt { is_test, ..attempt() }, verdict };
+        ending.failures_in_a_row(2)
+    };
+    let all = [Verdict::Resolved, Verdict::Improved, Verdict::Unchanged, Verdict::Worse];
+    assert_eq!(all.map(|verdict| after(false, verdict)), [0, 0, 3, 3]);
+    assert_eq!(all.map(|verdict| after(true, verdict)), [0, 0, 2, 3]);
+    assert_eq!(Ending::LeftAlone.failures_in_a_row(2), 2);
+    assert_eq!(Ending::Refused { attempt: attempt() }.failures_in_a_row(2), 2);
+}
+
+#[test]
 fn an_incident_that_waits_for_an_operator_is_left_to_him() {
     let incidents = [incident(Severity::High, 0)];
     let mut docket = docket_that_knows(&incidents);

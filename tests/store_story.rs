@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 use kernelsight::{
+    decide::{Decision, Proposal},
     execute::{
         Undo,
         journal::{Intent, Journal, JournalError, JournalState},
@@ -100,6 +101,11 @@ fn beliefs_are_what_the_verified_traces_teach() {
     let mut unverified = trace("0190-a", 0.0, Verdict::Resolved);
     unverified.verification = None;
     store.keep_trace(&mut unverified).unwrap();
+    // A test teaches of its suspect.
+    let mut test = trace("0190-a", 40.0, Verdict::Unchanged);
+    let Some(Proposal { decision: Decision::Act { is_test, .. }, .. }) = &mut test.proposal else { panic!() };
+    *is_test = true;
+    store.keep_trace(&mut test).unwrap();
     let beliefs = store.reader().unwrap().beliefs().unwrap();
     assert_eq!(beliefs.len(), 1);
     let belief = &beliefs[0];

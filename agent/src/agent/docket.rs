@@ -38,6 +38,20 @@ pub enum Ending {
     LeftAlone,
 }
 
+impl Ending {
+    /// Verdicts that failed in a row with this one, after so many before it. A test of a suspicion that changed nothing has
+    /// told what it was made for.
+    #[must_use]
+    pub fn failures_in_a_row(&self, before: u32) -> u32 {
+        match self {
+            Self::Acted { attempt, verdict: Verdict::Unchanged } if attempt.is_test => before,
+            Self::Acted { verdict, .. } if verdict.calls_for_undo() => before.saturating_add(1),
+            Self::Acted { .. } => 0,
+            _ => before,
+        }
+    }
+}
+
 /// What was worse once is left alone while it calms down.
 fn is_calm_now(incident: &Incident) -> bool {
     incident.signals().all(|signal| signal.severity < Severity::Medium)

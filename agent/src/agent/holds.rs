@@ -8,7 +8,6 @@ use crate::{
     execute::{Guard, Hold, HoldKind},
     live::{Daemon, Operator},
     store::{Store, StoreError},
-    verify::Verdict,
 };
 
 /// The settings under which they are kept.
@@ -107,15 +106,13 @@ impl Agent {
 
     /// Counts verdicts that failed in a row, over incidents and restarts; the brake is pulled when there are too many.
     pub(super) fn count_verdict(&self, ending: &Ending) {
-        let Ending::Acted { attempt, verdict } = ending else { return };
-        // A test that changes nothing has told what it was made for.
-        if attempt.is_test && *verdict == Verdict::Unchanged {
+        if !matches!(ending, Ending::Acted { .. }) {
             return;
         }
         let Daemon { store, .. } = &self.rooms.daemon;
         let counted = (|| {
             let before = kept::<u32>(store, FAILURES)?.unwrap_or(0);
-            let failures = if verdict.calls_for_undo() { before.saturating_add(1) } else { 0 };
+            let failures = ending.failures_in_a_row(before);
             if failures != before {
                 keep(store, FAILURES, &failures, AGENT)?;
             }

@@ -133,8 +133,8 @@ pub enum Decision {
         #[serde(default)]
         targets: Vec<ProcessId>,
         prediction: Prediction,
-        /// Whether it is to tell if a suspect is the cause, of whom that is not sure; what it teaches is of the suspect, and not
-        /// of the action.
+        /// Whether it is to tell if a suspect is the cause, of whom that is not sure; what it teaches is of the suspect,
+        /// and not of the action.
         #[serde(default)]
         is_test: bool,
     },

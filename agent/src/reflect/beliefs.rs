@@ -21,7 +21,8 @@ pub struct Experience {
 }
 
 impl Experience {
-    /// Of a trace in which something was done and verified. A test of a suspicion teaches of the suspect, not of the action.
+    /// Of a trace in which something was done and verified. A test of a suspicion teaches of the suspect, not of the
+    /// action.
     #[must_use]
     pub fn of(trace: &Trace) -> Option<Self> {
         let verification = trace.verification.as_ref()?;
@@ -67,9 +68,9 @@ pub fn next_confidence(before: f64, belief: Option<&Belief>) -> f64 {
 }
 
 impl Belief {
-    /// What the next prediction is scaled by: the mean of actual over predicted change, 0.1 to 1, where the trust before any
-    /// try counts as four tries that came as predicted. One try that came to nothing leaves 0.82 of a prediction, for it may
-    /// have been done to the wrong one.
+    /// What the next prediction is scaled by: the mean of actual over predicted change, 0.1 to 1, where the trust before
+    /// any try counts as four tries that came as predicted. One try that came to nothing leaves 0.82 of a prediction, for
+    /// it may have been done to the wrong one.
     #[must_use]
     pub fn next_factor(&self) -> f64 {
         let attempts = f64::from(self.attempts);

@@ -10,6 +10,8 @@ use crate::explain::{BusiestDisk, Explanation, Suspect, figures::figure};
 const GOAL: f64 = 0.5;
 /// Nobody gets less than this part of what it does now: it is to be slowed and not to be stopped.
 const LEAST: f64 = 0.1;
+/// Nor less than this part, if all of what it does would not be enough: then it is not the only one, or none at all.
+const LEAST_OF_MANY: f64 = 0.5;
 /// Who does less than this part of the most does little, as the measure of those who wait has it, 0 to 1.
 const LITTLE: f64 = 0.5;
 /// Who waits for this part of the longest wait may be the one who waits longest, 0 to 1.
@@ -40,8 +42,8 @@ pub(super) fn remedies(explanation: &Explanation, advice: String) -> Remedies {
     Remedies { ladder: limit_io(explanation, culprit).into_iter().collect(), advice, hold }
 }
 
-/// Why the suspect is rather one of those who suffer: it waits as long as the one who waits most, and does little. A limit
-/// on it would only hide its wait, for who waits for a limit of his own is not counted.
+/// Why the suspect is rather one of those who suffer: it waits as long as the one who waits most, and does little. A
+/// limit on it would only hide its wait, for who waits for a limit of his own is not counted.
 fn why_it_suffers(explanation: &Explanation, suspect: &Suspect) -> Option<String> {
     let stall = suspect.number("cgroup_io_stall_percent")?;
     let most = explanation.suspects.iter().filter(|other| other.of == suspect.of).map(|other| other.share);
@@ -61,7 +63,8 @@ fn limit_io(explanation: &Explanation, culprit: &Suspect) -> Option<Remedy> {
     let (what, now, of_all, least) = most(disk);
     let too_much = (1.0 - GOAL / (disk.busy_percent / 100.0).clamp(GOAL, 1.0)) * of_all;
     let its = now * disk.share_of(culprit);
-    let rate = (its - too_much).max(its * LEAST).max(least);
+    let least_part = if its > too_much { LEAST } else { LEAST_OF_MANY };
+    let rate = (its - too_much).max(its * least_part).max(least);
     let params = [
         ("cgroup", cgroup.into()),
         ("device", format!("{}:{}", disk.major, disk.minor).into()),

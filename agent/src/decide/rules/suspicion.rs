@@ -1,8 +1,8 @@
 //! A suspicion that stays ambiguous, tested: one of several suspects gets less for the settle time, and how those who
 //! wait respond is the evidence. What changes nothing is taken back, and clears the suspect.
 //!
-//! Only what is reversible is done, only by a rule that has no objection to that suspect, only while others are known to
-//! wait, and a few times an incident.
+//! Only what is reversible is done, only by a rule that has no objection to that suspect, only while others are known
+//! to wait, and a few times an incident.
 
 use super::{Rule, identify, part, prediction, proposal, remedy::Rung};
 use crate::{
@@ -87,8 +87,8 @@ fn next(case: &Case, rule: &Rule) -> Option<Test> {
     Some(Test { suspect: suspect.clone(), effect })
 }
 
-/// The limit that the rule would put on this suspect if it were the only one; none where it objects, or where the like was
-/// done before.
+/// The limit that the rule would put on this suspect if it came first; none where it objects, or where the like was done
+/// before.
 fn limit(case: &Case, rule: &Rule, suspect: &Suspect) -> Option<Actions> {
     let remedies = (rule.remedies)(&suspecting(&case.explanation, suspect));
     if remedies.hold.is_some() {

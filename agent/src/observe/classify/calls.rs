@@ -40,8 +40,8 @@ pub(super) fn watched_throughout(tick: &Tick, calls: &SyscallCounters) -> bool {
     tick.seconds.is_some_and(|seconds| calls.seconds() >= THROUGHOUT * seconds)
 }
 
-/// Failures since the tick before by process, weighed; none when the tracer is off, or was not attached. Those whose process is gone
-/// count for the node.
+/// Failures since the tick before by process, weighed; none when the tracer is off, or was not attached. Those whose
+/// process is gone count for the node.
 pub(super) fn failures(window: &Window, weight: impl Fn(&SyscallError) -> f64) -> Option<Vec<Failures>> {
     let calls = window.now()?.kernel.syscalls.as_ref()?;
     let seconds = calls.seconds();
