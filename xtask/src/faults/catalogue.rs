@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -177,8 +177,50 @@ pub(crate) struct Check {
     pub(crate) measure: String,
     pub(crate) below: Option<f64>,
     pub(crate) above: Option<f64>,
+    /// Share of the highest value since the onset that it must be below: for a rate that only the machine's speed bounds.
+    pub(crate) below_of_peak: Option<f64>,
     #[serde(default = "hold_s")]
     pub(crate) for_s: usize,
+}
+
+impl Check {
+    /// The bound, which a peak so far may set.
+    pub(crate) fn bound(&self, peak: f64) -> Bound {
+        match (self.above, self.below_of_peak) {
+            (Some(above), _) => Bound::Above(above),
+            (_, Some(share)) => Bound::Below(share * peak),
+            _ => Bound::Below(self.below.unwrap_or_default()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bound {
+    Below(f64),
+    Above(f64),
+}
+
+impl Bound {
+    pub(crate) const fn value(self) -> f64 {
+        let (Self::Below(value) | Self::Above(value)) = self;
+        value
+    }
+
+    pub(crate) fn holds(self, value: f64) -> bool {
+        match self {
+            Self::Below(bound) => value < bound,
+            Self::Above(bound) => value > bound,
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below(bound) => write!(f, "below {bound}"),
+            Self::Above(bound) => write!(f, "above {bound}"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -251,8 +293,9 @@ impl Expect {
                 of,
                 if victim { &["load", "victim", "node", "agent"] } else { &["load", "node", "agent"] },
             )?;
-            if check.below.is_some() == check.above.is_some() {
-                bail!("`expect.after` of {} must have one of `below` and `above`", check.measure);
+            let bounds = [check.below, check.above, check.below_of_peak];
+            if bounds.iter().flatten().count() != 1 {
+                bail!("`expect.after` of {} must have one of `below`, `above` and `below_of_peak`", check.measure);
             }
         }
         Ok(())

@@ -226,46 +226,52 @@ impl Picture {
     }
 }
 
-/// The checks of a fault, each with its latest values.
-struct Checks<'a>(Vec<(&'a Check, VecDeque<Option<f64>>)>);
+/// The checks of a fault, each with what was measured.
+struct Checks<'a>(Vec<(&'a Check, Measured)>);
+
+#[derive(Default)]
+struct Measured {
+    latest: VecDeque<Option<f64>>,
+    peak: f64,
+}
 
 impl<'a> Checks<'a> {
     fn of(fault: &'a Fault) -> Self {
         let checks = fault.expect.iter().flat_map(|expect| &expect.after);
-        Self(checks.map(|check| (check, VecDeque::new())).collect())
+        Self(checks.map(|check| (check, Measured::default())).collect())
     }
 
     fn take(&mut self, load: &Running, victim: Option<&Running>, node: &NodeMeasures) {
-        for (check, values) in &mut self.0 {
-            values.push_back(value_of(&check.measure, load, victim, node));
-            if values.len() > check.for_s {
-                values.pop_front();
-            }
+        for (check, measured) in &mut self.0 {
+            measured.take(value_of(&check.measure, load, victim, node), check.for_s);
         }
     }
 
     /// What does not hold over its last seconds, in words.
     fn unmet(&self) -> Vec<String> {
-        self.0.iter().filter_map(|(check, values)| unmet(check, values)).collect()
+        self.0.iter().filter_map(|(check, measured)| measured.unmet(check)).collect()
     }
 }
 
-fn unmet(check: &Check, values: &VecDeque<Option<f64>>) -> Option<String> {
-    let good = |value: &Option<f64>| {
-        value.is_some_and(|value| {
-            check.below.is_none_or(|bound| value < bound) && check.above.is_none_or(|bound| value > bound)
-        })
-    };
-    if values.len() >= check.for_s && values.iter().all(good) {
-        return None;
+impl Measured {
+    fn take(&mut self, value: Option<f64>, keep: usize) {
+        self.peak = self.peak.max(value.unwrap_or_default());
+        self.latest.push_back(value);
+        if self.latest.len() > keep {
+            self.latest.pop_front();
+        }
     }
-    let shown: Vec<String> =
-        values.iter().map(|value| value.map_or("unknown".to_owned(), |value| format!("{value:.1}"))).collect();
-    let bound = match (check.below, check.above) {
-        (Some(bound), _) => format!("below {bound}"),
-        (_, bound) => format!("above {}", bound.unwrap_or_default()),
-    };
-    Some(format!("{} is not {bound} for {} s: {}", check.measure, check.for_s, shown.join(", ")))
+
+    fn unmet(&self, check: &Check) -> Option<String> {
+        let (bound, values) = (check.bound(self.peak), &self.latest);
+        let good = |value: &Option<f64>| value.is_some_and(|value| bound.holds(value));
+        if values.len() >= check.for_s && values.iter().all(good) {
+            return None;
+        }
+        let shown: Vec<String> =
+            values.iter().map(|value| value.map_or("unknown".to_owned(), |value| format!("{value:.1}"))).collect();
+        Some(format!("{} is not {bound} for {} s: {}", check.measure, check.for_s, shown.join(", ")))
+    }
 }
 
 fn merged(known: &[u32], more: Vec<u32>) -> Vec<u32> {
@@ -287,20 +293,33 @@ fn wait(step: &mut Step, time: Duration) {
 mod tests {
     use super::*;
 
-    fn check(below: f64) -> Check {
-        Check { measure: "victim.done_p50_ms".into(), below: Some(below), above: None, for_s: 2 }
+    const ASKED: Check = Check { measure: String::new(), below: Some(5.0), above: None, below_of_peak: None, for_s: 2 };
+
+    fn unmet(check: &Check, values: &[Option<f64>]) -> Option<String> {
+        let mut measured = Measured::default();
+        values.iter().for_each(|value| measured.take(*value, check.for_s));
+        measured.unmet(check)
     }
 
     #[test]
     fn a_measure_must_hold_for_its_seconds() {
-        assert_eq!(unmet(&check(5.0), &VecDeque::from([Some(4.0), Some(4.5)])), None);
-        let said = unmet(&check(5.0), &VecDeque::from([Some(4.0)]));
-        assert_eq!(said.as_deref(), Some("victim.done_p50_ms is not below 5 for 2 s: 4.0"));
+        assert_eq!(unmet(&ASKED, &[Some(9.0), Some(4.0), Some(4.5)]), None);
+        let said = unmet(&ASKED, &[Some(4.0)]);
+        assert_eq!(said.as_deref(), Some(" is not below 5 for 2 s: 4.0"));
     }
 
     #[test]
     fn what_is_not_measured_does_not_hold() {
-        let said = unmet(&check(5.0), &VecDeque::from([Some(4.0), None]));
-        assert_eq!(said.as_deref(), Some("victim.done_p50_ms is not below 5 for 2 s: 4.0, unknown"));
+        let said = unmet(&ASKED, &[Some(4.0), None]);
+        assert_eq!(said.as_deref(), Some(" is not below 5 for 2 s: 4.0, unknown"));
+    }
+
+    #[test]
+    fn a_share_of_the_peak_is_of_all_that_was_seen() {
+        let check = Check { below: None, below_of_peak: Some(0.5), ..ASKED };
+        assert_eq!(unmet(&check, &[Some(8.0), None, Some(3.0), Some(3.9)]), None);
+        let said = unmet(&check, &[Some(8.0), None, Some(3.0), Some(4.0)]);
+        assert_eq!(said.as_deref(), Some(" is not below 4 for 2 s: 3.0, 4.0"));
+        assert!(unmet(&check, &[Some(4.0); 2]).is_some(), "nothing went down");
     }
 }

@@ -3,7 +3,10 @@
 use maud::{Markup, html};
 
 use crate::{
-    faults::{catalogue::Check, curve::Curve},
+    faults::{
+        catalogue::{Bound, Check},
+        curve::Curve,
+    },
     page::{Scale, px, short, unit},
     say,
 };
@@ -24,7 +27,7 @@ pub(super) fn plot(curve: &Curve, time: &Scale, y: f64) -> Markup {
     }
     let (left, right) = (time.at(f64::NEG_INFINITY), time.at(f64::INFINITY));
     let scale = Scale::new(range(curve), (y + TITLE_HEIGHT + HEIGHT, y + TITLE_HEIGHT));
-    let bound = curve.check.as_ref().and_then(|check| check.below.or(check.above));
+    let bound = bound(curve);
     html! {
         text class="name" x=(px(left)) y=(px(y + 14.0)) {
             (curve.measure) ", " (unit(&curve.measure))
@@ -34,7 +37,7 @@ pub(super) fn plot(curve: &Curve, time: &Scale, y: f64) -> Markup {
             text class="tick" x=(px(left - 8.0)) y=(px(scale.at(tick) + 4.0)) text-anchor="end" { (short(tick)) }
         }
         @if let (Some(bound), Some(check)) = (bound, &curve.check) {
-            line class="bound" x1=(px(left)) x2=(px(right)) y1=(px(scale.at(bound))) y2=(px(scale.at(bound))) {}
+            line class="bound" x1=(px(left)) x2=(px(right)) y1=(px(scale.at(bound.value()))) y2=(px(scale.at(bound.value()))) {}
             text class="bound" x=(px(right)) y=(px(y + 14.0)) text-anchor="end" {
                 "dashed: " (say::shortened(&asked(check), NAME_LETTERS)) " is asked"
             }
@@ -52,11 +55,16 @@ pub(super) fn plot(curve: &Curve, time: &Scale, y: f64) -> Markup {
 
 /// What a check asks, without whose measure.
 pub(super) fn asked(check: &Check) -> String {
-    let bound = match (check.below, check.above) {
-        (Some(below), _) => format!("below {below}"),
-        (_, above) => format!("above {}", above.unwrap_or_default()),
-    };
+    let bound = check
+        .below_of_peak
+        .map_or_else(|| check.bound(0.0).to_string(), |share| format!("below {:.0} % of its highest", share * 100.0));
     format!("{bound} for {} s", check.for_s)
+}
+
+/// What is asked of the curve, of its peak where that is what counts.
+fn bound(curve: &Curve) -> Option<Bound> {
+    let peak = curve.points.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max);
+    curve.check.as_ref().map(|check| check.bound(peak))
 }
 
 fn is_drawn(curve: &Curve) -> bool {
@@ -66,7 +74,7 @@ fn is_drawn(curve: &Curve) -> bool {
 /// From nought, or below it, to the highest value, with the bound in it.
 fn range(curve: &Curve) -> (f64, f64) {
     let values = curve.points.iter().filter_map(|(_, value)| *value);
-    let bounds = curve.check.iter().flat_map(|check| check.below.into_iter().chain(check.above));
+    let bounds = bound(curve).map(Bound::value);
     let (low, high) =
         values.chain(bounds).fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     (low * 1.08, if high > 0.0 { high * 1.08 } else { 1.0 })
@@ -102,9 +110,17 @@ mod tests {
 
     #[test]
     fn a_bound_above_all_values_is_in_the_picture() {
-        let check = Check { measure: "x".into(), below: Some(100.0), above: None, for_s: 3 };
+        let check = Check { measure: "x".into(), below: Some(100.0), above: None, below_of_peak: None, for_s: 3 };
         let bounded = Curve { check: Some(check), ..curve(&[Some(1.0)]) };
         assert_eq!(range(&bounded), (0.0, 108.0));
         assert_eq!(range(&curve(&[Some(-2.0)])), (-2.16, 1.0));
+    }
+
+    #[test]
+    fn a_bound_that_is_a_share_is_drawn_at_its_share_of_the_peak() {
+        let check = Check { measure: "x".into(), below: None, above: None, below_of_peak: Some(0.5), for_s: 3 };
+        assert_eq!(asked(&check), "below 50 % of its highest for 3 s");
+        let bounded = Curve { check: Some(check), ..curve(&[Some(1.0), None, Some(8.0), Some(2.0)]) };
+        assert_eq!(bound(&bounded), Some(Bound::Below(4.0)));
     }
 }

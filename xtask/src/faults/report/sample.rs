@@ -82,7 +82,13 @@ fn story_of(name: &str) -> Story {
         ],
         curve: Curve {
             measure: "victim.done_p50_ms".to_owned(),
-            check: Some(Check { measure: "victim.done_p50_ms".to_owned(), below: Some(6.5), above: None, for_s: 3 }),
+            check: Some(Check {
+                measure: "victim.done_p50_ms".to_owned(),
+                below: Some(6.5),
+                above: None,
+                below_of_peak: None,
+                for_s: 3,
+            }),
             points: (0..40).map(|second| (f64::from(second), Some(if second < 4 { 20.0 } else { 4.5 }))).collect(),
         },
     }
