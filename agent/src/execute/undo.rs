@@ -312,27 +312,21 @@ impl Executor {
         let Some(process) = find(id)? else { return Ok(TakenBack::void("the process is gone")) };
         let some_were_named = intent.command.contains(" -t ");
         let first = before.first().map_or(wrote, |thread| thread.value.as_str());
-        let sort = |threads: &[Thread]| {
-            let mut sorted = Sorted::default();
-            for thread in threads {
-                let Some(value) = now(thread) else { continue };
-                let known = before.iter().find(|one| one.tid == thread.tid && one.start_ticks == thread.start_ticks);
-                match known {
-                    Some(known) if value == known.value => sorted.as_before += 1,
-                    Some(known) if value == wrote => {
-                        sorted.ours.entry(known.value.clone()).or_default().push(thread.tid)
-                    }
-                    None if !some_were_named && value == wrote && value != first => {
-                        sorted.ours.entry(first.to_owned()).or_default().push(thread.tid);
-                    }
-                    Some(_) => sorted.others += 1,
-                    None => {}
-                }
-            }
-            sorted
-        };
         let threads = process.threads().map_err(UndoError::Process)?;
-        let sorted = sort(&threads);
+        let mut sorted = Sorted::default();
+        for thread in &threads {
+            let Some(value) = now(thread) else { continue };
+            let known = before.iter().find(|one| one.tid == thread.tid && one.start_ticks == thread.start_ticks);
+            match known {
+                Some(known) if value == known.value => {}
+                Some(known) if value == wrote => sorted.ours.entry(known.value.clone()).or_default().push(thread.tid),
+                None if !some_were_named && value == wrote && value != first => {
+                    sorted.ours.entry(first.to_owned()).or_default().push(thread.tid);
+                }
+                Some(_) => sorted.others += 1,
+                None => {}
+            }
+        }
         if sorted.ours.is_empty() {
             return Ok(match sorted.others {
                 0 => TakenBack::void(&format!("{what} is {first} as before")),
@@ -356,14 +350,19 @@ impl Executor {
             taken.note.push_str(&format!("; {} threads that somebody else changed were left alone", sorted.others));
         }
         let after = match process.threads() {
-            Ok(threads) => sort(&threads),
+            Ok(threads) => threads,
             Err(ProcessError::Gone { .. }) => return Ok(taken),
             Err(error) => return Err(UndoError::Process(error)),
         };
-        if after.ours.is_empty() {
-            Ok(taken)
-        } else {
-            Err(UndoError::DidNotTake { what: what.to_owned(), now: wrote.to_owned(), before: first.to_owned() })
+        // The kernel may take less than it was given: of CPUs those that are online.
+        let short = after.iter().find_map(|thread| {
+            let (before, _) = sorted.ours.iter().find(|(_, tids)| tids.contains(&thread.tid))?;
+            let now = now(thread)?;
+            (now != *before).then(|| (now, before.clone()))
+        });
+        match short {
+            None => Ok(taken),
+            Some((now, before)) => Err(UndoError::DidNotTake { what: what.to_owned(), now, before }),
         }
     }
 }
@@ -373,7 +372,6 @@ impl Executor {
 struct Sorted {
     /// Still as written, by the value that each had before.
     ours: BTreeMap<String, Vec<u32>>,
-    as_before: usize,
     /// Changed by somebody else.
     others: usize,
 }
