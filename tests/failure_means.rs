@@ -44,7 +44,7 @@ fn may_open(pid: u32, soft: &str) {
 }
 
 /// The parts that are not on.
-fn unwell(daemon: &Daemon) -> Vec<String> {
+pub(crate) fn unwell(daemon: &Daemon) -> Vec<String> {
     let status = daemon.ask(&["status"]);
     let parts = status["parts"].as_array().unwrap().iter();
     parts.filter(|part| part["state"] != "on").map(|part| part["name"].to_string()).collect()

@@ -33,6 +33,12 @@ fn calls(sample: &KernelSample, syscall: libc::c_long) -> u64 {
     calls.iter().find(|(number, _)| i64::from(*number) == syscall).map_or(0, |(_, calls)| *calls)
 }
 
+/// How often a load forked.
+pub(crate) fn forks_of(sample: &KernelSample, load: &Load) -> Option<u64> {
+    let by_parent = &sample.lifecycle.as_ref().unwrap().forks_by_parent;
+    by_parent.iter().find(|(pid, _)| *pid == load.pid()).map(|(_, forks)| *forks)
+}
+
 #[test]
 fn system_calls_are_counted_by_number_and_sampled_by_process() {
     let Some((load, sample)) = counted(&Settings::default(), "getsid 10000") else { return };
@@ -145,9 +151,8 @@ fn page_faults_of_users_are_counted() {
 #[test]
 fn forks_are_counted_for_the_parent() {
     let Some((load, sample)) = counted(&Settings::default(), "fork 100") else { return };
+    assert_eq!(forks_of(&sample, &load), Some(100), "{:?}", sample.lifecycle);
     let lifecycle = sample.lifecycle.unwrap();
-    let of_load = lifecycle.forks_by_parent.iter().find(|(pid, _)| *pid == load.pid());
-    assert_eq!(of_load.map(|(_, forks)| *forks), Some(100), "{lifecycle:?}");
     assert!(lifecycle.forks >= 100 && lifecycle.execs >= 100 && lifecycle.exits >= 100, "{lifecycle:?}");
     assert_eq!(lifecycle.forks_untold, 0);
 }

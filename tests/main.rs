@@ -46,6 +46,7 @@ mod explain;
 mod explain_disk;
 mod failure_bytes;
 mod failure_clock;
+mod failure_cpu;
 mod failure_door;
 mod failure_means;
 mod failure_ring;

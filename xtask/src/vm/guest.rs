@@ -38,6 +38,7 @@ pub(super) struct Guest<'a> {
     pub(super) answer: Option<PathBuf>,
     /// More words of the kernel's command line.
     pub(super) words: String,
+    pub(super) cpus: u8,
 }
 
 /// No more than this of the first disk, reads and writes together.
@@ -83,8 +84,8 @@ pub(super) fn boot(mut step: Step, guest: &Guest, serial: &Path, timeout: Durati
     });
     let kernel = guest.kernel;
     let mut qemu = Command::new("qemu-system-x86_64")
-        // One CPU: toggling probes on several can crash a guest under emulation.
-        .args(["-accel", "tcg", "-smp", "1", "-M", "q35", "-cpu", "max,la57=off"])
+        // Where there are several CPUs, they take turns: toggling probes while another runs can crash an emulated guest.
+        .args(["-accel", "tcg,thread=single", "-smp", &guest.cpus.to_string(), "-M", "q35", "-cpu", "max,la57=off"])
         .args(["-m", &MEMORY_MIB.to_string(), "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot"])
         .arg("-kernel")
         .arg(&kernel.image)

@@ -36,6 +36,9 @@ const REBOOT_FILTER: &str = "unit_reboot::";
 /// In a guest of a kernel without pressure stall information: how that is told, beside what needs none.
 const NO_PSI_FILTER: &str = "execute_cgroup_v2::,kernel_load::,degraded::without_pressure,degraded::without_ring";
 const NO_PSI: &str = "psi=0";
+/// In a guest that has a CPU more than it needs.
+const CPU_FILTER: &str = "failure_cpu::";
+const MAY_LOSE_A_CPU: &str = "kernelsight.may_lose_a_cpu";
 /// The series of kernels that guests have.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// Of the guest that faults run in.
@@ -71,6 +74,9 @@ pub(crate) struct Vm {
     /// A kernel that keeps no pressure stall information
     #[arg(long)]
     without_psi: bool,
+    /// Two CPUs, one of which the tests take offline
+    #[arg(long, conflicts_with_all = ["systemd", "without_psi"])]
+    two_cpus: bool,
 }
 
 /// How the tests of one guest went.
@@ -111,12 +117,13 @@ pub(crate) fn vm(vm: &Vm) -> Result<bool> {
     let series: Vec<&str> = vm.kernel.as_deref().map_or_else(|| SERIES.to_vec(), |one| vec![one]);
     let mut passed = true;
     for series in series {
-        let filter = vm.filter.as_deref().unwrap_or(match (vm.systemd, vm.without_psi) {
-            (true, _) => SYSTEM_FILTER,
-            (false, true) => NO_PSI_FILTER,
-            (false, false) => FILTER,
-        });
-        let words = if vm.without_psi { NO_PSI } else { "" };
+        let (filter, words) = match (vm.systemd, vm.without_psi, vm.two_cpus) {
+            (true, without_psi, _) => (SYSTEM_FILTER, if without_psi { NO_PSI } else { "" }),
+            (_, true, _) => (NO_PSI_FILTER, NO_PSI),
+            (_, _, true) => (CPU_FILTER, MAY_LOSE_A_CPU),
+            _ => (FILTER, ""),
+        };
+        let filter = vm.filter.as_deref().unwrap_or(filter);
         let trial = Trial { about: filter, series, filter, systemd: vm.systemd, words };
         let step = say::Step::begin(format!("{filter} in a guest of Linux {series}"));
         let (step, ran) = run(step, &programs, &trial)?;
@@ -163,6 +170,13 @@ pub(crate) const AFTERWARDS: &[Trial] = &[
         systemd: false,
         words: NO_PSI,
     },
+    Trial {
+        about: "a CPU that goes and comes",
+        series: SERIES[0],
+        filter: CPU_FILTER,
+        systemd: false,
+        words: MAY_LOSE_A_CPU,
+    },
 ];
 
 /// A part of the stage of `cargo xtask test`, one guest after the other.
@@ -195,8 +209,9 @@ fn run(step: say::Step, programs: &Programs, trial: &Trial) -> Result<(say::Step
     };
     let kind = if systemd { "systemd" } else { "small" };
     let serial = |boot: &str| dir.join(format!("{}-{kind}{boot}.log", kernel.release));
+    let cpus = if words == MAY_LOSE_A_CPU { 2 } else { 1 };
     let words = format!("filter={filter} {words}");
-    let mut guest = Guest { kernel: &kernel, image, disk, keeps_disk: false, speed: None, answer: None, words };
+    let mut guest = Guest { kernel: &kernel, image, disk, keeps_disk: false, speed: None, answer: None, words, cpus };
     if !systemd || !filter.contains(REBOOT_FILTER) {
         return guest::boot(step, &guest, &serial(""), TIMEOUT);
     }
@@ -244,6 +259,7 @@ pub(crate) fn faults(
         speed: Some(speed),
         answer: Some(answer.clone()),
         words: String::new(),
+        cpus: 1,
     };
     let (step, ran) = guest::boot(step, &guest, &dir.join("faults.log"), timeout)?;
     if ran.code.is_some() {
