@@ -31,8 +31,11 @@ use crate::{
 const POLL: Duration = Duration::from_millis(250);
 /// After an incident is settled and everything holds, the load goes on for so long to see whether it stays so.
 const CALM_S: u64 = 3;
+/// A decoy's own beginning, which is none of the fault, is over after that: longer than anything is told over, and than
+/// a signal stays open after it.
+const DECOY_SETTLES: Duration = Duration::from_secs(12);
 /// A victim outlives the load by that, which on a slow disk starts long after it.
-const VICTIM_LONGER_S: u64 = 32;
+const VICTIM_LONGER_S: u64 = 44;
 
 /// Runs one fault; what the agent and the load said is left in `evidence`.
 pub(crate) fn watch(fault: &Fault, evidence: &Path, step: &mut Step) -> Result<Seen> {
@@ -81,6 +84,9 @@ fn inject_and_follow(
         processes: decoy.processes(),
         cgroup: decoy.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned()),
     });
+    if decoy.is_some() {
+        wait(step, DECOY_SETTLES);
+    }
     let onset_ms = clock::now_ms();
     let mut load = Running::start_beside(&fault.load, &format!("{}/load", fault.name), fault.bound_s, filled)?;
     let onset = Instant::now();
