@@ -75,7 +75,7 @@ fn without_ring_buffers_all_is_counted_and_nothing_is_told() {
 
 /// Without what is hidden these programs are off and say so, and all others are as they were.
 fn hides(hook: &str, lacking: &str, expected: &[&str]) {
-    let kernel = Kernel::load_with(&Settings::default(), &Types::running().unwrap().without(hook));
+    let kernel = Kernel::load_with(&Settings::default(), Types::running().unwrap().without(hook));
     let lacks = State::Off { reason: format!("the running kernel has no {lacking}") };
     let off: Vec<&str> = kernel.probes().iter().filter(|probe| probe.state == lacks).map(|probe| probe.name).collect();
     assert_eq!(off, expected, "{hook}");
@@ -119,7 +119,7 @@ fn each_field_that_is_missing_is_named_by_whoever_misses_it() {
     let (mut wrong, own) = (Vec::new(), Types::running().unwrap());
     // What this kernel has not is missed by nobody.
     for path in Offsets::PATHS.iter().filter(|path| own.offset(path).is_ok()) {
-        let kernel = Kernel::load_with(&Settings::default(), &Types::running().unwrap().without(path));
+        let kernel = Kernel::load_with(&Settings::default(), Types::running().unwrap().without(path));
         let is_named = |reason: &str| {
             let fields = reason.split("the running kernel has no field ").nth(1).unwrap_or_default();
             path.split('|').all(|name| fields.split(" or ").any(|field| field == name))
@@ -142,7 +142,7 @@ fn each_field_that_is_missing_is_named_by_whoever_misses_it() {
 #[test]
 fn without_the_task_iterator_processes_come_from_proc() {
     let Some(_) = kernel(&Settings::default()) else { return };
-    let mut kernel = Kernel::load_with(&Settings::default(), &Types::running().unwrap().without("bpf_iter_task"));
+    let mut kernel = Kernel::load_with(&Settings::default(), Types::running().unwrap().without("bpf_iter_task"));
     assert!(kernel.tasks().is_err());
     let load = Load::run("nothing");
     let mut scraper = Scraper::new();

@@ -18,7 +18,7 @@ fn failing(kernel: &Kernel) -> Vec<ProbeState> {
 /// Loads with types that lack `path`; the machine's own types lack nothing.
 fn check(path: &str, expected: Expect) -> Option<Kernel> {
     kernel(&Settings::default())?;
-    let kernel = Kernel::load_with(&Settings::default(), &Types::running().unwrap().without(path));
+    let kernel = Kernel::load_with(&Settings::default(), Types::running().unwrap().without(path));
     let shown: String = failing(&kernel).iter().map(|probe| format!("{}: {:?}\n", probe.name, probe.state)).collect();
     expected.assert_eq(&shown);
     Some(kernel)

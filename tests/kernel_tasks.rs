@@ -109,7 +109,7 @@ fn a_kernel_without_io_accounting_tells_no_bytes_and_says_so() {
         return;
     }
     let types = Types::running().unwrap().without("task_struct.ioac.read_bytes");
-    let mut kernel = Kernel::load_with(&settings, &types);
+    let mut kernel = Kernel::load_with(&settings, types);
     let probe = kernel.probes().into_iter().find(|probe| probe.name == "tasks").unwrap();
     let reason = "no bytes of I/O by process: the running kernel has no field task_struct.ioac.read_bytes";
     assert_eq!(probe.state, State::Degraded { reason: reason.to_owned() });

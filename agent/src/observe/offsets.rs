@@ -49,6 +49,43 @@ pub struct Types {
     hidden: BTreeSet<String>,
 }
 
+/// Ids of `btf_trace_*` and `bpf_iter_*`, by name.
+#[derive(Debug)]
+pub struct Hooks(HashMap<String, u32>);
+
+impl Hooks {
+    /// What aya needs: the ids of the hooks, under their names. All of the kernel's types would cost it 30 ms and 15 MB.
+    ///
+    /// # Errors
+    /// When aya does not take it.
+    pub fn types(&self) -> Result<Btf, aya::BtfError> {
+        let named: HashMap<u32, &str> = self.0.iter().map(|(name, id)| (*id, name.as_str())).collect();
+        let last = named.keys().copied().max().unwrap_or(0);
+        let types_length = 12 * last;
+        let strings_length = 1 + named.values().map(|name| name.len() as u32 + 1).sum::<u32>();
+        let mut bytes = Vec::with_capacity(24 + (types_length + strings_length) as usize);
+        bytes.extend(MAGIC.to_ne_bytes());
+        bytes.extend([1, 0]); // Version, flags.
+        let lengths = [24, 0, types_length, types_length, strings_length];
+        bytes.extend(lengths.into_iter().flat_map(u32::to_ne_bytes));
+        let mut strings = vec![0];
+        for id in 1..=last {
+            let (name, kind) = match named.get(&id) {
+                Some(name) => {
+                    let at = strings.len() as u32;
+                    strings.extend_from_slice(name.as_bytes());
+                    strings.push(0);
+                    (at, if name.starts_with(TRACEPOINT_PREFIX) { kind::TYPEDEF } else { kind::FUNCTION })
+                }
+                None => (0, kind::FORWARD),
+            };
+            bytes.extend([name, kind << 24, 0].into_iter().flat_map(u32::to_ne_bytes));
+        }
+        bytes.append(&mut strings);
+        Btf::parse(&bytes, Endianness::default())
+    }
+}
+
 /// Kinds of types that are told apart, as the format numbers them.
 mod kind {
     pub(super) const INT: u32 = 1;
@@ -162,35 +199,10 @@ impl Types {
         self.hooks.contains_key(&hook) && !self.hidden.contains(&hook)
     }
 
-    /// What aya needs of these types: the ids of the hooks, under their names. A full copy would cost it 30 ms and 30 MB.
-    ///
-    /// # Errors
-    /// When aya does not take it.
-    pub fn hooks(&self) -> Result<Btf, aya::BtfError> {
-        let named: HashMap<u32, &str> = self.hooks.iter().map(|(name, id)| (*id, name.as_str())).collect();
-        let last = named.keys().copied().max().unwrap_or(0);
-        let mut types = Vec::new();
-        let mut strings = vec![0];
-        for id in 1..=last {
-            let name = match named.get(&id) {
-                Some(name) => {
-                    let at = strings.len() as u32;
-                    strings.extend_from_slice(name.as_bytes());
-                    strings.push(0);
-                    at
-                }
-                None => 0,
-            };
-            let kind = if name == 0 { kind::FORWARD } else { self.kind(id).unwrap_or(kind::FORWARD) };
-            types.extend([name, kind << 24, 0].into_iter().flat_map(u32::to_ne_bytes));
-        }
-        let mut bytes = Vec::from(MAGIC.to_ne_bytes());
-        bytes.extend([1, 0]); // Version, flags.
-        let lengths = [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32];
-        bytes.extend(lengths.into_iter().flat_map(u32::to_ne_bytes));
-        bytes.append(&mut types);
-        bytes.append(&mut strings);
-        Btf::parse(&bytes, Endianness::default())
+    /// The ids of the hooks, and no more: the types go.
+    #[must_use]
+    pub fn hooks(self) -> Hooks {
+        Hooks(self.hooks)
     }
 
     /// Notes where each type begins, and the names that will be asked for. The error is the byte that is wrong.

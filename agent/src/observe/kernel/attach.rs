@@ -14,23 +14,33 @@ use crate::observe::offsets::Types;
 /// Longest part of a verifier's log that a reason quotes, characters.
 const LOG_CHARS: usize = 240;
 
-pub(super) fn start(
-    ebpf: &mut Ebpf,
-    program: &Program,
-    types: &Types,
-    hooks: &Btf,
-    without_rings: Option<&str>,
-) -> State {
+/// What the kernel's types say of a program: what it must do without, or why it is off.
+pub(super) fn fit(program: &Program, types: &Types) -> Result<Vec<String>, String> {
     if let Some(missing) = program.needs.iter().find_map(|paths| types.missing(paths)) {
-        return State::Off { reason: missing.to_string() };
+        return Err(missing.to_string());
     }
     let exists = match program.hook {
         Hook::Tracepoint(name) => types.tracepoint(name).is_some(),
         Hook::Iterator(name) => types.has_iterator(name),
     };
     if !exists {
-        return State::Off { reason: format!("the running kernel has no {}", program.hook) };
+        return Err(format!("the running kernel has no {}", program.hook));
     }
+    let wants = program.wants.iter();
+    Ok(wants.filter_map(|want| Some(format!("{}: {}", want.without, types.missing(want.paths)?))).collect())
+}
+
+pub(super) fn start(
+    ebpf: &mut Ebpf,
+    program: &Program,
+    fit: Result<Vec<String>, String>,
+    hooks: &Btf,
+    without_rings: Option<&str>,
+) -> State {
+    let mut less = match fit {
+        Ok(less) => less,
+        Err(reason) => return State::Off { reason },
+    };
     if let (Telling::Only(without), Some(why)) = (program.telling, without_rings) {
         return State::Off { reason: format!("{without}: {why}") };
     }
@@ -38,13 +48,8 @@ pub(super) fn start(
     if let Err(error) = begin(ebpf, program.name, program.hook, hooks) {
         return State::Off { reason: short(&error) };
     }
-    let less: Vec<String> = program
-        .wants
-        .iter()
-        .filter_map(|want| Some(format!("{}: {}", want.without, types.missing(want.paths)?)))
-        .chain(program.shortcoming.map(str::to_owned))
-        .chain(program.telling.less(without_rings))
-        .collect();
+    less.extend(program.shortcoming.map(str::to_owned));
+    less.extend(program.telling.less(without_rings));
     if less.is_empty() { State::On } else { State::Degraded { reason: less.join("; ") } }
 }
 

@@ -74,7 +74,7 @@ impl<'a> Bench<'a> {
     /// When nothing is loaded, or an empty program cannot be attached.
     pub fn start(kernel: &'a mut Kernel) -> Result<Self, BenchError> {
         kernel.count_runs(true).map_err(|source| BenchError::Statistics { source })?;
-        let hooks = Types::running()?.hooks().map_err(|source| BenchError::Hooks { source })?;
+        let hooks = Types::running()?.hooks().types().map_err(|source| BenchError::Hooks { source })?;
         let loaded = kernel.loaded.as_mut().ok_or(BenchError::NothingLoaded)?;
         let mut pairs = Vec::new();
         for (program, state) in &kernel.states {

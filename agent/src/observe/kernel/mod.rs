@@ -40,7 +40,7 @@ use super::{
     ring::Events,
     sample::{KernelSample, ProcessSample, SocketsOfProcess},
 };
-use attach::{chain, start};
+use attach::{chain, fit, start};
 use counters::Counters;
 use demand::Demand;
 use programs::{PROGRAMS, Program};
@@ -134,7 +134,7 @@ impl Kernel {
     #[must_use]
     pub fn load(settings: &Settings) -> Self {
         let kernel = match Types::running() {
-            Ok(types) => Self::load_with(settings, &types),
+            Ok(types) => Self::load_with(settings, types),
             Err(error) => Self::off(&reason_with_obstacles(error.to_string())),
         };
         trim();
@@ -143,7 +143,7 @@ impl Kernel {
 
     /// The same with types that are given: those of [`Types::running`], less what is to be missed.
     #[must_use]
-    pub fn load_with(settings: &Settings, types: &Types) -> Self {
+    pub fn load_with(settings: &Settings, types: Types) -> Self {
         match load(settings, types) {
             Ok(kernel) => kernel,
             Err(reason) => Self::off(&reason_with_obstacles(reason)),
@@ -275,15 +275,20 @@ impl std::fmt::Debug for Kernel {
 }
 
 /// The error is the reason why nothing at all can be loaded.
-fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
+fn load(settings: &Settings, types: Types) -> Result<Kernel, String> {
     obstacles::raise_memory_lock();
-    let hooks = types.hooks().map_err(|error| error.to_string())?;
     let offsets = types.offsets();
-    let mut constants = settings.constants(types);
+    let mut constants = settings.constants(&types);
+    let programs = PROGRAMS.iter().filter(|program| program.fits(&types));
+    let programs: Vec<_> = programs.map(|program| (program, fit(program, &types))).collect();
+    // Whatever is not needed any more goes before the next is made: each of these is several MB.
+    let hooks = types.hooks();
     let by_cpu: Vec<_> =
         counters::entries_by_cpu().map_err(|error| format!("CPUs cannot be counted: {error}"))?.collect();
     let open = |constants: &Constants, object: &[u8]| {
+        // It begins by reading all types of the kernel, which it does not need.
         let mut loader = EbpfLoader::new();
+        loader.btf(None);
         for (map, entries) in &by_cpu {
             loader.map_max_entries(map, *entries);
         }
@@ -293,7 +298,7 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
         if constants.rings != 0 {
             loader.map_max_entries(rings::ORDINARY, settings.ring_bytes);
         }
-        loader.btf(None).override_global("OFFSETS", &offsets[..], true).override_global("SETTINGS", constants, true);
+        loader.override_global("OFFSETS", &offsets[..], true).override_global("SETTINGS", constants, true);
         loader.load(object)
     };
     let (mut ebpf, without_rings) = match open(&constants, OBJECT) {
@@ -305,11 +310,12 @@ fn load(settings: &Settings, types: &Types) -> Result<Kernel, String> {
             (ebpf.map_err(|error| chain(&error))?, Some(why))
         }
     };
-    let states = PROGRAMS
-        .iter()
-        .filter(|program| program.fits(types))
-        .map(|program| (program, start(&mut ebpf, program, types, &hooks, without_rings.as_deref())))
+    let hooks = hooks.types().map_err(|error| error.to_string())?;
+    let states = programs
+        .into_iter()
+        .map(|(program, fit)| (program, start(&mut ebpf, program, fit, &hooks, without_rings.as_deref())))
         .collect();
+    drop(hooks);
     let counters = Counters::take(&mut ebpf, settings).map_err(|error| error.to_string())?;
     let demand = Demand::take(&mut ebpf).map_err(|error| error.to_string())?;
     let rings = if without_rings.is_none() { Some(rings::take(&mut ebpf)?) } else { None };

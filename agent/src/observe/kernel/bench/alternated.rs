@@ -43,7 +43,7 @@ type Ends = [(&'static str, &'static str); 2];
 pub fn calls(kernel: &mut Kernel, calls: u32) -> Result<[CallTimes; 2], BenchError> {
     const OURS: Ends = [("sys_enter", "sys_enter"), ("sys_exit", "sys_exit")];
     const EMPTY: Ends = [("sys_enter", "empty_sys_enter"), ("sys_exit", "empty_sys_exit")];
-    let hooks = Types::running()?.hooks().map_err(|source| BenchError::Hooks { source })?;
+    let hooks = Types::running()?.hooks().types().map_err(|source| BenchError::Hooks { source })?;
     let ebpf = &mut kernel.loaded.as_mut().ok_or(BenchError::NothingLoaded)?.ebpf;
     let file = File::open("/proc/self/exe").map_err(|source| BenchError::Work { source })?;
     let untimed = || {
@@ -86,7 +86,7 @@ pub fn block(kernel: &mut Kernel, file: &Path, requests: u32) -> Result<[f64; 2]
     const REFERENCE: Ends =
         [("block_rq_issue", "reference_block_rq_issue"), ("block_rq_complete", "reference_block_rq_complete")];
     kernel.count_runs(true).map_err(|source| BenchError::Statistics { source })?;
-    let hooks = Types::running()?.hooks().map_err(|source| BenchError::Hooks { source })?;
+    let hooks = Types::running()?.hooks().types().map_err(|source| BenchError::Hooks { source })?;
     let ebpf = &mut kernel.loaded.as_mut().ok_or(BenchError::NothingLoaded)?.ebpf;
     detach(ebpf, &OURS);
     let mut net = [0.0; 2];
