@@ -45,9 +45,11 @@ pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) ->
         if root.exists() {
             fs::remove_dir_all(&root)?;
         }
-        let mut debootstrap = Command::new("debootstrap");
+        // It mounts /proc below the root. Where it is ended in the middle, that must not stay for an `rm -r` to walk into.
+        let mut debootstrap = Command::new("unshare");
+        debootstrap.args(["--mount", "debootstrap", "--variant=minbase"]);
         let packages = "--include=systemd-sysv,dbus,procps,kmod,iproute2";
-        must(debootstrap.args(["--variant=minbase", packages, DEBIAN]).arg(&root).arg(MIRROR), log)?;
+        must(debootstrap.args([packages, DEBIAN]).arg(&root).arg(MIRROR), log)?;
     }
     install(&[tests, agent], &root, log)?;
     let clone = root.join(CLONE);
