@@ -1,7 +1,7 @@
 //! One fault from its warm-up to its end, as a client of the agent sees it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     fs,
     path::Path,
     thread,
@@ -136,6 +136,7 @@ fn inject_and_follow(
     seen.ended = ended(fault, onset.elapsed() + Duration::from_secs(1), &mut load, victim.as_mut());
     seen.signals = picture.signals.into_values().collect();
     seen.signals.sort_by(|a, b| a.0.total_cmp(&b.0));
+    seen.earlier = picture.earlier;
     seen.incidents = picture.incidents;
     seen.traces = picture.traces.into_values().flatten().collect();
     Ok(())
@@ -176,6 +177,8 @@ struct Picture {
     signals: HashMap<i64, (f64, Signal)>,
     incidents: Vec<Incident>,
     traces: HashMap<String, Vec<Trace>>,
+    /// Titles of the incidents that were open when the fault came, and took in what may have been its signals.
+    earlier: BTreeSet<String>,
 }
 
 impl Picture {
@@ -192,6 +195,10 @@ impl Picture {
         for incident in self.incidents.iter().filter(|incident| incident.opened_ms >= onset_ms) {
             self.traces.insert(incident.uid.clone(), client.traces(&incident.uid)?);
         }
+        let was_open = |incident: &&Incident| {
+            incident.opened_ms < onset_ms && incident.closed_ms.is_none_or(|closed_ms| closed_ms >= onset_ms)
+        };
+        self.earlier.extend(self.incidents.iter().filter(was_open).map(|incident| incident.title.clone()));
         Ok(())
     }
 

@@ -5,6 +5,8 @@ mod fault;
 mod times;
 mod words;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -32,6 +34,8 @@ pub(crate) struct Seen {
     /// Signals that were first seen after the onset, each with the seconds from the onset until a client saw it.
     pub(crate) signals: Vec<(f64, Signal)>,
     pub(crate) incidents: Vec<Incident>,
+    /// Titles of those that were open when it came, and are none of this fault's.
+    pub(crate) earlier: BTreeSet<String>,
     pub(crate) traces: Vec<Trace>,
     /// What the load named as its culprits; empty for a control.
     pub(crate) culprits: Vec<u32>,
@@ -96,6 +100,9 @@ pub(crate) fn score(fault: &Fault, seen: &Seen) -> Score {
     score.reasons.extend(raw_texts(seen));
     score.reasons.extend(seen.agent_troubles.iter().cloned());
     score.passed = score.reasons.is_empty();
+    if !score.passed {
+        score.reasons.extend(seen.earlier.iter().map(|title| format!("open before it came: {title}")));
+    }
     score
 }
 

@@ -81,6 +81,15 @@ fn the_right_deed_to_the_right_process_passes() {
 }
 
 #[test]
+fn what_was_open_before_it_came_is_told_of_a_round_that_failed() {
+    let earlier = ["syscall: mount /data".to_owned()].into();
+    let mut unquiet = Seen { earlier, ..seen(trace(7, "lower_process_priority", "resolved")) };
+    check(&hog(), &unquiet, &[]);
+    unquiet.signals[0].0 = 11.0;
+    check(&hog(), &unquiet, &["seen after 11.0 s; 10 s are given", "open before it came: syscall: mount /data"]);
+}
+
+#[test]
 fn a_signal_that_comes_late_fails() {
     let mut late = seen(trace(7, "lower_process_priority", "resolved"));
     late.signals[0].0 = 11.0;
