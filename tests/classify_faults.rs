@@ -45,7 +45,7 @@ pub(crate) fn fails(sample: &mut Sample, call: &str, errno: u32, count: u64) {
     let syscall = number(call);
     match errors.iter_mut().find(|error| error.syscall == syscall && error.errno == errno) {
         Some(error) => error.count += count,
-        None => errors.push(SyscallError { cgroup_id: 7, syscall, errno, count, pid: 100 }),
+        None => errors.push(SyscallError { cgroup_id: 7, syscall, errno, device: None, count, pid: 100 }),
     }
 }
 

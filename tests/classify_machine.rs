@@ -269,5 +269,6 @@ pub(crate) fn half_full() -> Filesystem {
         available_bytes: 50 * MIB,
         files: 1000,
         files_free: 900,
+        devices: vec![],
     }
 }

@@ -8,7 +8,10 @@ use kernelsight::{
         trend::trend,
         unit::unit_of,
     },
-    observe::{Entity, Severity, Signal, SignalType},
+    observe::{
+        Entity, Severity, Signal, SignalType,
+        sample::{DeviceNumber, Filesystem, SyscallCounters, SyscallError},
+    },
     text::Text,
 };
 
@@ -189,6 +192,80 @@ fn signals_of_different_resources_or_strangers_are_incidents_of_their_own() {
     let files = scene.signal(3, SignalType::Syscall, "emfile_per_s", scene.process(50), 100.0);
     let changes = Correlator::new(OWN_PID).apply(&[cpu, network, files], &scene.view());
     assert_eq!(opened(&changes).len(), 3);
+}
+
+/// A disk that filled long ago is on many nodes: what else goes wrong there is told all the same.
+#[test]
+fn a_full_filesystem_takes_in_only_what_fails_for_want_of_room() {
+    let scene = Scene::of(&[actor(50, "b"), actor(60, "c")], &[]);
+    let mount = |value| {
+        scene.signal(1, SignalType::Syscall, "filesystem_used_percent", Entity::Mount { path: "/data".into() }, value)
+    };
+    let incidents = |before: Signal, measure: &'static str| {
+        let mut correlator = Correlator::new(OWN_PID);
+        correlator.apply(&[before], &scene.view());
+        correlator.apply(&[scene.signal(2, SignalType::Syscall, measure, scene.process(50), 100.0)], &scene.view());
+        correlator.open().len()
+    };
+    for other in ["emfile_per_s", "eio_per_s", "fork_eagain_per_s", "enomem_per_s", "other_errors_weighed_per_s"] {
+        assert_eq!(incidents(mount(100.0), other), 2, "{other}");
+    }
+    assert_eq!(incidents(mount(100.0), "enospc_per_s"), 1);
+    assert_eq!(incidents(mount(97.5), "enospc_per_s"), 2, "it has room yet");
+    let slow = scene.signal(1, SignalType::Syscall, "call_p99_ns", Entity::Node, 1e8);
+    assert_eq!(incidents(slow, "emfile_per_s"), 2);
+}
+
+/// Two filesystems are full, and one process fails, for want of room on that device if it is told: the ids of the signals
+/// of its incident. 1 is that of `/old`, 2 of `/data`, 3 of the process.
+fn incident_without_room(device: Option<DeviceNumber>) -> Vec<i64> {
+    let full = |path: &'static str, minor| Filesystem {
+        path: path.into(),
+        total_bytes: 100,
+        used_bytes: 100,
+        devices: vec![DeviceNumber { major: 8, minor }],
+        ..Filesystem::default()
+    };
+    let scene = Scene::changed(12, &[actor(50, "b")], &[], |sample, second| {
+        sample.node.filesystems = vec![full("/data", 2), full("/old", 1)];
+        let error = SyscallError { cgroup_id: 7, syscall: 1, errno: 28, device, count: 100 * second, pid: 50 };
+        let watched_ns = second * 1_000_000_000;
+        sample.kernel.syscalls =
+            Some(SyscallCounters { watched_ns, errors: vec![error], ..SyscallCounters::default() });
+    });
+    let mount = |id, path: &'static str| {
+        scene.signal(id, SignalType::Syscall, "filesystem_used_percent", Entity::Mount { path: path.into() }, 100.0)
+    };
+    let failing = scene.signal(3, SignalType::Syscall, "enospc_per_s", scene.process(50), 100.0);
+    let mut correlator = Correlator::new(OWN_PID);
+    for signal in [mount(1, "/old"), mount(2, "/data"), failing] {
+        correlator.apply(&[signal], &scene.view());
+    }
+    assert_eq!(correlator.open().len(), 2);
+    let its = correlator.open().iter().find(|incident| incident.signals().any(|one| one.id == 3)).unwrap();
+    let mut ids: Vec<i64> = its.signals().map(|one| one.id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[test]
+fn who_finds_no_room_in_one_filesystem_is_not_the_matter_of_another() {
+    let device = |minor| Some(DeviceNumber { major: 8, minor });
+    assert_eq!(incident_without_room(device(1)), [1, 3]);
+    assert_eq!(incident_without_room(device(2)), [2, 3]);
+    assert_eq!(incident_without_room(device(9)).len(), 2, "it is on none that is known");
+    assert_eq!(incident_without_room(None).len(), 2, "it is not told");
+}
+
+#[test]
+fn calls_of_one_household_that_fail_for_several_reasons_are_one_incident() {
+    let member = |pid| Actor { cgroup: "/x", ..actor(pid, "worker") };
+    let scene = Scene::of(&[member(50), member(51)], &[group("/x")]);
+    let files = scene.signal(1, SignalType::Syscall, "emfile_per_s", scene.process(50), 100.0);
+    let errors = scene.signal(2, SignalType::Syscall, "other_errors_weighed_per_s", scene.process(51), 100.0);
+    let mut correlator = Correlator::new(OWN_PID);
+    correlator.apply(&[files, errors], &scene.view());
+    assert_eq!(correlator.open().len(), 1);
 }
 
 #[test]

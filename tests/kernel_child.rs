@@ -137,6 +137,10 @@ fn run(words: &[&str]) -> Vec<u8> {
     match words[0] {
         "nothing" => {}
         "getsid" => (0..number(1)).for_each(|_| _ = unistd::getsid(None)),
+        "full" => {
+            let full = fs::File::options().write(true).open("/dev/full").unwrap();
+            (0..number(1)).for_each(|_| _ = unistd::write(&full, b"x"));
+        }
         "close_bad" => (0..number(1)).for_each(|_| _ = unistd::close(987_654)),
         "fsync" => {
             let mut file = tempfile::tempfile().unwrap();

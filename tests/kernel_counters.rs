@@ -12,9 +12,13 @@ use std::{
 use kernelsight::observe::{
     event::BlockOperation,
     kernel::{Kernel, Settings},
-    sample::{BlockCounters, KernelSample},
+    sample::{BlockCounters, DeviceNumber, KernelSample, SyscallError},
 };
-use nix::{libc, sys::socket, unistd};
+use nix::{
+    libc,
+    sys::{socket, stat::stat},
+    unistd,
+};
 
 use crate::kernel_child::{Load, kernel};
 
@@ -78,6 +82,19 @@ fn errors_are_counted_with_their_cgroup_and_the_process_that_most_came_from() {
         .unwrap();
     assert!((500..520).contains(&error.count), "{error:?}");
     assert_eq!(error.cgroup_id, unified_cgroup_id(load.pid()));
+}
+
+#[test]
+fn the_filesystem_that_has_no_room_is_told_with_the_call_that_failed() {
+    let Some((load, sample)) = counted(&Settings::default(), "full 500") else { return };
+    let of_load = |error: &&SyscallError| error.pid == load.pid() && error.errno == libc::ENOSPC as u32;
+    let errors: Vec<SyscallError> =
+        sample.syscalls.unwrap().errors.into_iter().filter(|error| of_load(&error)).collect();
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert!((500..520).contains(&error.count), "{error:?}");
+    let device = stat("/dev/full").unwrap().st_dev;
+    let (major, minor) = (libc::major(device), libc::minor(device));
+    assert_eq!(error.device, Some(DeviceNumber { major, minor }));
 }
 
 #[test]

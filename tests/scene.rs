@@ -102,9 +102,15 @@ impl Scene {
     }
 
     pub(crate) fn lasting(seconds: u64, actors: &[Actor], groups: &[Group]) -> Self {
+        Self::changed(seconds, actors, groups, |_, _| {})
+    }
+
+    /// With each second's sample changed, once it is made.
+    pub(crate) fn changed(seconds: u64, actors: &[Actor], groups: &[Group], change: impl Fn(&mut Sample, u64)) -> Self {
         let mut scene = Self::default();
         for second in 0..=seconds {
-            let sample = sample(second, seconds, actors, groups);
+            let mut sample = sample(second, seconds, actors, groups);
+            change(&mut sample, second);
             scene.now_ms = sample.wall_ms;
             scene.window.push(sample, Vec::new());
             if let Some(wait) = scene.window.others_wait_percent() {

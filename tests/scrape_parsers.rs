@@ -389,13 +389,20 @@ fn local_filesystems_are_found_once_and_others_are_not_asked() {
          25 22 0:40 / /mnt/share rw - nfs4 server:/share rw\n\
          26 22 0:41 / /mnt/phone rw - fuse.jmtpfs jmtpfs rw\n\
          27 22 7:0 / /mnt/a\\040b rw master:2 - xfs /dev/loop0 rw\n\
-         28 22 0:50 / /dev/shm rw - tmpfs tmpfs rw\n",
-    ));
-    let told: Vec<String> =
-        mounts.unwrap().iter().map(|mount| format!("{} {}", mount.kind, mount.path.display())).collect();
-    assert_eq!(told, ["ext4 /", "xfs /mnt/a b", "tmpfs /dev/shm"]);
-    assert_eq!(
-        error(filesystems::parse(text("22 1 254:1 / / rw\n"))),
-        "/proc/test, line 1: `22 1 254:1 / / rw` is not a mount"
-    );
+         28 22 0:50 / /dev/shm rw - tmpfs tmpfs rw\n\
+         29 28 7:1 / /dev/shm rw - ext4 /dev/loop1 rw\n\
+         30 22 0:60 / /run/c/rootfs rw - overlay overlay rw,lowerdir=/l,upperdir=/mnt/a\\040b/up,workdir=/mnt/w\n",
+    ))
+    .unwrap();
+    let told: Vec<String> = mounts.iter().map(|mount| format!("{} {}", mount.kind, mount.path.display())).collect();
+    assert_eq!(told, ["ext4 /", "ext4 /dev/shm", "xfs /mnt/a b"]);
+    let numbers = |mount: &filesystems::Mount| -> Vec<String> {
+        mount.devices.iter().map(|device| format!("{}:{}", device.major, device.minor)).collect()
+    };
+    assert_eq!(numbers(&mounts[0]), ["254:1"]);
+    assert_eq!(numbers(&mounts[2]), ["7:0", "0:60"], "what is written to the overlay lands there");
+    for line in ["22 1 254:1 / / rw", "22 1 254 / / rw - ext4 /dev/vda1 rw"] {
+        let refused = format!("/proc/test, line 1: `{line}` is not a mount");
+        assert_eq!(error(filesystems::parse(text(&format!("{line}\n")))), refused);
+    }
 }

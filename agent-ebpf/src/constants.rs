@@ -26,6 +26,8 @@ macro_rules! offsets {
 
 offsets! {
     regs_syscall = "pt_regs.orig_ax|pt_regs.syscallno";
+    /// The call's first argument, which what it returns does not replace.
+    regs_first = "pt_regs.di|pt_regs.orig_x0";
     task_tgid = "task_struct.tgid";
     task_pid = "task_struct.pid";
     task_comm = "task_struct.comm";
@@ -78,6 +80,8 @@ offsets! {
     fdt_fd = "fdtable.fd";
     file_inode = "file.f_inode";
     inode_mode = "inode.i_mode";
+    inode_filesystem = "inode.i_sb";
+    filesystem_device = "super_block.s_dev";
     request_queue = "request.q";
     request_flags = "request.cmd_flags";
     request_data_len = "request.__data_len";
@@ -136,18 +140,25 @@ pub struct Settings {
     pub tasks_open_files: u32,
     pub tasks_network: u32,
     /// 1: a timed call may return a descriptor, and what it opened is looked at before it is called slow.
-    pub fifo_check: u32,
+    pub fifo_check: u16,
+    /// 1: which filesystem had no room is told.
+    pub device_check: u16,
     /// 1: resident pages are an array of atomics, as up to 6.1, into which the verifier lets no program walk.
     pub rss_by_probe: u32,
     /// 1: there are rings, and what is rare is told.
     pub rings: u32,
     /// Slot of each system call's histogram, 1 to `TIMED` - 1; 0 for one that is not timed.
     pub timed: [u8; SYSCALLS],
-    /// 1 for a call that returns a descriptor of what it opened.
-    pub opens: [u8; SYSCALLS],
+    /// What each system call does with a descriptor: [`Self::OPENS`], [`Self::WRITES`], or nothing that matters, 0.
+    pub descriptors: [u8; SYSCALLS],
 }
 
 impl Settings {
+    /// Returns one of what it opened.
+    pub const OPENS: u8 = 1;
+    /// Wants room for the file of the one that is its first argument.
+    pub const WRITES: u8 = 2;
+
     pub const NONE: Self = Self {
         agent_tgid: 0,
         sample_mask: 63,
@@ -167,10 +178,11 @@ impl Settings {
         tasks_open_files: 0,
         tasks_network: 0,
         fifo_check: 0,
+        device_check: 0,
         rss_by_probe: 0,
         rings: 0,
         timed: [0; SYSCALLS],
-        opens: [0; SYSCALLS],
+        descriptors: [0; SYSCALLS],
     };
 }
 

@@ -170,6 +170,9 @@ pub struct ErrorKey {
     pub syscall: u32,
     /// Positive.
     pub errno: u32,
+    /// The filesystem that had no room, as the kernel numbers devices inside (`dev_t`); 0: it is not told.
+    pub device: u32,
+    pub unused: u32,
 }
 
 #[repr(C)]

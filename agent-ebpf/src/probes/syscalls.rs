@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 
 use crate::{
+    constants::Settings,
     kernel::{PerCpu, add_one, count_in, current, field, header, own, probe, probe_read, setting, table},
     ring::emit,
     wire::{
@@ -38,6 +39,8 @@ static SYSCALLS_SINCE: Array<u64, 1> = Array::new();
 /// Errors that the kernel keeps to itself: it restarts the call.
 const RESTARTS: core::ops::RangeInclusive<u64> = 512..=516;
 const LARGEST_ERRNO: u64 = 4095;
+/// What a call fails with for want of room: `ENOSPC`, `EDQUOT`.
+const NO_ROOM: [u64; 2] = [28, 122];
 const S_IFMT: u16 = 0o170_000;
 const S_IFIFO: u16 = 0o010_000;
 
@@ -74,9 +77,12 @@ fn sys_exit(ctx: BtfTracePointContext) {
     let result: i64 = ctx.arg(1);
     if result < 0 {
         let errno = result.unsigned_abs();
-        if errno <= LARGEST_ERRNO && !RESTARTS.contains(&errno) && !count_error(syscall, errno as u32) {
-            // SAFETY: as above.
-            unsafe { (*counts).errors_untold += 1 };
+        if errno <= LARGEST_ERRNO && !RESTARTS.contains(&errno) {
+            let device = device_without_room(regs, syscall, errno);
+            if !count_error(syscall, errno as u32, device) {
+                // SAFETY: as above.
+                unsafe { (*counts).errors_untold += 1 };
+            }
         }
     }
     if calls & u64::from(setting!(sample_mask)) == 0 {
@@ -125,8 +131,8 @@ fn time(syscall: u32, slot: u8, result: i64) -> bool {
     };
     let latency_ns = now_ns.saturating_sub(begun.begun_ns);
     let slow = latency_ns >= setting!(syscall_outlier_ns);
-    if slow && setting!(fifo_check) != 0 && table!(opens, syscall as usize & (SYSCALLS - 1)) != 0 && opened_fifo(result)
-    {
+    let opens = || table!(descriptors, syscall as usize & (SYSCALLS - 1)) == Settings::OPENS;
+    if slow && setting!(fifo_check) != 0 && opens() && opened_fifo(result) {
         return true; // It waited for the other end, idly.
     }
     let Some(latency) = own(&SYSCALL_LATENCY) else { return false };
@@ -150,23 +156,41 @@ fn tell_slow(now_ns: u64, latency_ns: u64, syscall: u32) {
 /// Whether the descriptor that was just opened is a FIFO, whose opening waits for a peer.
 #[inline(never)]
 fn opened_fifo(descriptor: i64) -> bool {
-    if descriptor < 0 {
-        return false;
+    descriptor >= 0 && probe!(inode_of(descriptor as u64), inode_mode as u16) & S_IFMT == S_IFIFO
+}
+
+/// The filesystem that had no room, where the call names the file by a descriptor.
+#[inline(always)]
+fn device_without_room(regs: *const u8, syscall: u32, errno: u64) -> u32 {
+    let writes = || table!(descriptors, syscall as usize) == Settings::WRITES;
+    if setting!(device_check) == 0 || !NO_ROOM.contains(&errno) || !writes() {
+        return 0;
     }
+    device_of(field!(regs, regs_first as u32))
+}
+
+#[inline(never)]
+fn device_of(descriptor: u32) -> u32 {
+    let filesystem: u64 = probe!(inode_of(descriptor.into()), inode_filesystem as u64);
+    probe!(filesystem, filesystem_device as u32)
+}
+
+/// Of the file that the current process has open under that number.
+#[inline(always)]
+fn inode_of(descriptor: u64) -> u64 {
     let files: u64 = probe!(current(), task_files as u64);
     let table: u64 = probe!(files, files_fdt as u64);
     let descriptors: u64 = probe!(table, fdt_fd as u64);
-    let file: u64 = probe_read(descriptors + 8 * descriptor as u64);
-    let inode: u64 = probe!(file, file_inode as u64);
-    probe!(inode, inode_mode as u16) & S_IFMT == S_IFIFO
+    let file: u64 = probe_read(descriptors + 8 * descriptor);
+    probe!(file, file_inode as u64)
 }
 
 /// False when the map has no room.
 #[inline(never)]
-fn count_error(syscall: u32, errno: u32) -> bool {
+fn count_error(syscall: u32, errno: u32, device: u32) -> bool {
     let tgid = tgid();
     // SAFETY: a helper without arguments.
-    let key = ErrorKey { cgroup_id: unsafe { bpf_get_current_cgroup_id() }, syscall, errno };
+    let key = ErrorKey { cgroup_id: unsafe { bpf_get_current_cgroup_id() }, syscall, errno, device, unused: 0 };
     if let Some(value) = SYSCALL_ERRORS.get_ptr_mut(key) {
         vote(value, tgid);
         return true;

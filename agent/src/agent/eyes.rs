@@ -19,7 +19,7 @@ use crate::{
         classify::{Change, Classification, Thresholds, Usual, measure},
         kernel::{self, Kernel, KernelError, State},
         ring::Events,
-        sample::{CgroupIds, SocketsOfProcess},
+        sample::{CgroupIds, SocketsOfProcess, SyscallError},
         scrape::{Scraper, SourceState, TaskTable},
     },
     store::Store,
@@ -329,15 +329,13 @@ impl Eyes {
         self.scraper.context.watch_cgroups = entities.filter_map(cgroup_of).collect();
     }
 
-    /// Has the descriptors counted of whoever meets their limit.
+    /// Has the descriptors counted of whoever meets their limit, and filesystems asked anew while one has no room.
     fn watch_files(&mut self, live: &Live) {
         let syscalls = live.window.now().and_then(|tick| tick.recent_calls.as_ref());
-        self.scraper.context.watch_files_of = syscalls
-            .into_iter()
-            .flat_map(|syscalls| &syscalls.errors)
-            .filter(|error| error.errno == TOO_MANY_FILES)
-            .map(|error| error.pid)
-            .collect();
+        let errors = || syscalls.into_iter().flat_map(|syscalls| &syscalls.errors).filter(|error| error.count > 0);
+        let refused = errors().filter(|error| error.errno == TOO_MANY_FILES);
+        self.scraper.context.watch_files_of = refused.map(|error| error.pid).collect();
+        self.scraper.context.no_room = errors().any(SyscallError::is_for_want_of_space);
     }
 }
 

@@ -139,6 +139,9 @@ impl Contested {
                 per_s(rows.iter().filter(|row| row.pid == pid).map(|row| row.calls).sum())
             }
             Self::SyscallErrors => {
+                if matches!(&signal.entity, Entity::Mount { path } if tick.fails_elsewhere(pid, path)) {
+                    return None;
+                }
                 let rows = &calls?.errors;
                 let same =
                     |name: &str, value: u32| signal.numbers.get(name).is_none_or(|number| number == f64::from(value));

@@ -1,6 +1,8 @@
 //! Signals of one cause are one incident. A cause does not start after its symptom.
 
-use super::{Incident, IncidentStatus, IncidentUid, attribution::attribute, unit::gathers_strangers};
+use super::{
+    Incident, IncidentStatus, IncidentUid, attribution::attribute, resource::Resource, unit::gathers_strangers,
+};
 use crate::observe::{Entity, ProcessId, Severity, Signal, SignalType, View, entity::is_within};
 
 /// Incidents that are open at once; beyond it a signal opens none, which is counted.
@@ -146,6 +148,7 @@ impl Correlator {
     /// How surely two signals have one cause; none when nothing says so.
     fn kinship(&self, signal: &Signal, of_it: &Signal, takers: &[(Entity, f64)], view: &View) -> Option<Kinship> {
         let of_one_kind = Resource::of(signal).iter().any(|one| Resource::of(of_it).contains(one));
+        let of_calls = [signal, of_it].iter().all(|one| Resource::of(one).iter().any(|of| of.is_told_by_calls()));
         // Whoever is in a cgroup may wait for a CPU while another of it waits for a disk.
         let apart = matches!(signal.entity, Entity::Cgroup { .. })
             && !of_one_kind
@@ -154,11 +157,12 @@ impl Correlator {
             return Some(Kinship::Same);
         }
         let together = (signal.first_seen_ms - of_it.first_seen_ms).abs() <= TOGETHER_MS;
-        if !together || !of_one_kind {
-            return None;
-        }
-        if live_together(&signal.entity, &of_it.entity, view) {
+        // Whatever the calls of one household fail for, one thing lies behind it.
+        if together && (of_one_kind || of_calls) && live_together(&signal.entity, &of_it.entity, view) {
             return Some(Kinship::House);
+        }
+        if !together || !of_one_kind || are_two_filesystems(&signal.entity, &of_it.entity, view) {
+            return None;
         }
         let takes_much = |takers: &[(Entity, f64)], entity: &Entity| {
             takers.iter().any(|(taker, share)| *share >= TAKES_MUCH && covers(entity, taker, view))
@@ -193,38 +197,22 @@ enum Kinship {
     Same,
 }
 
-/// What runs short; signals of one cause are short of the same one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Resource {
-    Memory,
-    Cpu,
-    Io,
-    Network,
-    Calls,
-}
-
-impl Resource {
-    fn of(signal: &Signal) -> &'static [Self] {
-        match signal.signal_type {
-            SignalType::MemoryPressure => &[Self::Memory],
-            SignalType::SwapThrashing => &[Self::Memory, Self::Io],
-            // Minor faults are work, major ones are memory that is not there and comes from a disk.
-            SignalType::PageFault if !signal.measure.contains("major") => &[Self::Cpu],
-            SignalType::PageFault => &[Self::Memory, Self::Io],
-            SignalType::LoadMismatch | SignalType::Scheduler => &[Self::Cpu],
-            SignalType::Syscall if signal.measure.contains("process_calls") => &[Self::Cpu],
-            SignalType::Syscall => &[Self::Calls],
-            SignalType::IoCongestion | SignalType::BlockDeviceSaturation => &[Self::Io],
-            SignalType::NetworkDegradation | SignalType::TcpExhaustion => &[Self::Network],
-        }
-    }
-}
-
 /// Whether the entity is shared by all, so that what is seen there is a symptom of whoever takes much.
 fn is_of_all(entity: &Entity) -> bool {
     match entity {
         Entity::Node | Entity::Device { .. } | Entity::Mount { .. } => true,
         Entity::Cgroup { path } => path.as_str() == "/",
+        _ => false,
+    }
+}
+
+/// Whether one filesystem has no room, and what wants room does not want it there.
+fn are_two_filesystems(a: &Entity, b: &Entity, view: &View) -> bool {
+    match (a, b) {
+        (Entity::Mount { path: a }, Entity::Mount { path: b }) => a != b,
+        (Entity::Process { id, .. }, Entity::Mount { path }) | (Entity::Mount { path }, Entity::Process { id, .. }) => {
+            view.window.now().is_some_and(|tick| tick.fails_elsewhere(id.pid, path))
+        }
         _ => false,
     }
 }

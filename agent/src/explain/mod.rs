@@ -8,6 +8,7 @@ pub mod correlate;
 mod facts;
 mod family;
 pub mod figures;
+mod resource;
 mod steps;
 pub mod trend;
 pub mod unit;

@@ -10,6 +10,7 @@ pub mod ring;
 pub mod sample;
 pub mod scrape;
 pub mod signal;
+mod space;
 pub mod syscall_name;
 mod tracks;
 pub mod waits;

@@ -218,9 +218,34 @@ pub struct Filesystem {
     /// Inodes that there may be, and how many of them are left; 0 where they are made as they are needed.
     pub files: u64,
     pub files_free: u64,
+    /// What files in it are on: its own device, and those of overlays that put there what is written to them.
+    pub devices: Vec<DeviceNumber>,
+}
+
+/// A device, or what a filesystem has in place of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct DeviceNumber {
+    pub major: u32,
+    pub minor: u32,
+}
+
+impl DeviceNumber {
+    /// From the number that the kernel has inside (`dev_t`): twelve bits, and twenty. None for 0, which is none.
+    #[must_use]
+    pub fn inside(number: u32) -> Option<Self> {
+        (number != 0).then_some(Self { major: number >> 20, minor: number & 0xf_ffff })
+    }
 }
 
 impl Filesystem {
+    /// From here on it counts as full, whatever is kept for root.
+    pub const FULL_PERCENT: f64 = 99.0;
+
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.used_percent() >= Self::FULL_PERCENT
+    }
+
     /// What is used of what may be, of bytes or of inodes, whichever is more; 0 to 100.
     #[must_use]
     pub fn used_percent(&self) -> f64 {

@@ -8,7 +8,10 @@ use std::{
 pub use super::tracks::Growth;
 use super::{
     Entity, Event, ProcessId, Sample,
-    sample::{CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample, SocketsOfProcess, SyscallCounters},
+    sample::{
+        CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample, SocketsOfProcess, SyscallCounters,
+        SyscallError,
+    },
     tracks::Tracks,
 };
 
@@ -316,10 +319,10 @@ impl KernelSample {
             for (syscall, count) in &mut now.calls {
                 *count = count.saturating_sub(calls.get(syscall).copied().unwrap_or(0));
             }
-            let errors: HashMap<(u64, u32, u32), u64> =
-                then.errors.iter().map(|error| ((error.cgroup_id, error.syscall, error.errno), error.count)).collect();
+            let key = |error: &SyscallError| (error.cgroup_id, error.syscall, error.errno, error.device);
+            let errors: HashMap<_, u64> = then.errors.iter().map(|error| (key(error), error.count)).collect();
             for error in &mut now.errors {
-                let before = errors.get(&(error.cgroup_id, error.syscall, error.errno)).copied().unwrap_or(0);
+                let before = errors.get(&key(error)).copied().unwrap_or(0);
                 error.count = error.count.saturating_sub(before);
             }
             let latency: HashMap<u32, &Log2Histogram> = then.latency.iter().map(|(nr, h)| (*nr, h)).collect();

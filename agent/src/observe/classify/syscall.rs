@@ -64,12 +64,13 @@ type Class = (Measure, fn(&SyscallError) -> bool);
 const CLASSES: [Class; 7] = [
     (NO_FILES, |error| error.errno == EMFILE),
     (NO_FILES_NODE, |error| error.errno == ENFILE),
-    (NO_SPACE, |error| [ENOSPC, EDQUOT].contains(&error.errno)),
+    (NO_SPACE, SyscallError::is_for_want_of_space),
     (IO_ERRORS, |error| error.errno == EIO),
     (NO_PROCESSES, is_refused_fork),
     (NO_MEMORY, |error| error.errno == ENOMEM),
     (OTHER_ERRORS, |error| {
-        ![EMFILE, ENFILE, ENOSPC, EDQUOT, EIO, ENOMEM].contains(&error.errno) && !is_refused_fork(error)
+        let has_its_own = error.is_for_want_of_space() || is_refused_fork(error);
+        !has_its_own && ![EMFILE, ENFILE, EIO, ENOMEM].contains(&error.errno)
     }),
 ];
 
@@ -79,7 +80,6 @@ const ENOMEM: u32 = 12;
 const ENFILE: u32 = 23;
 const EMFILE: u32 = 24;
 const ENOSPC: u32 = 28;
-const EDQUOT: u32 = 122;
 /// What programs meet as they look for files, poll, wait and are interrupted: EPERM, ENOENT, ESRCH, EINTR, ENXIO,
 /// ECHILD, EAGAIN, EACCES, EEXIST, ENOTDIR, EINVAL, ENOTTY, ESPIPE, EPIPE, ENODATA, EOPNOTSUPP, ECONNRESET, ENOTCONN,
 /// ETIMEDOUT, ECONNREFUSED, EALREADY, EINPROGRESS, and the kernel's own restarts (512 to 516).
@@ -87,8 +87,7 @@ const USUAL: [u32; 27] =
     [1, 2, 3, 4, 6, 10, 11, 13, 17, 20, 22, 25, 29, 32, 61, 95, 104, 107, 110, 111, 114, 115, 512, 513, 514, 515, 516];
 const USUAL_WEIGHT: f64 = 0.01;
 
-/// A filesystem is full from here, and so many of those are told.
-const FULL_PERCENT: f64 = 99.0;
+/// Full filesystems that are told.
 const FULL_TOLD: usize = 3;
 /// Calls of a kind in one tick below which a percentile says nothing.
 const CALLS_MIN: u64 = 20;
@@ -156,7 +155,7 @@ fn read_errors(window: &Window, readings: &mut Readings<'_>) {
                     numbers.0.push(("open_files_limit".into(), limit as f64));
                 }
                 if measure == NO_SPACE {
-                    sentence += &full(window);
+                    sentence += &full(window, row.entity.process().map(|process| process.pid));
                 }
                 (sentence, numbers)
             },
@@ -266,10 +265,9 @@ fn used(filesystem: &Filesystem) -> String {
 }
 
 /// `; mount /data (ext4) has 0 B of 28 MiB left`, for those that have nothing to give; nothing where none is full.
-fn full(window: &Window) -> String {
+fn full(window: &Window, pid: Option<u32>) -> String {
     let Some(tick) = window.now() else { return String::new() };
-    let full = tick.node.filesystems.iter().filter(|one| one.used_percent() >= FULL_PERCENT).take(FULL_TOLD);
-    full.map(|one| format!("; {}", used(one))).collect()
+    tick.full_for(pid).take(FULL_TOLD).map(|one| format!("; {}", used(one))).collect()
 }
 
 fn read_calls(window: &Window, readings: &mut Readings<'_>) {

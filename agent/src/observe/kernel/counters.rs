@@ -13,8 +13,8 @@ use super::{KernelError, batch::BatchMap, settings::Settings, settings::timed_ca
 use crate::observe::{
     ring::{Devices, operation},
     sample::{
-        BlockCounters, FaultCounters, KernelSample, LifecycleCounters, Log2Histogram, MemoryCounters, SyscallCounters,
-        SyscallError, SyscallsOfProcess,
+        BlockCounters, DeviceNumber, FaultCounters, KernelSample, LifecycleCounters, Log2Histogram, MemoryCounters,
+        SyscallCounters, SyscallError, SyscallsOfProcess,
     },
 };
 
@@ -143,6 +143,7 @@ impl Counters {
                     cgroup_id: key.cgroup_id,
                     syscall: key.syscall,
                     errno: key.errno,
+                    device: DeviceNumber::inside(key.device),
                     count: value.count,
                     pid: value.tgid,
                 })

@@ -146,6 +146,16 @@ pub(super) const NETWORK: &[&str] = &["task_struct.nsproxy", "nsproxy.net_ns", "
 /// What a call has opened.
 pub(super) const OPENED: &[&str] =
     &["task_struct.files", "files_struct.fdt", "fdtable.fd", "file.f_inode", "inode.i_mode"];
+/// Which filesystem has no room for what a call writes.
+pub(super) const WITHOUT_ROOM: &[&str] = &[
+    "pt_regs.di|pt_regs.orig_x0",
+    "task_struct.files",
+    "files_struct.fdt",
+    "fdtable.fd",
+    "file.f_inode",
+    "inode.i_sb",
+    "super_block.s_dev",
+];
 /// How many pages enter and leave the page cache together.
 pub(super) const FOLIO: &[&str] = &["folio.flags", "folio._nr_pages|folio._folio_nr_pages"];
 const SYSCALL_EXIT: &[&[&str]] = &[HEADER, &["pt_regs.orig_ax|pt_regs.syscallno"]];
@@ -313,7 +323,10 @@ pub(super) static PROGRAMS: &[Program] = &[
         tracer: SYSCALLS,
         hook: Hook::Tracepoint("sys_exit"),
         needs: SYSCALL_EXIT,
-        wants: &[Want { paths: OPENED, without: "opening a FIFO counts as any other" }],
+        wants: &[
+            Want { paths: OPENED, without: "opening a FIFO counts as any other" },
+            Want { paths: WITHOUT_ROOM, without: "not told which filesystem has no room for whom" },
+        ],
         telling: Telling::Also("slow calls are counted, and none is told"),
         ..PLAIN
     },

@@ -124,6 +124,21 @@ const TIMED_CALLS: &[(libc::c_long, bool)] = &[
     (libc::SYS_fork, false),
 ];
 
+/// The calls that want room for the file of the descriptor that is their first argument.
+const WRITING_CALLS: [libc::c_long; 11] = [
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_pwritev2,
+    libc::SYS_fallocate,
+    libc::SYS_ftruncate,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_sync_file_range,
+    libc::SYS_sendfile,
+];
+
 const _: () = assert!(TIMED_CALLS.len() < TIMED);
 
 /// System call numbers by the slot of their histogram.
@@ -138,11 +153,16 @@ impl Settings {
         let told = |path: &str| u32::from(types.offset(path).is_ok());
         let all_told = |paths: &[&str]| paths.iter().map(|path| told(path)).min().unwrap_or(0);
         let mut timed = [0; SYSCALLS];
-        let mut opens = [0; SYSCALLS];
+        let mut descriptors = [0; SYSCALLS];
         for ((slot, call), (_, opens_file)) in timed_calls().zip(TIMED_CALLS) {
-            if let (Some(timed), Some(opens)) = (timed.get_mut(call as usize), opens.get_mut(call as usize)) {
+            if let (Some(timed), Some(does)) = (timed.get_mut(call as usize), descriptors.get_mut(call as usize)) {
                 *timed = slot as u8;
-                *opens = u8::from(*opens_file);
+                *does = if *opens_file { constants::Settings::OPENS } else { 0 };
+            }
+        }
+        for call in WRITING_CALLS {
+            if let Some(does) = descriptors.get_mut(call as usize) {
+                *does = constants::Settings::WRITES;
             }
         }
         // Up to 5.10 the tracepoint's first argument is the queue.
@@ -165,11 +185,12 @@ impl Settings {
             tasks_memory_cgroup: all_told(programs::MEMORY_CGROUP),
             tasks_open_files: all_told(programs::OPEN_FILES),
             tasks_network: all_told(programs::NETWORK),
-            fifo_check: all_told(programs::OPENED),
+            fifo_check: all_told(programs::OPENED) as u16,
+            device_check: all_told(programs::WITHOUT_ROOM) as u16,
             rss_by_probe: told("mm_struct.rss_stat.count"),
             rings: 1,
             timed,
-            opens,
+            descriptors,
         }
     }
 

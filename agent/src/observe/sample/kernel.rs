@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DeviceNumber;
 use crate::{observe::event::BlockOperation, text::Text};
 
 /// What the eBPF programs counted since they were loaded, all CPUs summed; histograms are by log2 of ns.
@@ -48,9 +49,19 @@ pub struct SyscallError {
     pub syscall: u32,
     /// Positive, as in errno(3).
     pub errno: u32,
+    /// The filesystem that had no room, where that is told.
+    pub device: Option<DeviceNumber>,
     pub count: u64,
     /// The process that most of them came from (a majority vote in the kernel), and whether it still stands for most.
     pub pid: u32,
+}
+
+impl SyscallError {
+    /// `ENOSPC` and `EDQUOT`, the same on every architecture that the agent runs on.
+    #[must_use]
+    pub const fn is_for_want_of_space(&self) -> bool {
+        matches!(self.errno, 28 | 122)
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

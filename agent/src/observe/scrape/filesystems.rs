@@ -12,7 +12,10 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::{Context, Document, Scrape, ScrapeError, Scraped, Source, cgroups::unescape_octal};
 use crate::{
-    observe::{Sample, sample::Filesystem},
+    observe::{
+        Sample,
+        sample::{DeviceNumber, Filesystem},
+    },
     text::Text,
 };
 
@@ -39,11 +42,13 @@ struct FilesystemsSource {
 pub struct Mount {
     pub path: PathBuf,
     pub kind: String,
+    /// Its own, then those of overlays whose upper directory it holds: what is written to them takes its room.
+    pub devices: Vec<DeviceNumber>,
 }
 
 impl Scrape for FilesystemsSource {
-    fn scrape(&mut self, _: &mut Context, sample: &mut Sample) -> Result<Scraped, ScrapeError> {
-        if self.left == 0 {
+    fn scrape(&mut self, context: &mut Context, sample: &mut Sample) -> Result<Scraped, ScrapeError> {
+        if self.left == 0 || context.no_room {
             self.read.clear();
             let text = fs::read(MOUNTINFO).map_err(|error| ScrapeError::Read { path: MOUNTINFO.to_owned(), error })?;
             self.read = parse(Document::new(MOUNTINFO, &text))?.iter().filter_map(ask).collect();
@@ -62,22 +67,56 @@ impl Scrape for FilesystemsSource {
 /// # Errors
 /// When a line is no mount.
 pub fn parse(document: Document<'_>) -> Result<Vec<Mount>, ScrapeError> {
-    let mut mounts = Vec::new();
-    for line in document.lines() {
-        let fields: Vec<&[u8]> = line.fields().map(|field| field.text).collect();
-        let dash = fields.iter().position(|field| *field == b"-").ok_or_else(|| line.is_not("a mount"))?;
-        let (Some(device), Some(at), Some(kind)) = (fields.get(2), fields.get(4), fields.get(dash + 1)) else {
-            return Err(line.is_not("a mount"));
-        };
-        if let Some(kind) = LOCAL.into_iter().find(|local| local.as_bytes() == *kind) {
-            let path = PathBuf::from(OsStr::from_bytes(&unescape_octal(at)));
-            mounts.push((device.to_vec(), Mount { path, kind: kind.to_owned() }));
+    let mut lines = document.lines().map(read).collect::<Result<Vec<_>, _>>()?;
+    // What something else is mounted over cannot be asked.
+    let mut covered = HashSet::new();
+    lines.reverse();
+    lines.retain(|line| covered.insert(line.path.clone()));
+    lines.sort_by_key(|line| line.path.as_os_str().len());
+    let holds = |path: &Path| lines.iter().rev().find(|line| path.starts_with(&line.path)).map(|line| line.device);
+    let overlays: Vec<(DeviceNumber, DeviceNumber)> =
+        lines.iter().filter_map(|line| Some((line.device, holds(line.upper.as_deref()?)?))).collect();
+    let mut mounts: Vec<Mount> = Vec::new();
+    for Line { device, path, kind, .. } in lines {
+        let known = mounts.iter().any(|mount| mount.devices[0] == device);
+        if let Some(kind) = LOCAL.into_iter().find(|local| local.as_bytes() == kind)
+            && !known
+        {
+            let on_it = overlays.iter().filter(|(_, below)| *below == device).map(|(overlay, _)| *overlay);
+            let devices = std::iter::once(device).chain(on_it).collect();
+            mounts.push(Mount { path, kind: kind.to_owned(), devices });
         }
     }
-    mounts.sort_by_key(|(_, mount)| mount.path.as_os_str().len());
-    let mut seen = HashSet::new();
-    mounts.retain(|(device, _)| seen.insert(device.clone()));
-    Ok(mounts.into_iter().map(|(_, mount)| mount).collect())
+    Ok(mounts)
+}
+
+/// One mount of any kind.
+struct Line<'a> {
+    device: DeviceNumber,
+    path: PathBuf,
+    kind: &'a [u8],
+    /// Where an overlay puts what is written to it.
+    upper: Option<PathBuf>,
+}
+
+fn read(line: super::document::Line<'_>) -> Result<Line<'_>, ScrapeError> {
+    let fields: Vec<&[u8]> = line.fields().map(|field| field.text).collect();
+    let told = || {
+        let dash = fields.iter().position(|field| *field == b"-")?;
+        let path = |text: &[u8]| PathBuf::from(OsStr::from_bytes(&unescape_octal(text)));
+        let kind = *fields.get(dash + 1)?;
+        let options = fields.get(dash + 3).filter(|_| kind == b"overlay").into_iter();
+        let mut options = options.flat_map(|options| options.split(|byte| *byte == b','));
+        let upper = options.find_map(|option| option.strip_prefix(b"upperdir=")).map(path);
+        Some(Line { device: device(fields.get(2)?)?, path: path(fields.get(4)?), kind, upper })
+    };
+    told().ok_or_else(|| line.is_not("a mount"))
+}
+
+/// `major:minor`
+fn device(text: &[u8]) -> Option<DeviceNumber> {
+    let (major, minor) = str::from_utf8(text).ok()?.split_once(':')?;
+    Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
 }
 
 /// None where nobody may write, nothing is counted, or something else is mounted over it.
@@ -95,6 +134,7 @@ fn ask(mount: &Mount) -> Option<Filesystem> {
         available_bytes: bytes(told.blocks_available()),
         files: told.files(),
         files_free: told.files_free(),
+        devices: mount.devices.clone(),
     })
 }
 

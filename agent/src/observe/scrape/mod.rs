@@ -89,6 +89,8 @@ pub struct Context {
     tasks: Option<TaskTable>,
     /// Processes whose open files and limit are to be read this tick because something was said of them (`EMFILE`).
     pub watch_files_of: HashSet<u32>,
+    /// Whether somebody fails for want of space (`ENOSPC`): something is full now, whatever it was before.
+    pub no_room: bool,
     /// Cgroups that are to be read in full every tick, idle or not: those of open incidents.
     pub watch_cgroups: HashSet<Text>,
 }

@@ -175,6 +175,7 @@ impl Context {
             cgroups: CgroupTree::default(),
             tasks: None,
             watch_files_of: HashSet::new(),
+            no_room: false,
             watch_cgroups: HashSet::new(),
         }
     }
