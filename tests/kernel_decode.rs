@@ -200,7 +200,7 @@ fn no_flipped_or_cut_bytes_are_more_than_a_defect() {
             let mut bytes = record.clone();
             bytes[at] = flipped;
             if let Ok(event) = decode(&bytes, &mut Devices::default()) {
-                assert!(event.comm.as_str().bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{event:?}");
+                assert!(event.comm.text().as_str().bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{event:?}");
             }
         }
     }

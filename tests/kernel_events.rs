@@ -128,7 +128,7 @@ async fn a_task_that_waits_long_for_a_cpu_is_told() {
     assert!(waited.iter().any(is_long), "{waited:?}");
     // The name of the process, though its threads have names of their own.
     let comm = fs::read_to_string(format!("/proc/{}/comm", id.pid)).unwrap();
-    assert!(waited.iter().all(|event| event.comm.as_str() == comm.trim()), "{waited:?}");
+    assert!(waited.iter().all(|event| event.comm.text().as_str() == comm.trim()), "{waited:?}");
 }
 
 #[tokio::test]

@@ -95,12 +95,12 @@ fn told(bytes: &[u8]) -> Result<Map<String, Value>, Defect> {
 }
 
 fn check_event(bytes: &[u8], event: &Event, mut fields: Map<String, Value>) {
-    check_comm(&event.comm, &bytes[32..48]);
+    check_comm(&event.comm.text(), &bytes[32..48]);
     fields.insert("at_ns".to_owned(), u64_at(bytes, 0).into());
     fields.insert("cgroup_id".to_owned(), u64_at(bytes, 16).into());
     let process = json!({ "pid": u32_at(bytes, 28), "start_ticks": u64_at(bytes, 8) / 10_000_000 });
     fields.insert("process".to_owned(), process);
-    fields.insert("comm".to_owned(), event.comm.as_str().into());
+    fields.insert("comm".to_owned(), event.comm.text().as_str().into());
     let shown = serde_json::to_value(event).expect("an event is shown to clients");
     if let What::BlockOutlier { device, .. } | What::BlockError { device, .. } = &event.what {
         assert!(is_escaped(device.as_str()), "{device:?}");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ProcessId;
+use super::{ProcessId, comm::Comm};
 use crate::text::Text;
 
 /// One record of the kernel, checked and decoded.
@@ -12,7 +12,7 @@ pub struct Event {
     pub at_ns: u64,
     /// The process on whose behalf it happened.
     pub process: ProcessId,
-    pub comm: Text,
+    pub comm: Comm,
     /// Id of the process's cgroup in the unified hierarchy.
     pub cgroup_id: u64,
     #[serde(flatten)]

@@ -1,6 +1,7 @@
 //! Observe: what the kernel and `/proc` say, turned into signals. Every event is read; nothing here decides.
 
 pub mod classify;
+pub mod comm;
 pub mod entity;
 pub mod event;
 pub mod history;

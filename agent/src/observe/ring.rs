@@ -14,6 +14,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Event, ProcessId,
+    comm::Comm,
     event::{BlockOperation, What},
 };
 use crate::text::Text;
@@ -172,7 +173,7 @@ pub fn decode(bytes: &[u8], devices: &mut Devices) -> Result<Event, Defect> {
     Ok(Event {
         at_ns: header.at_ns,
         process: ProcessId { pid: header.tgid, start_ticks: start_ticks(header.start_boottime_ns) },
-        comm: Text::from_bytes(&header.comm),
+        comm: Comm::new(header.comm),
         cgroup_id: header.cgroup_id,
         what,
     })

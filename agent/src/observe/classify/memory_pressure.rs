@@ -261,7 +261,7 @@ fn react(event: &Event, recent: &Recent, window: &Window) -> Option<Reading> {
             if (rss_bytes as f64) < HELD_SHARE * limit || ceiling.room_bytes as f64 > REFLEX_ROOM_SHARE * limit {
                 return None;
             }
-            let entity = Entity::Process { id: event.process, comm: event.comm.clone() };
+            let entity = Entity::Process { id: event.process, comm: event.comm.text() };
             let value = (ceiling.room_bytes as f64 / rate).min(SECONDS_CALM);
             let (sentence, mut numbers) = say_seconds(&entity, rss_bytes, value, &ceiling, rate);
             // What no tick has seen yet: whoever explains it has nothing else.
@@ -270,7 +270,7 @@ fn react(event: &Event, recent: &Recent, window: &Window) -> Option<Reading> {
             Some(Reading { measure: SECONDS_LEFT.name, entity, value, numbers, sentence })
         }
         What::OomKill { rss_bytes, in_cgroup } => {
-            let victim = Entity::Process { id: event.process, comm: event.comm.clone() };
+            let victim = Entity::Process { id: event.process, comm: event.comm.text() };
             let held = say::bytes(rss_bytes as f64);
             let numbers = numbers! { oom_kills: 1.0, victim_rss_bytes: rss_bytes as f64 };
             let cgroup = window.process(event.process).map(|process| process.sample.cgroup.clone());

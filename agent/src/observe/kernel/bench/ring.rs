@@ -21,9 +21,9 @@ use crate::observe::{
     ring::{Defects, Devices, drain},
 };
 
-/// While others make system calls, too, counts do not stand still.
 /// No record is longer.
 const RECORD_MAX: usize = 128;
+/// While others make system calls, too, counts do not stand still.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// CPU time that one record takes, ns, each over a ring that was filled before.

@@ -1,0 +1,60 @@
+//! The name of a process as the kernel keeps it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::Text;
+
+/// Bytes of a name, as the kernel's `TASK_COMM_LEN`.
+pub const COMM_BYTES: usize = 16;
+
+/// A stranger's bytes up to the first NUL, of which a [`Text`] is made for whoever looks at them. Most records of a busy
+/// ring are looked at by nobody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Comm([u8; COMM_BYTES]);
+
+impl Comm {
+    #[must_use]
+    pub const fn new(bytes: [u8; COMM_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Escaped, as all text of strangers is.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        Text::from_bytes(&self.0)
+    }
+
+    /// What is longer is cut.
+    fn of(bytes: &[u8]) -> Self {
+        let mut comm = [0; COMM_BYTES];
+        comm.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+        Self(comm)
+    }
+}
+
+impl From<&str> for Comm {
+    fn from(name: &str) -> Self {
+        Self::of(name.as_bytes())
+    }
+}
+
+impl fmt::Debug for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text().fmt(f)
+    }
+}
+
+impl Serialize for Comm {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Comm {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        Ok(Self::of(&text.unescape().unwrap_or_default()))
+    }
+}
