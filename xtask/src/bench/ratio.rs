@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use super::{
     Figure, Goal, bpftrace,
     bpftrace::Bpftrace,
-    rounds::{alternate, ratios},
+    rounds::{Turn, alternate, ratios},
     work::{self, Kind},
 };
 use crate::{agent::Agent, load, place, say::Step, setup};
@@ -28,8 +28,6 @@ const PEER_GOAL: Goal = Goal::AtMost(0.25);
 const SETTLE: Duration = Duration::from_secs(2);
 /// Longer than from one moment in which system calls are watched to the next.
 const LONG: Duration = Duration::from_millis(5_500);
-/// So that what is added is more than what else the machine does.
-const LONG_ENOUGH: Duration = Duration::from_millis(1_500);
 /// Enough that one piece of work takes some tenths of a second.
 const CALLS: u64 = 2_000_000;
 const TURNS: u64 = 40_000;
@@ -45,94 +43,81 @@ struct Workload {
     commands: Box<dyn Fn(u64) -> Result<Vec<Command>>>,
 }
 
-/// CPU time of each kind of work in one round, ms, in the order of the works.
-type Round = Vec<f64>;
+/// CPU time of one kind of work, ms, round by round.
+struct Sides {
+    bare: Vec<f64>,
+    /// As the agent is started by default.
+    ours: Vec<f64>,
+    /// While every system call is watched.
+    ours_always: Vec<f64>,
+    /// Or why there is no bpftrace.
+    peers: Result<Vec<f64>, String>,
+}
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let ground = Ground::make()?;
-    let works = ground.works();
     let log = place::target()?.join("bench/agent.log");
-    let mut figures = by_default(&works, &log)?;
-    figures.extend(whole_set(&works, &log)?);
+    let peer = setup::peer("bpftrace").map_err(|why| format!("{why:#}"));
+    let mut figures = Vec::new();
+    let mut beside_peers = Vec::new();
+    for work in ground.works() {
+        let sides = sides(&work, &log, peer.as_deref())?;
+        figures.push(watched(work.what, &sides.ours, &sides.bare));
+        beside_peers.push(beside_peer(work.what, &sides));
+    }
+    figures.extend(beside_peers);
     Ok(figures)
 }
 
-/// What the agent costs as it is started by default, over pieces of work so long that each meets moments in which system
-/// calls are watched, and the time between.
-fn by_default(works: &[Workload], log: &Path) -> Result<Vec<Figure>> {
-    let mut step =
-        Step::begin(format!("{} kinds of work for {} s, {ROUNDS} rounds each way", works.len(), LONG.as_secs()));
-    let pieces = pieces_for(works, LONG)?;
-    let mut bare = || all(works, &pieces);
-    let mut ours = || with_agent(&[], log, || all(works, &pieces), &mut step);
-    let [bare, ours] = alternate(ROUNDS, [&mut bare, &mut ours])?;
-    step.done("work");
-    let figure = |(at, work): (usize, &Workload)| watched(work.what, &of(at, &ours), &of(at, &bare));
-    Ok(works.iter().enumerate().map(figure).collect())
-}
-
-/// What the agent costs while every system call is watched, beside what bpftrace costs.
-fn whole_set(works: &[Workload], log: &Path) -> Result<Vec<Figure>> {
-    let mut step = Step::begin(format!("{} kinds of work with all programs, {ROUNDS} rounds each way", works.len()));
-    let pieces = pieces_for(works, LONG_ENOUGH)?;
-    let peer = setup::peer("bpftrace");
-    let mut bare = || all(works, &pieces);
-    let mut ours = || with_agent(&["--watch-calls", "always"], log, || all(works, &pieces), &mut step);
-    let (bare, ours, peers) = match &peer {
+/// One kind of work at a time, so that those that are compared follow each other within seconds: what else the machine
+/// does comes and goes.
+fn sides(work: &Workload, log: &Path, peer: Result<&Path, &String>) -> Result<Sides> {
+    let pieces = pieces_for(work)?;
+    let mut step = Step::begin(format!("{} for {} s, {ROUNDS} rounds each way", work.what, LONG.as_secs()));
+    let mut bare = || cpu_ms(work, pieces);
+    let with_agent = |arguments: &[&str]| {
+        let (agent, _) = Agent::start_with("advisor", arguments, log)?;
+        thread::sleep(SETTLE);
+        let taken = cpu_ms(work, pieces)?;
+        agent.stop()?;
+        Ok(taken)
+    };
+    let mut ours = || {
+        step.tick();
+        with_agent(&[])
+    };
+    let mut ours_always = || with_agent(&["--watch-calls", "always"]);
+    let sides = match peer {
         Ok(program) => {
             let mut theirs = || {
                 let running = Bpftrace::start(program)?;
                 thread::sleep(SETTLE);
-                let round = all(works, &pieces)?;
+                let taken = cpu_ms(work, pieces)?;
                 running.stop()?;
-                Ok(round)
+                Ok(taken)
             };
-            let [bare, ours, theirs] = alternate(ROUNDS, [&mut bare, &mut ours, &mut theirs])?;
-            (bare, ours, Ok(theirs))
+            let turns: [Turn<'_, f64>; 4] = [&mut bare, &mut ours, &mut ours_always, &mut theirs];
+            let [bare, ours, ours_always, theirs] = alternate(ROUNDS, turns)?;
+            Sides { bare, ours, ours_always, peers: Ok(theirs) }
         }
         Err(why) => {
-            let [bare, ours] = alternate(ROUNDS, [&mut bare, &mut ours])?;
-            (bare, ours, Err(format!("{why:#}")))
+            let [bare, ours, ours_always] = alternate(ROUNDS, [&mut bare, &mut ours, &mut ours_always])?;
+            Sides { bare, ours, ours_always, peers: Err(why.clone()) }
         }
     };
-    step.done("work");
-    let figure = |(at, work): (usize, &Workload)| {
-        let peers = peers.as_ref().map(|rounds| of(at, rounds)).map_err(String::as_str);
-        beside_peer(work.what, &of(at, &ours), &of(at, &bare), peers)
-    };
-    Ok(works.iter().enumerate().map(figure).collect())
-}
-
-fn with_agent(arguments: &[&str], log: &Path, work: impl Fn() -> Result<Round>, step: &mut Step) -> Result<Round> {
-    let (agent, _) = Agent::start_with("advisor", arguments, log)?;
-    thread::sleep(SETTLE);
-    let round = work()?;
-    agent.stop()?;
-    step.tick();
-    Ok(round)
-}
-
-/// One kind of work in each round.
-fn of(at: usize, rounds: &[Round]) -> Vec<f64> {
-    rounds.iter().map(|round| round[at]).collect()
-}
-
-fn all(works: &[Workload], pieces: &[u64]) -> Result<Round> {
-    works.iter().zip(pieces).map(|(work, pieces)| cpu_ms(work, *pieces)).collect()
+    step.done(work.what);
+    Ok(sides)
 }
 
 fn cpu_ms(work: &Workload, pieces: u64) -> Result<f64> {
     (work.commands)(pieces)?.iter_mut().map(|command| work::cpu_ms_of(command).context(work.what)).sum()
 }
 
-/// How many pieces of each work take so long.
-fn pieces_for(works: &[Workload], time: Duration) -> Result<Vec<u64>> {
-    let pieces = |work: &Workload| {
-        let begun = Instant::now();
-        cpu_ms(work, 1)?;
-        Ok((time.as_secs_f64() / begun.elapsed().as_secs_f64()).ceil() as u64)
-    };
-    works.iter().map(pieces).collect()
+/// How many pieces of the work take long enough.
+fn pieces_for(work: &Workload) -> Result<u64> {
+    let begun = Instant::now();
+    cpu_ms(work, 1)?;
+    Ok((LONG.as_secs_f64() / begun.elapsed().as_secs_f64()).ceil() as u64)
 }
 
 fn watched(what: &str, ours: &[f64], bare: &[f64]) -> Figure {
@@ -142,18 +127,17 @@ fn watched(what: &str, ours: &[f64], bare: &[f64]) -> Figure {
 }
 
 /// What the agent adds over what bpftrace adds.
-fn beside_peer(what: &str, ours: &[f64], bare: &[f64], peers: Result<Vec<f64>, &str>) -> Figure {
+fn beside_peer(what: &str, sides: &Sides) -> Figure {
     let what = format!("{what}, every call watched: what the agent adds over what bpftrace adds");
-    let peers = match peers {
+    let peers = match &sides.peers {
         Ok(peers) => peers,
         Err(why) => return Figure::not_taken("P5", what, PEER_GOAL, "x", why),
     };
-    let added = |with: &[f64]| with.iter().zip(bare).map(|(with, bare)| with - bare).collect::<Vec<f64>>();
-    let (ours_added, peers_added) = (added(ours), added(&peers));
-    Figure::median("P5", what, PEER_GOAL, "x", ratios(&ours_added, &peers_added))
-        .beside("with the agent", "ms", ours.to_vec())
-        .beside("with bpftrace", "ms", peers)
-        .beside("without", "ms", bare.to_vec())
+    let added = |with: &[f64]| with.iter().zip(&sides.bare).map(|(with, bare)| with - bare).collect::<Vec<f64>>();
+    Figure::median("P5", what, PEER_GOAL, "x", ratios(&added(&sides.ours_always), &added(peers)))
+        .beside("with the agent", "ms", sides.ours_always.clone())
+        .beside("with bpftrace", "ms", peers.clone())
+        .beside("without", "ms", sides.bare.clone())
         .noting(format!("{} programs of bpftrace count and time the same", bpftrace::PROBES))
 }
 
@@ -222,9 +206,13 @@ impl Drop for Ground {
 mod tests {
     use super::*;
 
+    fn sides(peers: Result<Vec<f64>, String>) -> Sides {
+        Sides { bare: vec![10.0, 20.0, 10.0], ours: Vec::new(), ours_always: vec![11.0, 21.0, 12.0], peers }
+    }
+
     #[test]
     fn what_is_added_is_compared_round_by_round() {
-        let figure = beside_peer("tar", &[11.0, 21.0, 12.0], &[10.0, 20.0, 10.0], Ok(vec![20.0, 24.0, 20.0]));
+        let figure = beside_peer("tar", &sides(Ok(vec![20.0, 24.0, 20.0])));
         assert_eq!(figure.rounds, [0.1, 0.25, 0.2]);
         assert_eq!(figure.figure, Some(0.2));
         assert!(figure.is_met());
@@ -232,7 +220,7 @@ mod tests {
 
     #[test]
     fn without_its_peer_a_figure_is_not_taken_and_says_why() {
-        let figure = beside_peer("tar", &[11.0], &[10.0], Err("no apt-get"));
+        let figure = beside_peer("tar", &sides(Err("no apt-get".to_owned())));
         assert_eq!((figure.figure, figure.note.as_str()), (None, "no apt-get"));
     }
 }
