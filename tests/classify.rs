@@ -7,6 +7,7 @@ use kernelsight::observe::{
     Entity, Event, ProcessId, Sample, Severity, SignalType, Window,
     classify::{CLASSIFIERS, Change, ENTITIES_MAX},
     event::{BlockOperation, What},
+    sample::{DeviceNumber, Filesystem},
 };
 
 use crate::{classify_faults::*, classify_machine::*};
@@ -490,6 +491,27 @@ fn a_write_that_finds_no_room_is_told_with_the_filesystem_that_has_none() {
     assert_eq!(told(50 * MIB, 0), format!("{failing}; mount /data (ext4) has 0 of 1,000 inodes left"));
     // It is another filesystem's: that is not known, and not said.
     assert_eq!(told(50 * MIB, 900), failing);
+}
+
+#[test]
+fn of_two_full_filesystems_the_one_is_told_that_the_call_found_without_room() {
+    let told = |device: Option<DeviceNumber>| {
+        let mut machine = Machine::new();
+        machine.run(10, |sample| {
+            fill(sample, 100 * MIB, 900);
+            sample.node.filesystems[0].devices = vec![DeviceNumber { major: 8, minor: 1 }];
+            let old = Filesystem { path: "/old".into(), devices: vec![], ..sample.node.filesystems[0].clone() };
+            sample.node.filesystems.truncate(1);
+            sample.node.filesystems.push(old);
+            fails(sample, "write", 28, 100);
+            sample.kernel.syscalls.as_mut().unwrap().errors.iter_mut().for_each(|error| error.device = device);
+        });
+        machine.reading(SignalType::Syscall, "enospc_per_s").sentence
+    };
+    let failing =
+        "app (pid 100): write fails with ENOSPC, 100 failures a second; mount /data (ext4) has 0 B of 100 MiB left";
+    assert_eq!(told(Some(DeviceNumber { major: 8, minor: 1 })), failing);
+    assert_eq!(told(None), format!("{failing}; mount /old (ext4) has 0 B of 100 MiB left"));
 }
 
 #[test]

@@ -216,9 +216,8 @@ fn a_full_filesystem_takes_in_only_what_fails_for_want_of_room() {
     assert_eq!(incidents(slow, "emfile_per_s"), 2);
 }
 
-/// Two filesystems are full, and one process fails, for want of room on that device if it is told: the ids of the signals
-/// of its incident. 1 is that of `/old`, 2 of `/data`, 3 of the process.
-fn incident_without_room(device: Option<DeviceNumber>) -> Vec<i64> {
+/// Two filesystems are full, and one process fails, for want of room on that device if it is told.
+fn without_room(device: Option<DeviceNumber>) -> Scene {
     let full = |path: &'static str, minor| Filesystem {
         path: path.into(),
         total_bytes: 100,
@@ -226,16 +225,23 @@ fn incident_without_room(device: Option<DeviceNumber>) -> Vec<i64> {
         devices: vec![DeviceNumber { major: 8, minor }],
         ..Filesystem::default()
     };
-    let scene = Scene::changed(12, &[actor(50, "b")], &[], |sample, second| {
+    Scene::changed(12, &[actor(50, "b")], &[], |sample, second| {
         sample.node.filesystems = vec![full("/data", 2), full("/old", 1)];
         let error = SyscallError { cgroup_id: 7, syscall: 1, errno: 28, device, count: 100 * second, pid: 50 };
         let watched_ns = second * 1_000_000_000;
         sample.kernel.syscalls =
             Some(SyscallCounters { watched_ns, errors: vec![error], ..SyscallCounters::default() });
-    });
-    let mount = |id, path: &'static str| {
-        scene.signal(id, SignalType::Syscall, "filesystem_used_percent", Entity::Mount { path: path.into() }, 100.0)
-    };
+    })
+}
+
+fn full_mount(scene: &Scene, id: i64, path: &'static str) -> Signal {
+    scene.signal(id, SignalType::Syscall, "filesystem_used_percent", Entity::Mount { path: path.into() }, 100.0)
+}
+
+/// The ids of the signals of that process's incident: 1 is that of `/old`, 2 of `/data`, 3 of the process.
+fn incident_without_room(device: Option<DeviceNumber>) -> Vec<i64> {
+    let scene = without_room(device);
+    let mount = |id, path| full_mount(&scene, id, path);
     let failing = scene.signal(3, SignalType::Syscall, "enospc_per_s", scene.process(50), 100.0);
     let mut correlator = Correlator::new(OWN_PID);
     for signal in [mount(1, "/old"), mount(2, "/data"), failing] {
@@ -255,6 +261,19 @@ fn who_finds_no_room_in_one_filesystem_is_not_the_matter_of_another() {
     assert_eq!(incident_without_room(device(2)), [2, 3]);
     assert_eq!(incident_without_room(device(9)).len(), 2, "it is on none that is known");
     assert_eq!(incident_without_room(None).len(), 2, "it is not told");
+}
+
+#[test]
+fn who_finds_no_room_elsewhere_is_not_to_blame_for_a_full_filesystem() {
+    let blamed = |device, path| {
+        let scene = without_room(device);
+        let suspects = attribute(&full_mount(&scene, 1, path), &scene.window, OWN_PID).suspects;
+        suspects.into_iter().map(|one| one.entity).collect::<Vec<_>>() == [scene.process(50)]
+    };
+    let data = Some(DeviceNumber { major: 8, minor: 2 });
+    assert!(blamed(data, "/data"));
+    assert!(!blamed(data, "/old"));
+    assert!(blamed(None, "/old"), "it is not told");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use kernelsight::{
         sample::{CGROUPS_PER_SAMPLE, CgroupIds, CgroupSample, ProcessSample},
         scrape::{
             CgroupMounts, CgroupVersion, Context, Controller, Document, SOURCES, Scrape, ScrapeError, Scraped, Scraper,
-            Source, SourceState, TaskTable, cgroups,
+            Source, SourceState, TaskTable, cgroups, filesystems,
         },
     },
     text::Text,
@@ -282,6 +282,33 @@ fn open_files_and_their_limit_are_told_of_a_watched_process() {
     let seen = process(&sample, child.pid());
     assert_eq!((seen.open_files, seen.open_files_limit), (Some(count()), Some(77)));
     assert!(sample.processes.iter().filter(|process| process.open_files.is_some()).count() < 40, "few are asked");
+}
+
+#[test]
+fn filesystems_are_asked_anew_when_somebody_begins_to_find_no_room() {
+    let mut scraper = Scraper::of(&[filesystems::SOURCE]);
+    let used = |scraper: &mut Scraper| {
+        let filesystems = scraper.sample(None).node.filesystems;
+        filesystems.iter().find(|one| one.path.as_str() == "/dev/shm").map(|one| one.used_bytes)
+    };
+    let Some(before) = used(&mut scraper) else {
+        eprintln!("skipped: /dev/shm is no filesystem of its own here");
+        return;
+    };
+    let written = 64 << 20;
+    let _file = filled_in_memory(written);
+    assert_eq!(used(&mut scraper), Some(before), "a disk does not fill from one second to the next");
+    scraper.context.no_room = true;
+    let now = used(&mut scraper).unwrap();
+    assert!(now > before + written / 2, "{now} of {before}");
+    let _another = filled_in_memory(written);
+    assert_eq!(used(&mut scraper), Some(now), "it is asked once");
+}
+
+fn filled_in_memory(bytes: u64) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    fs::write(file.path(), vec![1; usize::try_from(bytes).unwrap()]).unwrap();
+    file
 }
 
 #[test]

@@ -55,6 +55,8 @@ impl Serialize for Comm {
 impl<'de> Deserialize<'de> for Comm {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Text::deserialize(deserializer)?;
-        Ok(Self::of(&text.unescape().unwrap_or_default()))
+        let bytes = text.unescape().filter(|bytes| bytes.len() <= COMM_BYTES);
+        let wanted = || format!("`{text}` is no name of a process, which has at most {COMM_BYTES} bytes, escaped");
+        bytes.map(|bytes| Self::of(&bytes)).ok_or_else(|| serde::de::Error::custom(wanted()))
     }
 }

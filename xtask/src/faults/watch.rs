@@ -177,7 +177,7 @@ struct Picture {
     signals: HashMap<i64, (f64, Signal)>,
     incidents: Vec<Incident>,
     traces: HashMap<String, Vec<Trace>>,
-    /// Titles of the incidents that were open when the fault came, and took in what may have been its signals.
+    /// Titles of the incidents that were open when the fault came, and may have taken in its signals.
     earlier: BTreeSet<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `filesystems`: what is left of each local filesystem that is mounted to be written, by `statvfs`.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt as _,
@@ -19,8 +19,7 @@ use crate::{
     text::Text,
 };
 
-pub const SOURCE: Source =
-    Source { name: "filesystems", start: || Box::new(FilesystemsSource { read: Vec::new(), left: 0 }) };
+pub const SOURCE: Source = Source { name: "filesystems", start: || Box::new(FilesystemsSource::default()) };
 
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 /// Kinds that answer from memory of their own. One over a network or out of a process may let who asks wait for ever.
@@ -30,11 +29,13 @@ const FILESYSTEMS: usize = 64;
 /// Disks do not fill from one second to the next.
 const READ_EVERY_TICKS: u32 = 5;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct FilesystemsSource {
     /// As last read, and the ticks until they are read again.
     read: Vec<Filesystem>,
     left: u32,
+    /// Whether somebody failed for want of space at the last tick.
+    no_room: bool,
 }
 
 /// A mount of a local filesystem.
@@ -48,8 +49,12 @@ pub struct Mount {
 
 impl Scrape for FilesystemsSource {
     fn scrape(&mut self, context: &mut Context, sample: &mut Sample) -> Result<Scraped, ScrapeError> {
-        if self.left == 0 || context.no_room {
+        // Whoever begins to find no room says that something is full now.
+        let had_no_room = std::mem::replace(&mut self.no_room, context.no_room);
+        if self.left == 0 || (context.no_room && !had_no_room) {
             self.read.clear();
+            // Should it fail, the next tick tries again.
+            self.left = 0;
             let text = fs::read(MOUNTINFO).map_err(|error| ScrapeError::Read { path: MOUNTINFO.to_owned(), error })?;
             self.read = parse(Document::new(MOUNTINFO, &text))?.iter().filter_map(ask).collect();
             self.read.sort_by(|a, b| b.used_percent().total_cmp(&a.used_percent()));
@@ -72,22 +77,25 @@ pub fn parse(document: Document<'_>) -> Result<Vec<Mount>, ScrapeError> {
     let mut covered = HashSet::new();
     lines.reverse();
     lines.retain(|line| covered.insert(line.path.clone()));
-    lines.sort_by_key(|line| line.path.as_os_str().len());
-    let holds = |path: &Path| lines.iter().rev().find(|line| path.starts_with(&line.path)).map(|line| line.device);
-    let overlays: Vec<(DeviceNumber, DeviceNumber)> =
-        lines.iter().filter_map(|line| Some((line.device, holds(line.upper.as_deref()?)?))).collect();
-    let mut mounts: Vec<Mount> = Vec::new();
-    for Line { device, path, kind, .. } in lines {
-        let known = mounts.iter().any(|mount| mount.devices[0] == device);
-        if let Some(kind) = LOCAL.into_iter().find(|local| local.as_bytes() == kind)
-            && !known
-        {
-            let on_it = overlays.iter().filter(|(_, below)| *below == device).map(|(overlay, _)| *overlay);
-            let devices = std::iter::once(device).chain(on_it).collect();
-            mounts.push(Mount { path, kind: kind.to_owned(), devices });
+    lines.reverse();
+    // A node of containers has thousands of mounts and hundreds of overlays, so nothing goes through all for each.
+    let at: HashMap<&Path, DeviceNumber> = lines.iter().map(|line| (line.path.as_path(), line.device)).collect();
+    let mut overlays: HashMap<DeviceNumber, Vec<DeviceNumber>> = HashMap::new();
+    for line in &lines {
+        let below = line.upper.as_deref().and_then(|upper| upper.ancestors().find_map(|path| at.get(path)));
+        if let Some(below) = below {
+            overlays.entry(*below).or_default().push(line.device);
         }
     }
-    Ok(mounts)
+    lines.sort_by_key(|line| line.path.as_os_str().len());
+    let mut seen = HashSet::new();
+    let mount = |Line { device, path, kind, .. }: Line<'_>| {
+        let kind = LOCAL.into_iter().find(|local| local.as_bytes() == kind)?;
+        let on_it = overlays.get(&device).into_iter().flatten().copied();
+        let devices = std::iter::once(device).chain(on_it).collect();
+        seen.insert(device).then(|| Mount { path, kind: kind.to_owned(), devices })
+    };
+    Ok(lines.into_iter().filter_map(mount).collect())
 }
 
 /// One mount of any kind.
