@@ -11,26 +11,35 @@ pub const COMM_BYTES: usize = 16;
 
 /// A stranger's bytes up to the first NUL, of which a [`Text`] is made for whoever looks at them. Most records of a busy
 /// ring are looked at by nobody.
+///
+/// They are kept as two words: bytes would be copied through memory on their way, and a word that is read back while
+/// its bytes are still being stored waits for them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Comm([u8; COMM_BYTES]);
+pub struct Comm([u64; 2]);
 
 impl Comm {
     #[must_use]
     pub const fn new(bytes: [u8; COMM_BYTES]) -> Self {
-        Self(bytes)
+        let both = u128::from_le_bytes(bytes);
+        Self([both as u64, (both >> 64) as u64])
     }
 
     /// Escaped, as all text of strangers is.
     #[must_use]
     pub fn text(&self) -> Text {
-        Text::from_bytes(&self.0)
+        Text::from_bytes(&self.bytes())
+    }
+
+    fn bytes(&self) -> [u8; COMM_BYTES] {
+        let [head, tail] = self.0;
+        (u128::from(head) | u128::from(tail) << 64).to_le_bytes()
     }
 
     /// What is longer is cut.
     fn of(bytes: &[u8]) -> Self {
         let mut comm = [0; COMM_BYTES];
         comm.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
-        Self(comm)
+        Self::new(comm)
     }
 }
 

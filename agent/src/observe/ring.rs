@@ -125,6 +125,9 @@ pub(crate) fn drain(
 ///
 /// # Errors
 /// When its kind is unknown, its length is not that of its kind, or a number is larger than what it stands for.
+// A call would hand the event back through memory, and whoever took it from there would wait for it longer than all of
+// the decoding takes.
+#[inline(always)]
 pub fn decode(bytes: &[u8], devices: &mut Devices) -> Result<Event, Defect> {
     let expected = size_of::<Header>();
     let header: Header = prefix(bytes).ok_or(Defect::Short { length: bytes.len(), expected })?;

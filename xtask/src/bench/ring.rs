@@ -41,8 +41,7 @@ fn figures(answer: Answer) -> Vec<Figure> {
         .beside("a bare loop that copies each out", "ns", bare_ns)
         .noting(format!(
             "CPU time; {records} records of {record_bytes} B a round, the ring filled before each; ours is a bare loop, \
-             and a check of each number, and an event of a type of its own. The limit would take events that are the \
-             kernel's bytes as they are, which nobody has checked"
+             and a check of each number, and an event of a type of its own"
         )),
         Figure::once("P6", "records neither consumed nor counted", Goal::AtMost(0.0), "", unaccounted as f64)
             .noting(format!("{produced} produced = {told} consumed + {lost} counted as dropped")),
