@@ -12,6 +12,7 @@
 //! ```
 
 pub mod agent;
+mod allocator;
 pub mod clock;
 pub mod config;
 pub mod live;

@@ -39,6 +39,7 @@ use client::Client;
 use eyes::Eyes;
 
 use crate::{
+    allocator,
     config::{DEFAULT_SOCKET, Settings},
     tools::Tool,
 };
@@ -165,6 +166,7 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|role| role == "executor") {
         return crate::execute::sandbox::executor_main();
     }
+    allocator::keep_one_heap();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -3,7 +3,7 @@
 //! `programs` says what there is and what each needs; `counters` reads the maps; `tasks` and `sockets` read iterators,
 //! `rows` folds what the one of tasks wrote. Nothing is pinned: all of it goes when the process ends.
 
-#![expect(unsafe_code, reason = "the allocator is asked to give memory back, and maps are read by bpf(2)")]
+#![expect(unsafe_code, reason = "maps are read by bpf(2)")]
 
 mod attach;
 mod batch;
@@ -47,6 +47,8 @@ use programs::{PROGRAMS, Program};
 use rings::Rings;
 use sockets::Sockets;
 use tasks::Tasks;
+
+use crate::allocator;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
 
@@ -137,7 +139,8 @@ impl Kernel {
             Ok(types) => Self::load_with(settings, types),
             Err(error) => Self::off(&reason_with_obstacles(error.to_string())),
         };
-        trim();
+        // What parsing took, some 30 MB.
+        allocator::give_back();
         kernel
     }
 
@@ -354,13 +357,4 @@ fn info(ebpf: &Ebpf, name: &str) -> Option<(u64, u64)> {
 fn reason_with_obstacles(reason: String) -> String {
     let obstacles = obstacles();
     if obstacles.is_empty() { reason } else { obstacles.join("; ") }
-}
-
-/// Gives back what parsing took, some 30 MB.
-fn trim() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: the allocator's own function; it moves nothing.
-    unsafe {
-        nix::libc::malloc_trim(0);
-    }
 }
