@@ -17,6 +17,7 @@ mod stall;
 mod start;
 mod store;
 mod work;
+mod workloads;
 
 use std::{
     path::PathBuf,

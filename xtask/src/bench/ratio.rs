@@ -1,226 +1,208 @@
 //! P5: CPU time of fixed work while nobody watches, while the agent does, and while bpftrace counts the same,
 //! alternated.
 //!
-//! By default the agent watches system calls a twentieth of the time, and all the time once something asks for it.
+//! By default the agent watches system calls a twentieth of the time, and all the time once something asks for it:
+//! beside bpftrace, which knows no other way, it watches all of them.
 
 use std::{
-    fs,
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    process::Command,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
+use aya::{
+    programs::loaded_programs,
+    sys::{Stats, enable_stats},
+};
 
 use super::{
     Figure, Goal, bpftrace,
     bpftrace::Bpftrace,
-    rounds::{Turn, alternate, ratios},
-    work::{self, Kind},
+    rounds::{alternate, ratios},
+    workloads::{Ground, Workload},
 };
-use crate::{agent::Agent, load, place, say::Step, setup};
+use crate::{agent::Agent, figure::Spread, place, say::Step, setup};
 
-const ROUNDS: usize = 5;
 const GOAL: Goal = Goal::AtMost(1.05);
 const PEER_GOAL: Goal = Goal::AtMost(0.25);
-/// The start of who watches is no part of what it costs.
-const SETTLE: Duration = Duration::from_secs(2);
+/// What a machine's CPU time sways by from one round to the next is as much as what is looked for.
+const ROUNDS: usize = 7;
+const PEER_ROUNDS: usize = 5;
+/// Time in programs sways little.
+const PROGRAM_ROUNDS: usize = 3;
 /// Longer than from one moment in which system calls are watched to the next.
 const LONG: Duration = Duration::from_millis(5_500);
-/// Enough that one piece of work takes some tenths of a second.
-const CALLS: u64 = 2_000_000;
-const TURNS: u64 = 40_000;
-const MESSAGES: u64 = 2_000;
-const FUNCTIONS: usize = 60;
-const FILES: u64 = 4_000;
-const READS: u64 = 5_000;
-const BLOCK_BYTES: u64 = 4096;
+const SHORT: Duration = Duration::from_millis(1_500);
+/// The start of who watches is no part of what it costs.
+const SETTLE: Duration = Duration::from_secs(2);
 
-/// One kind of work: what it is called, and what does so many pieces of it, one command after the other.
-struct Workload {
-    what: &'static str,
-    commands: Box<dyn Fn(u64) -> Result<Vec<Command>>>,
+/// Who watches the work.
+enum Watcher {
+    Agent { arguments: &'static [&'static str], log: PathBuf },
+    Bpftrace { program: PathBuf },
 }
 
-/// CPU time of one kind of work, ms, round by round.
-struct Sides {
-    bare: Vec<f64>,
-    /// As the agent is started by default.
-    ours: Vec<f64>,
-    /// While every system call is watched.
-    ours_always: Vec<f64>,
-    /// Or why there is no bpftrace.
-    peers: Result<Vec<f64>, String>,
+impl Watcher {
+    fn agent(arguments: &'static [&'static str]) -> Result<Self> {
+        Ok(Self::Agent { arguments, log: place::target()?.join("bench/agent.log") })
+    }
+
+    /// Does something while it watches, and ends it.
+    fn during<T>(&self, what: impl FnOnce() -> Result<T>) -> Result<T> {
+        match self {
+            Self::Agent { arguments, log } => {
+                let (agent, _) = Agent::start_with("advisor", arguments, log)?;
+                thread::sleep(SETTLE);
+                let done = what()?;
+                agent.stop()?;
+                Ok(done)
+            }
+            Self::Bpftrace { program } => {
+                let running = Bpftrace::start(program)?;
+                thread::sleep(SETTLE);
+                let done = what()?;
+                running.stop()?;
+                Ok(done)
+            }
+        }
+    }
 }
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let ground = Ground::make()?;
-    let log = place::target()?.join("bench/agent.log");
     let peer = setup::peer("bpftrace").map_err(|why| format!("{why:#}"));
     let mut figures = Vec::new();
-    let mut beside_peers = Vec::new();
     for work in ground.works() {
-        let sides = sides(&work, &log, peer.as_deref())?;
-        figures.push(watched(work.what, &sides.ours, &sides.bare));
-        beside_peers.push(beside_peer(work.what, &sides));
+        figures.push(watched(&work)?);
     }
-    figures.extend(beside_peers);
+    for work in ground.works() {
+        match &peer {
+            Ok(program) => figures.extend(beside_peer(&work, program)?),
+            Err(why) => figures.push(Figure::not_taken("P5", added_by(&work), PEER_GOAL, "x", why)),
+        }
+    }
     Ok(figures)
 }
 
-/// One kind of work at a time, so that those that are compared follow each other within seconds: what else the machine
-/// does comes and goes.
-fn sides(work: &Workload, log: &Path, peer: Result<&Path, &String>) -> Result<Sides> {
-    let pieces = pieces_for(work)?;
+/// As the agent is started by default. One kind of work at a time, so that those that are compared follow each other
+/// within seconds: what else the machine does comes and goes.
+fn watched(work: &Workload) -> Result<Figure> {
+    let pieces = work.pieces_for(LONG)?;
     let mut step = Step::begin(format!("{} for {} s, {ROUNDS} rounds each way", work.what, LONG.as_secs()));
-    let mut bare = || cpu_ms(work, pieces);
-    let with_agent = |arguments: &[&str]| {
-        let (agent, _) = Agent::start_with("advisor", arguments, log)?;
-        thread::sleep(SETTLE);
-        let taken = cpu_ms(work, pieces)?;
-        agent.stop()?;
-        Ok(taken)
-    };
+    let agent = Watcher::agent(&[])?;
+    let mut bare = || work.cpu_ms(pieces);
     let mut ours = || {
         step.tick();
-        with_agent(&[])
+        agent.during(|| work.cpu_ms(pieces))
     };
-    let mut ours_always = || with_agent(&["--watch-calls", "always"]);
-    let sides = match peer {
-        Ok(program) => {
-            let mut theirs = || {
-                let running = Bpftrace::start(program)?;
-                thread::sleep(SETTLE);
-                let taken = cpu_ms(work, pieces)?;
-                running.stop()?;
-                Ok(taken)
-            };
-            let turns: [Turn<'_, f64>; 4] = [&mut bare, &mut ours, &mut ours_always, &mut theirs];
-            let [bare, ours, ours_always, theirs] = alternate(ROUNDS, turns)?;
-            Sides { bare, ours, ours_always, peers: Ok(theirs) }
-        }
-        Err(why) => {
-            let [bare, ours, ours_always] = alternate(ROUNDS, [&mut bare, &mut ours, &mut ours_always])?;
-            Sides { bare, ours, ours_always, peers: Err(why.clone()) }
-        }
-    };
+    let [bare, ours] = alternate(ROUNDS, [&mut bare, &mut ours])?;
     step.done(work.what);
-    Ok(sides)
+    let what = format!("{}: CPU time with the agent over without", work.what);
+    Ok(Figure::median("P5", what, GOAL, "x", ratios(&ours, &bare))
+        .beside("with the agent", "ms", ours)
+        .beside("without", "ms", bare))
 }
 
-fn cpu_ms(work: &Workload, pieces: u64) -> Result<f64> {
-    (work.commands)(pieces)?.iter_mut().map(|command| work::cpu_ms_of(command).context(work.what)).sum()
-}
-
-/// How many pieces of the work take long enough.
-fn pieces_for(work: &Workload) -> Result<u64> {
-    let begun = Instant::now();
-    cpu_ms(work, 1)?;
-    Ok((LONG.as_secs_f64() / begun.elapsed().as_secs_f64()).ceil() as u64)
-}
-
-fn watched(what: &str, ours: &[f64], bare: &[f64]) -> Figure {
-    Figure::median("P5", format!("{what}: CPU time with the agent over without"), GOAL, "x", ratios(ours, bare))
-        .beside("with the agent", "ms", ours.to_vec())
-        .beside("without", "ms", bare.to_vec())
-}
-
-/// What the agent adds over what bpftrace adds.
-fn beside_peer(what: &str, sides: &Sides) -> Figure {
-    let what = format!("{what}, every call watched: what the agent adds over what bpftrace adds");
-    let peers = match &sides.peers {
-        Ok(peers) => peers,
-        Err(why) => return Figure::not_taken("P5", what, PEER_GOAL, "x", why),
+/// Every call watched, beside bpftrace: by what they add to the CPU time of the work, which is all that they cost, and
+/// by the time in their programs, which is a part of it, but stands out from what else the machine does.
+fn beside_peer(work: &Workload, program: &Path) -> Result<[Figure; 2]> {
+    let pieces = work.pieces_for(SHORT)?;
+    let mut step = Step::begin(format!("{} beside bpftrace, {PEER_ROUNDS} rounds each way", work.what));
+    let agent = Watcher::agent(&["--watch-calls", "always"])?;
+    let peer = Watcher::Bpftrace { program: program.to_owned() };
+    let mut bare = || {
+        step.tick();
+        work.cpu_ms(pieces)
     };
-    let added = |with: &[f64]| with.iter().zip(&sides.bare).map(|(with, bare)| with - bare).collect::<Vec<f64>>();
-    Figure::median("P5", what, PEER_GOAL, "x", ratios(&added(&sides.ours_always), &added(peers)))
-        .beside("with the agent", "ms", sides.ours_always.clone())
-        .beside("with bpftrace", "ms", peers.clone())
-        .beside("without", "ms", sides.bare.clone())
-        .noting(format!("{} programs of bpftrace count and time the same", bpftrace::PROBES))
+    let mut ours = || agent.during(|| work.cpu_ms(pieces));
+    let mut theirs = || peer.during(|| work.cpu_ms(pieces));
+    let [bare, ours, theirs] = alternate(PEER_ROUNDS, [&mut bare, &mut ours, &mut theirs])?;
+    let mut in_ours = || in_programs_ms(&agent, work, pieces);
+    let mut in_theirs = || in_programs_ms(&peer, work, pieces);
+    let [in_ours, in_theirs] = alternate(PROGRAM_ROUNDS, [&mut in_ours, &mut in_theirs])?;
+    step.done(&format!("{} beside bpftrace", work.what));
+    Ok([added(&added_by(work), bare, ours, theirs), in_programs(work, in_ours, in_theirs)])
 }
 
-/// Files that the works read, gone at the end.
-struct Ground {
-    directory: PathBuf,
+fn added_by(work: &Workload) -> String {
+    format!("{}, every call watched: what the agent adds over what bpftrace adds", work.what)
 }
 
-impl Ground {
-    fn make() -> Result<Self> {
-        let directory = place::target()?.join("bench/work");
-        // What an earlier run left is of another size.
-        _ = fs::remove_dir_all(&directory);
-        let ground = Self { directory };
-        for number in 0..FILES {
-            let below = ground.directory.join(format!("tree/d{}", number % 64));
-            fs::create_dir_all(&below).with_context(|| format!("{} cannot be made", below.display()))?;
-            fs::write(below.join(format!("f{number}")), vec![b'.'; 2048])?;
+/// What the agent adds in each round over what bpftrace adds in the median: of one round alone, that may be next to
+/// nothing. Where it is less than what the rounds without anybody differ by, nothing was measured.
+fn added(what: &str, bare: Vec<f64>, ours: Vec<f64>, theirs: Vec<f64>) -> Figure {
+    let over_bare = |with: &[f64]| with.iter().zip(&bare).map(|(with, bare)| with - bare).collect::<Vec<f64>>();
+    let (Some(peer_adds), Some(sways)) = (Spread::of(&over_bare(&theirs)), Spread::of(&bare)) else {
+        return Figure::not_taken("P5", what, PEER_GOAL, "x", "no round gave a figure");
+    };
+    let (peer_adds, sways) = (peer_adds.median, sways.most - sways.least);
+    let figure = if peer_adds > sways {
+        let shares = over_bare(&ours).iter().map(|ours| ours / peer_adds).collect();
+        Figure::median("P5", what, PEER_GOAL, "x", shares)
+            .noting(format!("{} programs of bpftrace count and time the same", bpftrace::PROBES))
+    } else {
+        let why = format!(
+            "bpftrace adds {peer_adds:.0} ms, no more than the {sways:.0} ms that rounds without anybody differ by"
+        );
+        Figure::not_taken("P5", what, PEER_GOAL, "x", why)
+    };
+    figure.beside("with the agent", "ms", ours).beside("with bpftrace", "ms", theirs).beside("without", "ms", bare)
+}
+
+fn in_programs(work: &Workload, ours: Vec<f64>, theirs: Vec<f64>) -> Figure {
+    let what = format!("{}, every call watched: time in the agent's programs over that in bpftrace's", work.what);
+    Figure::median("P5", what, PEER_GOAL, "x", ratios(&ours, &theirs))
+        .beside("in the agent's", "ms", ours)
+        .beside("in bpftrace's", "ms", theirs)
+        .noting("by the kernel's clock of programs, which leaves out what calls them")
+}
+
+/// Time that the work spends in the programs of who watches, ms, on all CPUs.
+fn in_programs_ms(watcher: &Watcher, work: &Workload, pieces: u64) -> Result<f64> {
+    let others: BTreeSet<u32> = loaded_programs().map(|info| Ok(info?.id())).collect::<Result<_>>()?;
+    let run_time_ms = || -> Result<f64> {
+        let mut total = Duration::ZERO;
+        for info in loaded_programs() {
+            let info = info?;
+            if !others.contains(&info.id()) {
+                total += info.run_time();
+            }
         }
-        fs::write(ground.directory.join("program.c"), load::c_program(FUNCTIONS))?;
-        // Written, not only long: a hole is read without a request.
-        fs::write(ground.directory.join("disk"), vec![1; usize::try_from(READS * BLOCK_BYTES)?])?;
-        Ok(ground)
-    }
-
-    fn works(&self) -> [Workload; 6] {
-        let of = |what, kind: Kind, count| Workload {
-            what,
-            commands: Box::new(move |pieces| Ok(vec![work::command(kind, pieces * count)?])),
-        };
-        let path = |name: &str| self.directory.join(name).to_string_lossy().into_owned();
-        let host = |what, program: &'static str, arguments: Vec<String>| Workload {
-            what,
-            commands: Box::new(move |pieces| {
-                let piece = |_| {
-                    let mut command = Command::new(program);
-                    command.args(&arguments);
-                    command
-                };
-                Ok((0..pieces).map(piece).collect())
-            }),
-        };
-        let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
-        [
-            of("getppid loop", Kind::Getppid, CALLS),
-            of("pipe ping-pong", Kind::PingPong, TURNS),
-            of("messaging", Kind::Messaging, MESSAGES),
-            host("gcc", "cc", text(&["-O2", "-w", "-c", "-o", "/dev/null", &path("program.c")])),
-            host("tar", "tar", text(&["-C", &path(""), "-cf", &path("tree.tar"), "tree"])),
-            host(
-                "dd 4K direct",
-                "dd",
-                text(&[&format!("if={}", path("disk")), "of=/dev/null", &format!("bs={BLOCK_BYTES}"), "iflag=direct"]),
-            ),
-        ]
-    }
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        _ = fs::remove_dir_all(&self.directory);
-    }
+        Ok(total.as_secs_f64() * 1e3)
+    };
+    watcher.during(|| {
+        let _counting = enable_stats(Stats::RunTime).context("the kernel does not count run time of programs")?;
+        let before = run_time_ms()?;
+        work.cpu_ms(pieces)?;
+        Ok(run_time_ms()? - before)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sides(peers: Result<Vec<f64>, String>) -> Sides {
-        Sides { bare: vec![10.0, 20.0, 10.0], ours: Vec::new(), ours_always: vec![11.0, 21.0, 12.0], peers }
+    const BARE: [f64; 3] = [10.0, 11.0, 10.0];
+
+    fn of(ours: [f64; 3], theirs: [f64; 3]) -> Figure {
+        added("tar", BARE.to_vec(), ours.to_vec(), theirs.to_vec())
     }
 
     #[test]
-    fn what_is_added_is_compared_round_by_round() {
-        let figure = beside_peer("tar", &sides(Ok(vec![20.0, 24.0, 20.0])));
-        assert_eq!(figure.rounds, [0.1, 0.25, 0.2]);
+    fn what_is_added_is_a_share_of_what_the_peer_adds() {
+        let figure = of([11.0, 13.0, 15.0], [20.0, 21.0, 30.0]);
+        assert_eq!(figure.rounds, [0.1, 0.2, 0.5]);
         assert_eq!(figure.figure, Some(0.2));
         assert!(figure.is_met());
     }
 
     #[test]
-    fn without_its_peer_a_figure_is_not_taken_and_says_why() {
-        let figure = beside_peer("tar", &sides(Err("no apt-get".to_owned())));
-        assert_eq!((figure.figure, figure.note.as_str()), (None, "no apt-get"));
+    fn what_does_not_stand_out_is_not_taken_and_says_why() {
+        let figure = of([10.0, 11.0, 10.0], [10.5, 12.0, 11.0]);
+        assert_eq!(figure.figure, None);
+        assert_eq!(figure.note, "bpftrace adds 1 ms, no more than the 1 ms that rounds without anybody differ by");
+        assert_eq!(figure.sides[2].rounds, BARE);
     }
 }
