@@ -161,7 +161,7 @@ fn on_a_disk_that_became_read_only_nothing_is_done() {
     let device = device.split(' ').next().unwrap().trim_start_matches("/dev/");
     fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test").unwrap();
     let refused = orders_until_refused(&daemon);
-    assert!(refused.ends_with("disk I/O error"), "{refused}");
+    assert!(refused.contains("disk I/O error"), "{refused}");
     daemon.kill();
 }
 
@@ -177,7 +177,7 @@ fn on_a_disk_with_errors_nothing_is_done() {
     run("sync", &[]).unwrap();
     below.fill();
     let refused = orders_until_refused(&daemon);
-    assert!(refused.ends_with("disk I/O error"), "{refused}");
+    assert!(refused.contains("disk I/O error"), "{refused}");
     daemon.kill();
 }
 

@@ -11,6 +11,7 @@ pub mod families;
 mod health;
 pub mod histogram;
 mod incidents;
+mod log;
 mod metrics;
 mod names;
 mod proposals;
@@ -23,6 +24,7 @@ mod schema;
 mod settings;
 mod signals;
 mod traces;
+mod trusted;
 mod writer;
 
 use std::{
@@ -57,6 +59,7 @@ use health::Health;
 use queue::{Queue, Row};
 use reader::Idle;
 use readings::Readings;
+use trusted::Trusted;
 use writer::Writer;
 
 /// The database's file in its directory.
@@ -137,6 +140,16 @@ pub enum StoreError {
     NoAnswer { seconds: u64 },
     #[error("{waiting} durable writes wait already: the disk is slow or stuck")]
     Busy { waiting: usize },
+    #[error(
+        "the database is damaged ({why}): nothing more is written to it; a restart sets it aside and begins a new one"
+    )]
+    Unsound { why: String },
+    #[error("the database has to be opened anew after an error of the disk ({cause}), and is not yet: {why}")]
+    Doubted { cause: String, why: String },
+    #[error("the database is being opened anew after an error of the disk")]
+    BeingOpened,
+    #[error("the database cannot be opened anew while it is read ({reading} readers)")]
+    BeingRead { reading: usize },
     #[error("the store is closed")]
     Closed,
 }
@@ -170,8 +183,9 @@ impl Store {
         let queue = Arc::new(Queue::new(limits.queue));
         let health = Arc::new(Health::default());
         let readings = Arc::new(Mutex::new(Readings::default()));
+        let idle = Idle::default();
         let writer = Writer::new(
-            connection,
+            Trusted::new(connection, idle.clone(), path.clone(), limits.clone()),
             lock,
             path.clone(),
             limits,
@@ -183,7 +197,7 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| StoreError::File { what: "start the writer of", path: path.clone(), source })?;
-        let shared = Shared { path, queue, health, readings, idle: Idle::default(), thread: Mutex::new(Some(thread)) };
+        let shared = Shared { path, queue, health, readings, idle, thread: Mutex::new(Some(thread)) };
         Ok((Self { shared: Arc::new(shared) }, opening))
     }
 

@@ -4,7 +4,8 @@ use std::{
     fmt,
     ops::Deref,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, Params, Row};
@@ -23,15 +24,24 @@ pub struct Reader {
 /// Idle connections that are kept: to open one anew, SQLite reads the whole schema.
 const KEPT: usize = 2;
 
-/// Connections for reading that nobody uses now.
+/// How long one who wants to read waits while the database is opened anew.
+const OPENED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Connections for reading that nobody uses now, and how many are used.
 #[derive(Clone, Default)]
-pub(super) struct Idle(Arc<Mutex<Pool>>);
+pub(super) struct Idle(Arc<(Mutex<Pool>, Condvar)>);
 
 #[derive(Default)]
 struct Pool {
     connections: Vec<Connection>,
+    lent: usize,
+    /// Nobody is to read.
+    held: bool,
     closed: bool,
 }
+
+/// While this is there, there is no connection for reading.
+pub(super) struct Held(Idle);
 
 /// A connection that goes back to the idle ones.
 pub(super) struct Lent {
@@ -41,9 +51,11 @@ pub(super) struct Lent {
 
 impl Reader {
     pub(super) fn open(path: &Path, idle: &Idle) -> Result<Self, StoreError> {
-        let kept = lock(&idle.0).connections.pop();
-        let connection = kept.map_or_else(|| connect(path), Ok)?;
-        Ok(Self { connection: Lent { connection: Some(connection), home: idle.clone() } })
+        let mut lent = idle.lend()?;
+        if lent.connection.is_none() {
+            lent.connection = Some(connect(path)?);
+        }
+        Ok(Self { connection: lent })
     }
 
     /// How SQLite answers each of the questions that are asked often: the question, and the plan a line a step.
@@ -103,11 +115,48 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 }
 
 impl Idle {
+    /// The place of a connection, with one that was idle if there is one.
+    fn lend(&self) -> Result<Lent, StoreError> {
+        let (pool, changed) = &*self.0;
+        let waited = changed.wait_timeout_while(lock(pool), OPENED_WITHIN, |pool| pool.held);
+        let (mut pool, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if pool.held {
+            return Err(StoreError::BeingOpened);
+        }
+        pool.lent += 1;
+        Ok(Lent { connection: pool.connections.pop(), home: self.clone() })
+    }
+
+    /// Closes those that are idle, waits for those that are lent, and lends none until the answer is dropped.
+    ///
+    /// # Errors
+    /// When somebody reads for longer.
+    pub(super) fn hold(&self, within: Duration) -> Result<Held, StoreError> {
+        let (pool, changed) = &*self.0;
+        let mut pool = lock(pool);
+        pool.held = true;
+        pool.connections.clear();
+        let held = Held(self.clone());
+        let waited = changed.wait_timeout_while(pool, within, |pool| pool.lent > 0);
+        let (pool, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let reading = pool.lent;
+        drop(pool);
+        if reading > 0 { Err(StoreError::BeingRead { reading }) } else { Ok(held) }
+    }
+
     /// Closes them, and those that still come back.
     pub(super) fn close(&self) {
-        let mut pool = lock(&self.0);
+        let mut pool = lock(&self.0.0);
         pool.closed = true;
         pool.connections.clear();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (pool, changed) = &*self.0.0;
+        lock(pool).held = false;
+        changed.notify_all();
     }
 }
 
@@ -121,10 +170,16 @@ impl Deref for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut pool = lock(&self.home.0);
-        if !pool.closed && pool.connections.len() < KEPT {
-            pool.connections.extend(self.connection.take());
+        let (pool, changed) = &*self.home.0;
+        let mut pool = lock(pool);
+        let kept = !pool.closed && !pool.held && pool.connections.len() < KEPT;
+        match self.connection.take() {
+            Some(connection) if kept => pool.connections.push(connection),
+            // Closed before it is counted as gone.
+            connection => drop(connection),
         }
+        pool.lent -= 1;
+        changed.notify_all();
     }
 }
 

@@ -48,6 +48,18 @@ pub(super) fn open(dir: &Path, limits: &Limits) -> Result<(Connection, File, Ope
     })
 }
 
+/// Opens it again while its lock is held, with nobody else at it: SQLite reads its log from the disk then, and takes of
+/// it what its checksums prove.
+///
+/// # Errors
+/// When it cannot be opened, and when it is damaged: it is not set aside while those are at work who know it by its rows.
+pub(super) fn reopen(path: &Path, limits: &Limits) -> Result<Connection, StoreError> {
+    open_sound(path, limits).map_err(|failure| match failure {
+        Failure::Error(error) => error,
+        Failure::Unusable(Unusable(why)) => StoreError::Unsound { why },
+    })
+}
+
 fn has_no_room(dir: &Path) -> bool {
     let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
     // What is no disk, such as /proc, has no blocks at all.
@@ -147,7 +159,6 @@ fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
         .pragma_update(None, "journal_mode", "WAL")
         .and_then(|()| connection.pragma_update(None, "synchronous", "NORMAL"))
         .and_then(|()| connection.pragma_update(None, "journal_size_limit", wal_bytes as i64))
-        .and_then(|()| connection.pragma_update(None, "wal_autocheckpoint", (wal_bytes / PAGE_BYTES / 2) as i64))
         .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
         .map_err(judge("set up the database"))?;
     MIGRATIONS.to_latest(&mut connection).map_err(|error| match error {

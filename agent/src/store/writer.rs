@@ -12,12 +12,13 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use super::{
     Limits, StoreError, chain,
     health::Health,
-    lock, metrics,
+    lock, log, metrics,
     names::Names,
     queue::{Queue, Row, Work},
     readings::{self, Readings},
     retention::Retention,
     schema, signals,
+    trusted::Trusted,
 };
 
 /// How often histograms are written.
@@ -31,7 +32,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
 pub(super) struct Writer {
-    connection: Connection,
+    connection: Trusted,
     /// Held while the connection is open, so that there is one writer.
     _lock: File,
     path: PathBuf,
@@ -51,7 +52,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        connection: Connection,
+        connection: Trusted,
         lock: File,
         path: PathBuf,
         limits: Limits,
@@ -82,6 +83,7 @@ impl Writer {
 
     pub(super) fn run(mut self) {
         let _dismissal = Dismissal(Arc::clone(&self.queue));
+        self.connection.begin();
         loop {
             let until = self.retry_at.unwrap_or(self.readings_due).min(self.readings_due).min(self.trim_due);
             match self.queue.next(until, self.held.is_empty()) {
@@ -102,26 +104,16 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let failed = StoreError::sqlite;
-        // In WAL mode FULL syncs the log at commit, with all that was committed before; NORMAL does not.
-        self.connection.pragma_update(None, "synchronous", "FULL").map_err(failed("ask for a synced commit"))?;
-        let done = (|| {
-            let transaction = begin(&mut self.connection).map_err(failed("begin a durable write"))?;
-            let answer = work(&transaction)?;
-            transaction.commit().map_err(failed("commit a durable write"))?;
-            Ok(answer)
-        })();
-        if let Err(error) = self.connection.pragma_update(None, "synchronous", "NORMAL") {
-            tracing::warn!("the database syncs every commit from now on: {error}");
-        }
+        let Self { connection, names, health, .. } = self;
+        let done = connection.get(names, health).and_then(|connection| synced(connection, work));
         match &done {
             Ok(_) => {
                 self.health.wrote(1);
                 self.health.recovered();
             }
-            Err(error @ StoreError::Sqlite { .. }) => self.health.fail(error),
-            Err(_) => {}
+            Err(error) => self.fault(error),
         }
+        self.hear_of_log();
         done
     }
 
@@ -173,6 +165,7 @@ impl Writer {
                 self.rows_since_trim += weight;
                 self.health.wrote(written);
                 self.well();
+                self.hear_of_log();
                 if self.rows_since_trim >= TRIM_ROWS || self.retention.is_behind() {
                     self.trim();
                 }
@@ -181,15 +174,16 @@ impl Writer {
             Err(error) => {
                 self.held = rows;
                 self.failed(&error);
-                Err(StoreError::Sqlite { what: "write a batch", source: error })
+                Err(error)
             }
         }
     }
 
     /// Writes a batch in one transaction and answers how many rows that were. A row that itself is at fault is counted
     /// and left out; a fault of the disk fails the whole.
-    fn write_batch(&mut self, rows: &[Row]) -> rusqlite::Result<u64> {
+    fn write_batch(&mut self, rows: &[Row]) -> Result<u64, StoreError> {
         let Self { connection, names, health, retention, .. } = self;
+        let connection = connection.get(names, health)?;
         let done = (|| {
             let transaction = begin(connection)?;
             let mut written = 0;
@@ -211,7 +205,7 @@ impl Writer {
         if done.is_err() {
             names.forget();
         }
-        done
+        done.map_err(StoreError::sqlite("write a batch"))
     }
 
     fn write_readings(&mut self) -> Result<(), StoreError> {
@@ -220,30 +214,36 @@ impl Writer {
         if taken.is_empty() {
             return Ok(());
         }
-        let Self { connection, names, retention, .. } = self;
-        let baseline_hours = retention.limits().baseline_hours;
-        let done = (|| {
-            let transaction = begin(connection)?;
-            let written = readings::write(&transaction, names, &taken, baseline_hours)?;
-            transaction.commit()?;
-            Ok(written)
-        })();
-        match done {
+        match self.write_taken(&taken) {
             Ok(written) => {
-                retention.saw_time(taken.newest_ms());
+                self.retention.saw_time(taken.newest_ms());
                 self.rows_since_trim += written;
                 self.health.wrote(written);
                 self.well();
+                self.hear_of_log();
                 Ok(())
             }
             Err(error) => {
-                names.forget();
+                self.names.forget();
                 let lost = lock(&self.readings).put_back(taken);
                 self.health.lose(readings::FAMILY, lost);
                 self.failed(&error);
-                Err(StoreError::Sqlite { what: "write histograms", source: error })
+                Err(error)
             }
         }
+    }
+
+    fn write_taken(&mut self, taken: &Readings) -> Result<u64, StoreError> {
+        let Self { connection, names, health, retention, .. } = self;
+        let connection = connection.get(names, health)?;
+        let baseline_hours = retention.limits().baseline_hours;
+        let done = (|| {
+            let transaction = begin(connection)?;
+            let written = readings::write(&transaction, names, taken, baseline_hours)?;
+            transaction.commit()?;
+            Ok(written)
+        })();
+        done.map_err(StoreError::sqlite("write histograms"))
     }
 
     fn upkeep(&mut self) {
@@ -262,14 +262,23 @@ impl Writer {
 
     fn trim(&mut self) {
         self.rows_since_trim = 0;
-        match self.retention.trim(&mut self.connection, &mut self.names) {
-            Ok(removed) => self.health.removed(removed),
-            Err(error) => self.health.fail(&error),
+        match self.trim_once() {
+            Ok(removed) => {
+                self.health.removed(removed);
+                self.hear_of_log();
+            }
+            Err(error) => self.fault(&error),
         }
         self.measure();
         // What is over its bound is taken away in small steps with room for others between them.
         let pause = if self.retention.is_behind() { RETRY_FIRST } else { TRIM_EVERY };
         self.trim_due = Instant::now() + pause;
+    }
+
+    fn trim_once(&mut self) -> Result<u64, StoreError> {
+        let Self { connection, names, health, retention, .. } = self;
+        let connection = connection.get(names, health)?;
+        retention.trim(connection, names).map_err(StoreError::sqlite("remove what is old"))
     }
 
     fn measure(&mut self) {
@@ -284,10 +293,24 @@ impl Writer {
         self.health.recovered();
     }
 
-    fn failed(&mut self, error: &rusqlite::Error) {
-        self.health.fail(error);
+    fn failed(&mut self, error: &StoreError) {
+        self.fault(error);
         self.retry_at = Some(Instant::now() + self.retry_after);
         self.retry_after = (self.retry_after * 2).min(RETRY_LAST);
+    }
+
+    /// Errors of another kind were counted where they arose.
+    fn fault(&mut self, error: &StoreError) {
+        if let StoreError::Sqlite { source, .. } = error {
+            self.connection.doubt(source);
+            self.health.fail(error);
+        }
+    }
+
+    fn hear_of_log(&mut self) {
+        if let Some(error) = log::failed() {
+            self.fault(&StoreError::sqlite("put the log back into the database")(error));
+        }
     }
 
     /// Writes what is left, once, and closes the database.
@@ -306,7 +329,7 @@ impl Writer {
             }
             tracing::error!("{} rows could not be written before the store was closed", lost.len());
         }
-        if let Err((_, error)) = self.connection.close() {
+        if let Err(error) = self.connection.close() {
             tracing::warn!("the database was not closed cleanly; the next start recovers it: {error}");
         }
     }
@@ -319,6 +342,25 @@ impl Drop for Dismissal {
     fn drop(&mut self) {
         self.0.dismiss();
     }
+}
+
+/// In WAL mode FULL syncs the log at commit, with all that was committed before; NORMAL does not.
+fn synced<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let failed = StoreError::sqlite;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed("ask for a synced commit"))?;
+    let done = (|| {
+        let transaction = begin(connection).map_err(failed("begin a durable write"))?;
+        let answer = work(&transaction)?;
+        transaction.commit().map_err(failed("commit a durable write"))?;
+        Ok(answer)
+    })();
+    if let Err(error) = connection.pragma_update(None, "synchronous", "NORMAL") {
+        tracing::warn!("the database syncs every commit from now on: {error}");
+    }
+    done
 }
 
 fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
