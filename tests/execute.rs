@@ -400,6 +400,21 @@ fn what_the_journal_could_not_be_told_is_taken_back() {
 }
 
 #[test]
+fn what_did_not_help_and_could_not_be_looked_up_is_taken_back_with_the_housekeeping() {
+    if !is_root() {
+        return;
+    }
+    let (bench, target) = (Bench::new(), Target::idle());
+    let outcome = bench.act("pause_process", json!({ "pid": target.pid() }));
+    let housekeeping = || bench.executor.expire_leases(&bench.store, NOW_MS).unwrap();
+    assert_eq!(housekeeping(), Vec::<String>::new(), "it has no verdict yet");
+    bench.executor.owe(outcome.action_id.unwrap());
+    assert_eq!(housekeeping().len(), 1);
+    target.comes_to_run();
+    assert_eq!(bench.row(&outcome).state, JournalState::Undone);
+}
+
+#[test]
 fn a_target_that_ends_between_the_judgement_and_the_deed_is_refused() {
     if !is_root() {
         return;

@@ -103,6 +103,11 @@ impl Executor {
         })
     }
 
+    /// Has what was done taken back with the next housekeeping.
+    pub fn owe(&self, id: i64) {
+        self.untold.set(id, true);
+    }
+
     /// Tells the journal that what was done stays.
     ///
     /// # Errors
