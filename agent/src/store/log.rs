@@ -30,10 +30,12 @@ pub(super) fn failed() -> Option<rusqlite::Error> {
 /// What was committed is committed, so that is what is answered.
 fn after_commit(log: &Wal, pages: c_int) -> Result<()> {
     let is_long = u64::try_from(pages).is_ok_and(|pages| pages >= LONG.get());
-    if is_long && let Err(error) = log.checkpoint() {
+    if is_long
+        && let Err(error) = log.checkpoint()
         // One who reads keeps what it reads; the next commit tries again.
-        let is_read = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
-        FAILED.set((!is_read).then_some(error));
+        && error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy)
+    {
+        FAILED.set(Some(error));
     }
     Ok(())
 }
