@@ -7,6 +7,7 @@ mod actions;
 mod audit;
 pub mod bench;
 pub mod chain;
+mod error;
 pub mod families;
 mod health;
 pub mod histogram;
@@ -39,6 +40,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use actions::ActionFilter;
 pub use audit::{AuditFilter, DenialRow, PermitRow};
+pub use error::StoreError;
 pub use families::Family;
 pub use health::StoreHealth;
 pub use incidents::IncidentFilter;
@@ -111,53 +113,6 @@ pub struct Opening {
     /// What a person should know, in plain sentences.
     pub notes: Vec<String>,
     pub schema_version: u32,
-}
-
-/// Why the store could not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("cannot {what} {path}: {source}", path = path.display())]
-    File { what: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("there is no room in {dir}: {source}", dir = dir.display())]
-    NoRoom { dir: PathBuf, source: Box<StoreError> },
-    #[error("another process writes the database in {dir}; there may be one writer only", dir = dir.display())]
-    InUse { dir: PathBuf },
-    #[error("cannot {what}: {source}")]
-    Sqlite { what: &'static str, source: rusqlite::Error },
-    #[error("cannot bring the database to this version's tables: {source}")]
-    Migration { source: Box<rusqlite_migration::Error> },
-    #[error("row {id} of {table} cannot be read back: {why}")]
-    Damaged { table: &'static str, id: String, why: String },
-    #[error("a row for {table} cannot be stored: {why}")]
-    Unstorable { table: &'static str, why: String },
-    #[error("there is no {what} {id}")]
-    Absent { what: &'static str, id: String },
-    #[error("{matches} incidents or more begin with `{prefix}`; give more of it")]
-    Ambiguous { prefix: String, matches: usize },
-    #[error("proposal {id} is {status} already; only one that is {expected} can become {wanted}")]
-    Settled { id: i64, status: ProposalStatus, expected: ProposalStatus, wanted: ProposalStatus },
-    #[error("no answer from the writer within {seconds} s: the disk is slow or stuck; the row may yet be written")]
-    NoAnswer { seconds: u64 },
-    #[error("{waiting} durable writes wait already: the disk is slow or stuck")]
-    Busy { waiting: usize },
-    #[error(
-        "the database is damaged ({why}): nothing more is written to it; a restart sets it aside and begins a new one"
-    )]
-    Unsound { why: String },
-    #[error("the database has to be opened anew after an error of the disk ({cause}), and is not yet: {why}")]
-    Doubted { cause: String, why: String },
-    #[error("the database is being opened anew after an error of the disk")]
-    BeingOpened,
-    #[error("the database cannot be opened anew while it is read ({reading} readers)")]
-    BeingRead { reading: usize },
-    #[error("the store is closed")]
-    Closed,
-}
-
-impl StoreError {
-    fn sqlite(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
-        move |source| Self::Sqlite { what, source }
-    }
 }
 
 struct Shared {
