@@ -78,6 +78,7 @@ mod simulate;
 mod store;
 mod store_bounds;
 mod store_crash;
+mod store_doubt;
 mod store_histogram;
 mod store_opening;
 mod store_rows;

@@ -148,6 +148,19 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     Ok(Head { seq: seq.unsigned_abs(), hash })
 }
 
+/// Whether the chain passes through the head that was kept beside the database of `dir`, if one was.
+pub(super) fn holds_kept(connection: &Connection, dir: &Path) -> Result<bool, StoreError> {
+    let kept = kept_head(dir).map_err(|source| StoreError::File { what: "read", path: head_path(dir), source })?;
+    let Some(kept) = kept else { return Ok(true) };
+    let Ok(kept) = kept.parse::<Head>() else { return Ok(false) };
+    let failed = StoreError::sqlite("read the journal");
+    let held = || {
+        let link = "SELECT 1 FROM journal_chain WHERE seq = ?1 AND hash = ?2";
+        Ok(head(connection)? == kept || connection.prepare(link)?.exists(params![kept.seq as i64, kept.hash])?)
+    };
+    held().map_err(failed)
+}
+
 /// Keeps the head beside the database of `dir`: whole or not at all.
 pub(super) fn keep_head(dir: &Path, head: Head) -> io::Result<()> {
     let (path, next) = (head_path(dir), dir.join(format!("{HEAD}.next")));

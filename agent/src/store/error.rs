@@ -39,8 +39,8 @@ pub enum StoreError {
     Doubted { cause: String, why: String },
     #[error("the database is being opened anew after an error of the disk")]
     BeingOpened,
-    #[error("the database cannot be opened anew while it is read ({reading} readers)")]
-    BeingRead { reading: usize },
+    #[error("somebody reads it")]
+    BeingRead,
     #[error("the store is closed")]
     Closed,
 }

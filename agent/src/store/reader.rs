@@ -11,7 +11,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, Params, Row};
 
 use super::{
-    ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit,
+    ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit, blocking,
     incidents, lock, metrics, proposals, readings, schema, signals, traces,
 };
 use crate::observe::SignalType;
@@ -24,8 +24,8 @@ pub struct Reader {
 /// Idle connections that are kept: to open one anew, SQLite reads the whole schema.
 const KEPT: usize = 2;
 
-/// How long one who wants to read waits while the database is opened anew.
-const OPENED_WITHIN: Duration = Duration::from_secs(2);
+/// How long one who wants to read waits while the database is opened anew; it may be the loop.
+const OPENED_WITHIN: Duration = Duration::from_millis(250);
 
 /// Connections for reading that nobody uses now, and how many are used.
 #[derive(Clone, Default)]
@@ -118,8 +118,11 @@ impl Idle {
     /// The place of a connection, with one that was idle if there is one.
     fn lend(&self) -> Result<Lent, StoreError> {
         let (pool, changed) = &*self.0;
-        let waited = changed.wait_timeout_while(lock(pool), OPENED_WITHIN, |pool| pool.held);
-        let (mut pool, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut pool = lock(pool);
+        if pool.held {
+            let wait = || changed.wait_timeout_while(pool, OPENED_WITHIN, |pool| pool.held);
+            (pool, _) = blocking(wait).unwrap_or_else(PoisonError::into_inner);
+        }
         if pool.held {
             return Err(StoreError::BeingOpened);
         }
@@ -139,9 +142,9 @@ impl Idle {
         let held = Held(self.clone());
         let waited = changed.wait_timeout_while(pool, within, |pool| pool.lent > 0);
         let (pool, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let reading = pool.lent;
+        let is_read = pool.lent > 0;
         drop(pool);
-        if reading > 0 { Err(StoreError::BeingRead { reading }) } else { Ok(held) }
+        if is_read { Err(StoreError::BeingRead) } else { Ok(held) }
     }
 
     /// Closes them, and those that still come back.

@@ -52,12 +52,18 @@ pub(super) fn open(dir: &Path, limits: &Limits) -> Result<(Connection, File, Ope
 /// it what its checksums prove.
 ///
 /// # Errors
-/// When it cannot be opened, and when it is damaged: it is not set aside while those are at work who know it by its rows.
+/// When it cannot be opened, and when it is gone, damaged, or lacks what the journal was told: those are at work who know
+/// it by its rows, whose numbers a new one would give to others.
 pub(super) fn reopen(path: &Path, limits: &Limits) -> Result<Connection, StoreError> {
-    open_sound(path, limits).map_err(|failure| match failure {
+    let unsound = |why: &str| StoreError::Unsound { why: why.to_owned() };
+    let connection = open_if(path, limits, |found| found > 0).map_err(|failure| match failure {
         Failure::Error(error) => error,
-        Failure::Unusable(Unusable(why)) => StoreError::Unsound { why },
-    })
+        Failure::Unusable(Unusable(why)) => unsound(&why),
+    })?;
+    if !chain::holds_kept(&connection, path.parent().unwrap_or(Path::new("/")))? {
+        return Err(unsound("its journal lacks what its head tells of"));
+    }
+    Ok(connection)
 }
 
 fn has_no_room(dir: &Path) -> bool {
@@ -130,6 +136,11 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
 
 fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
     make_private(path).map_err(Failure::Error)?;
+    open_if(path, limits, |_| true)
+}
+
+/// Opens what is there if it is to be used as the version that was found; 0: there are no tables yet.
+fn open_if(path: &Path, limits: &Limits, is_wanted: impl FnOnce(i64) -> bool) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = Connection::open_with_flags(path, flags).map_err(judge("open the database"))?;
     tune(&connection).map_err(judge("open the database"))?;
@@ -144,6 +155,9 @@ fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
     let leave_log = |leave| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave).map(drop);
     leave_log(true).map_err(judge("open the database"))?;
     let found = identify(&connection)?;
+    if !is_wanted(found) {
+        return Err(unusable("there are no tables in it".to_owned()));
+    }
     if found == 0 {
         // Both must be said before there is a table.
         connection

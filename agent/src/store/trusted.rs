@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use super::{Limits, StoreError, health::Health, log, names::Names, reader::Idle, schema};
 
 /// Who reads when the database is to be opened anew is waited for.
-const READ_WITHIN: Duration = Duration::from_secs(1);
+const READ_WITHIN: Duration = Duration::from_millis(250);
 /// At least so long from one try to the next, and so many times what a try took: it reads the whole database.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 const RENEW_SHARE: u32 = 10;
@@ -32,7 +32,7 @@ pub(super) struct Trusted {
 struct Doubt {
     /// What the disk did.
     cause: String,
-    /// Why it was not opened anew yet.
+    /// Why it could not be opened anew, once that was tried.
     why: String,
     try_at: Instant,
 }
@@ -87,9 +87,11 @@ impl Trusted {
         }
         let connection = self.connection.insert(schema::reopen(&self.path, &self.limits)?);
         log::keep_short(connection, &self.limits);
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(StoreError::sqlite("put the log back into the database"))
+        let is_read: bool = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(StoreError::sqlite("put the log back into the database"))?;
+        // By another process.
+        if is_read { Err(StoreError::BeingRead) } else { Ok(()) }
     }
 
     /// Hears of an error: one of the disk, or of what it gave back, is reason for doubt.
@@ -99,8 +101,7 @@ impl Trusted {
             Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
         );
         if is_of_disk && self.doubt.is_none() {
-            let (cause, why) = (error.to_string(), "it was not tried".to_owned());
-            self.doubt = Some(Doubt { cause, why, try_at: Instant::now() });
+            self.doubt = Some(Doubt { cause: error.to_string(), why: String::new(), try_at: Instant::now() });
         }
     }
 

@@ -32,7 +32,7 @@ const GOALS: [(Kind, u64, &[Wanted]); 3] = [
         200_000,
         &[
             Wanted {
-                besides: "; the same program as where no page is filled: filling takes what it needs out of the cache",
+                besides: "; the same program as where no page is filled, and filling is likely to take its lines out of the cache",
                 ..Wanted::new("P4", "a page fault that fills a page", "page_fault_user", 3.0)
             },
             Wanted::new("P4", "a change of resident memory (leak watch)", "rss_stat", 8.0),
