@@ -18,6 +18,7 @@ use crate::{
 /// A filesystem of the test's own, gone when dropped.
 pub(crate) struct Mounted {
     pub(crate) place: PathBuf,
+    requests: Option<Requests>,
     _dir: tempfile::TempDir,
 }
 
@@ -40,12 +41,22 @@ impl Mounted {
     }
 
     fn ext4(dir: &Path, mib: u64, how: &[&str]) -> Option<Self> {
-        Self::new(dir, |image, place| {
+        let mut disk = Self::new(dir, |image, place| {
             let made = File::create(image).and_then(|file| file.set_len(mib << 20));
             made.map_err(|error| error.to_string())?;
             run("mkfs.ext4", &[&["-q"], how, &[image]].concat())?;
             run("mount", &["-o", "loop", image, place])
-        })
+        })?;
+        disk.requests = Some(Requests::of_a_page(&disk.device()));
+        Some(disk)
+    }
+
+    /// `loop0`
+    fn device(&self) -> String {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let place = self.place.to_str();
+        let mount = mounts.lines().find(|line| line.split(' ').nth(1) == place).unwrap();
+        mount.split(' ').next().unwrap().trim_start_matches("/dev/").to_owned()
     }
 
     /// None, said aloud, where nothing can be mounted.
@@ -54,7 +65,7 @@ impl Mounted {
         let (image, place) = (dir.path().join("image"), dir.path().join("mounted"));
         fs::create_dir(&place).unwrap();
         match mount(&image.display().to_string(), &place.display().to_string()) {
-            Ok(()) => Some(Self { place, _dir: dir }),
+            Ok(()) => Some(Self { place, requests: None, _dir: dir }),
             Err(why) => {
                 assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
                 eprintln!("skipped: no filesystem of its own could be mounted: {why}");
@@ -87,7 +98,31 @@ impl Drop for Mounted {
             std::thread::sleep(Duration::from_millis(20));
             run("umount", &[&place]).is_ok()
         });
+        self.requests.take();
         assert!(umounted || std::thread::panicking(), "{place} is still in use");
+    }
+}
+
+/// A loop device says of a write for half of which there was room that it was written (Linux 6.18): no disk does that, and
+/// no database comes through it. A write of a page is written or not.
+struct Requests {
+    file: PathBuf,
+    before: String,
+}
+
+impl Requests {
+    fn of_a_page(device: &str) -> Self {
+        let file = Path::new("/sys/block").join(device).join("queue/max_sectors_kb");
+        let before = fs::read_to_string(&file).unwrap();
+        fs::write(&file, "4").unwrap();
+        Self { file, before }
+    }
+}
+
+impl Drop for Requests {
+    /// The device is another's next.
+    fn drop(&mut self) {
+        fs::write(&self.file, &self.before).unwrap();
     }
 }
 
@@ -161,10 +196,7 @@ fn on_a_disk_that_became_read_only_nothing_is_done() {
     let Some(disk) = Mounted::disk(Path::new("/var/tmp"), 16) else { return };
     let daemon = Daemon::start(&disk.place.join("state"), "agent");
     // As the kernel does by itself when it finds the filesystem damaged.
-    let place = disk.place.display().to_string();
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let device = mounts.lines().find(|line| line.split(' ').nth(1) == Some(&place)).unwrap();
-    let device = device.split(' ').next().unwrap().trim_start_matches("/dev/");
+    let device = disk.device();
     fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test").unwrap();
     let refused = orders_until_refused(&daemon);
     assert!(tells_of_the_disk(&refused), "{refused}");
