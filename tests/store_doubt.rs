@@ -1,7 +1,10 @@
 //! What the disk lost of the log while the database is written: it is opened anew, and written on only if it is still the
 //! one that those at work know.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use kernelsight::{
     execute::Journal as _,
@@ -28,6 +31,10 @@ impl Scene {
 
     fn note(&self, note: &str) -> Result<(), String> {
         self.store.keep_note(note, NOW_MS).map_err(|error| error.to_string())
+    }
+
+    fn head(&self) -> PathBuf {
+        self.dir.path().join("journal.head")
     }
 
     fn notes(&self) -> Vec<String> {
@@ -63,19 +70,27 @@ fn zero(path: &Path) {
 
 #[test]
 fn what_is_on_the_disk_is_written_on() {
-    let scene = Scene::new();
-    let id = scene.store.intend(&intent(NOW_MS)).unwrap();
-    scene.note("kept").unwrap();
-    scene.put_log_back();
-    scene.note("lost").unwrap();
-    scene.lose_log();
-    assert!(!scene.store.health().well);
-    scene.note("after").unwrap();
-    assert!(scene.store.health().well);
-    let mut notes = scene.notes();
-    notes.sort();
-    assert_eq!(notes, ["after", "kept"]);
-    assert!(scene.store.get(id).unwrap().is_some());
+    // The head of the journal is of its last step, of an earlier one, or of none: it could not be kept then.
+    for kept_of in 0..3 {
+        let scene = Scene::new();
+        let mut heads = vec![fs::read(scene.head()).unwrap()];
+        for _ in 0..2 {
+            scene.store.intend(&intent(NOW_MS)).unwrap();
+            heads.push(fs::read(scene.head()).unwrap());
+        }
+        fs::write(scene.head(), &heads[kept_of]).unwrap();
+        scene.note("kept").unwrap();
+        scene.put_log_back();
+        scene.note("lost").unwrap();
+        scene.lose_log();
+        assert!(!scene.store.health().well);
+        scene.note("after").unwrap();
+        assert!(scene.store.health().well);
+        let mut notes = scene.notes();
+        notes.sort();
+        assert_eq!(notes, ["after", "kept"]);
+        assert_eq!(scene.store.reader().unwrap().unsettled_actions().unwrap().len(), 2);
+    }
 }
 
 #[test]
@@ -84,16 +99,35 @@ fn a_database_that_lost_what_the_journal_was_told_is_not_written_before_a_restar
     scene.put_log_back();
     scene.store.intend(&intent(NOW_MS)).unwrap();
     scene.lose_log();
+    let files = || ["", "-wal"].map(|suffix| fs::read(scene.dir.path().join(format!("{FILE}{suffix}"))).unwrap());
+    let as_lost = files();
+    let lacks = "its journal ends with link 0, before 1:";
     for _ in 0..2 {
         let refused = scene.note("not written").unwrap_err();
-        assert!(refused.contains("its journal lacks what its head tells of"), "{refused}");
+        assert!(refused.contains(lacks), "{refused}");
     }
     assert!(scene.store.intend(&intent(NOW_MS)).is_err(), "its number would be that of the one that is lost");
+    assert!(files() == as_lost, "what may be looked into was written");
     let Scene { dir, store } = scene;
     drop(store);
     let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
     assert_eq!(opening.set_aside, None);
+    assert!(opening.notes.iter().any(|note| note.contains(lacks)), "{:?}", opening.notes);
     store.keep_note("after", NOW_MS).unwrap();
+}
+
+#[test]
+fn one_whose_journal_is_another_is_not_written_before_a_restart() {
+    let another = format!("1:{}", "0".repeat(64));
+    for (head, why) in [(another, "link 1 of its journal is not 1:"), (String::new(), "journal.head: it is no head")] {
+        let scene = Scene::new();
+        scene.store.intend(&intent(NOW_MS)).unwrap();
+        scene.put_log_back();
+        fs::write(scene.head(), head).unwrap();
+        scene.lose_log();
+        let refused = scene.note("not written").unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
 }
 
 #[test]

@@ -148,17 +148,29 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     Ok(Head { seq: seq.unsigned_abs(), hash })
 }
 
-/// Whether the chain passes through the head that was kept beside the database of `dir`, if one was.
-pub(super) fn holds_kept(connection: &Connection, dir: &Path) -> Result<bool, StoreError> {
-    let kept = kept_head(dir).map_err(|source| StoreError::File { what: "read", path: head_path(dir), source })?;
-    let Some(kept) = kept else { return Ok(true) };
-    let Ok(kept) = kept.parse::<Head>() else { return Ok(false) };
-    let failed = StoreError::sqlite("read the journal");
-    let held = || {
-        let link = "SELECT 1 FROM journal_chain WHERE seq = ?1 AND hash = ?2";
-        Ok(head(connection)? == kept || connection.prepare(link)?.exists(params![kept.seq as i64, kept.hash])?)
+/// What the chain lacks of what the head beside the database of `dir` tells of, in words. A head that is behind lacks
+/// nothing.
+pub(super) fn lacks(connection: &Connection, dir: &Path) -> rusqlite::Result<Option<String>> {
+    let kept = match kept_head(dir).map_err(|error| error.to_string()) {
+        Ok(None) => return Ok(None),
+        Ok(Some(text)) => text.parse::<Head>().map_err(|error| error.to_string()),
+        Err(why) => Err(why),
     };
-    held().map_err(failed)
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(why) => return Ok(Some(format!("{HEAD}: {why}"))),
+    };
+    let sql =
+        "SELECT hash FROM journal_chain WHERE seq = ?1 UNION ALL SELECT hash FROM journal_chain_base WHERE seq = ?1";
+    let there: Option<Hash> = connection.query_row(sql, [kept.seq as i64], |row| row.get(0)).optional()?;
+    let end = head(connection)?;
+    Ok(match there {
+        Some(hash) if hash == kept.hash => None,
+        Some(_) => Some(format!("link {} of its journal is not {kept}, the head that is kept beside it", kept.seq)),
+        // Removed by age.
+        None if kept.seq < end.seq => None,
+        None => Some(format!("its journal ends with link {}, before {kept}, the head that is kept beside it", end.seq)),
+    })
 }
 
 /// Keeps the head beside the database of `dir`: whole or not at all.

@@ -32,7 +32,7 @@ pub enum StoreError {
     #[error("{waiting} durable writes wait already: the disk is slow or stuck")]
     Busy { waiting: usize },
     #[error(
-        "the database is damaged ({why}): nothing more is written to it; a restart sets it aside and begins a new one"
+        "it is not as it was left ({why}); nothing is written to it before a restart, which sets it aside if it must"
     )]
     Unsound { why: String },
     #[error("the database has to be opened anew after an error of the disk ({cause}), and is not yet: {why}")]

@@ -55,15 +55,25 @@ pub(super) fn open(dir: &Path, limits: &Limits) -> Result<(Connection, File, Ope
 /// When it cannot be opened, and when it is gone, damaged, or lacks what the journal was told: those are at work who know
 /// it by its rows, whose numbers a new one would give to others.
 pub(super) fn reopen(path: &Path, limits: &Limits) -> Result<Connection, StoreError> {
-    let unsound = |why: &str| StoreError::Unsound { why: why.to_owned() };
-    let connection = open_if(path, limits, |found| found > 0).map_err(|failure| match failure {
+    open_if(path, limits, is_as_left).map_err(|failure| match failure {
         Failure::Error(error) => error,
-        Failure::Unusable(Unusable(why)) => unsound(&why),
-    })?;
-    if !chain::holds_kept(&connection, path.parent().unwrap_or(Path::new("/")))? {
-        return Err(unsound("its journal lacks what its head tells of"));
+        Failure::Unusable(Unusable(why)) => StoreError::Unsound { why },
+    })
+}
+
+/// It is not to be written, nor its log put back, before this was asked.
+fn is_as_left(connection: &Connection, found: i64, path: &Path) -> Result<(), Failure> {
+    match found {
+        0 => return Err(unusable("there are no tables in it".to_owned())),
+        VERSION => {}
+        _ => return Err(unusable(format!("its tables are of version {found}, not {VERSION}"))),
     }
-    Ok(connection)
+    let lacks = chain::lacks(connection, directory(path)).map_err(judge("read the journal"))?;
+    lacks.map_or(Ok(()), |lacks| Err(unusable(lacks)))
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 fn has_no_room(dir: &Path) -> bool {
@@ -97,6 +107,11 @@ fn open_in(dir: &Path, limits: &Limits) -> Result<(Connection, File, Opening), S
             })?
         }
     };
+    let lacks =
+        chain::lacks(&connection, dir).unwrap_or_else(|error| Some(format!("its journal cannot be read: {error}")));
+    if let Some(lacks) = lacks {
+        opening.notes.push(format!("the database is not as it was left: {lacks}; what was done may be unknown"));
+    }
     // The new file's name must survive a power loss too.
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|source| StoreError::File {
         what: "sync",
@@ -136,11 +151,15 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
 
 fn open_sound(path: &Path, limits: &Limits) -> Result<Connection, Failure> {
     make_private(path).map_err(Failure::Error)?;
-    open_if(path, limits, |_| true)
+    open_if(path, limits, |_, _, _| Ok(()))
 }
 
-/// Opens what is there if it is to be used as the version that was found; 0: there are no tables yet.
-fn open_if(path: &Path, limits: &Limits, is_wanted: impl FnOnce(i64) -> bool) -> Result<Connection, Failure> {
+/// Opens what is there, once it was `judged` by the version of its tables; 0: there are none yet.
+fn open_if(
+    path: &Path,
+    limits: &Limits,
+    judged: impl FnOnce(&Connection, i64, &Path) -> Result<(), Failure>,
+) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = Connection::open_with_flags(path, flags).map_err(judge("open the database"))?;
     tune(&connection).map_err(judge("open the database"))?;
@@ -155,9 +174,7 @@ fn open_if(path: &Path, limits: &Limits, is_wanted: impl FnOnce(i64) -> bool) ->
     let leave_log = |leave| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave).map(drop);
     leave_log(true).map_err(judge("open the database"))?;
     let found = identify(&connection)?;
-    if !is_wanted(found) {
-        return Err(unusable("there are no tables in it".to_owned()));
-    }
+    judged(&connection, found, path)?;
     if found == 0 {
         // Both must be said before there is a table.
         connection
@@ -187,7 +204,7 @@ fn open_if(path: &Path, limits: &Limits, is_wanted: impl FnOnce(i64) -> bool) ->
 
 /// A journal of before there was a chain gets its links now. One that had links and lost them does not: its head tells.
 fn link_old_journal(connection: &mut Connection, path: &Path) -> Result<(), Failure> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
+    let dir = directory(path);
     let failed =
         |source| Failure::Error(StoreError::File { what: "read the journal's head in", path: dir.to_owned(), source });
     if chain::is_empty(connection).map_err(judge("read the journal"))?
@@ -326,7 +343,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
         .find(free)
         .unwrap_or_else(|| beside(&format!(".corrupt-{stamp}-{}", std::process::id())));
     // The head is that of this journal, not of the next.
-    let head = chain::head_path(path.parent().unwrap_or(Path::new("/")));
+    let head = chain::head_path(directory(path));
     let mut head_aside = aside.as_os_str().to_owned();
     head_aside.push(".head");
     match fs::rename(&head, &head_aside) {
