@@ -143,8 +143,10 @@ fn what_went_by_age_is_no_fault_and_the_chain_goes_on() {
     let limits = Limits { traces_days: 1, ..Limits::default() };
     let day_ms = 24 * 60 * 60 * 1000;
     let (store, _) = Store::open(dir.path(), limits.clone()).unwrap();
+    let mut first_head = None;
     for day in 0..5 {
         let id = store.intend(&intent(NOW_MS + day * day_ms)).unwrap();
+        first_head.get_or_insert_with(|| std::fs::read(dir.path().join("journal.head")).unwrap());
         store.advance(id, JournalState::Undone, "nice 10 -> 0", NOW_MS + day * day_ms).unwrap();
     }
     // Age is counted from the newest row.
@@ -153,6 +155,10 @@ fn what_went_by_age_is_no_fault_and_the_chain_goes_on() {
     store.close().unwrap();
     order(dir.path(), &format!("UPDATE signal_metadata SET last_seen_ms = {}", NOW_MS + 4 * day_ms));
     chain_is_sound_after_a_trim(dir.path(), limits, NOW_MS + 4 * day_ms);
+    // A head that could not be kept anew since is none of which something is lacking.
+    std::fs::write(dir.path().join("journal.head"), first_head.unwrap()).unwrap();
+    let (_, opening) = Store::open(dir.path(), Limits::default()).unwrap();
+    assert_eq!(opening.notes, Vec::<String>::new());
 }
 
 fn chain_is_sound_after_a_trim(dir: &Path, limits: Limits, newest_ms: i64) {
