@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Figure, Goal, pairs, work, work::Kind};
-use crate::{place, say::Step};
+use crate::{figure::Spread, place, say::Step};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 use serde::Deserialize;
@@ -87,6 +87,16 @@ fn costs(kind: Kind, count: u64) -> Result<Vec<Cost>> {
     }
     step.done(&name(kind));
     Ok(costs)
+}
+
+/// What the kernel's clock of programs takes of each run itself, ns: the time of an empty program in a loop of calls.
+pub(super) fn clock_ns() -> Result<f64> {
+    let mut step = Step::begin("time of an empty program".to_owned());
+    let costs = round(Kind::Getppid, 200_000, &mut step)?;
+    step.done("time of an empty program");
+    let of_calls = costs.iter().filter(|cost| ["sys_enter", "sys_exit"].contains(&cost.name.as_str()));
+    let empty_ns: Vec<f64> = of_calls.map(|cost| cost.empty_mean_ns).collect();
+    Spread::of(&empty_ns).map(|spread| spread.median).context("no program of calls ran")
 }
 
 fn round(kind: Kind, count: u64, step: &mut Step) -> Result<Vec<Cost>> {

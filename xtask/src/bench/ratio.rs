@@ -20,6 +20,7 @@ use aya::{
 use super::{
     Figure, Goal, bpftrace,
     bpftrace::Bpftrace,
+    probes,
     rounds::{alternate, ratios},
     workloads::{Ground, Workload},
 };
@@ -77,11 +78,17 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     for work in ground.works() {
         figures.push(watched(&work)?);
     }
-    for work in ground.works() {
-        match &peer {
-            Ok(program) => figures.extend(beside_peer(&work, program)?),
-            Err(why) => figures.push(Figure::not_taken("P5", added_by(&work), PEER_GOAL, "x", why)),
+    let program = match peer {
+        Ok(program) => program,
+        Err(why) => {
+            let not_taken = |work: &Workload| Figure::not_taken("P5", added_by(work), PEER_GOAL, "x", &why);
+            figures.extend(ground.works().iter().map(not_taken));
+            return Ok(figures);
         }
+    };
+    let clock_ns = probes::clock_ns()?;
+    for work in ground.works() {
+        figures.extend(beside_peer(&work, &program, clock_ns)?);
     }
     Ok(figures)
 }
@@ -107,7 +114,7 @@ fn watched(work: &Workload) -> Result<Figure> {
 
 /// Every call watched, beside bpftrace: by what they add to the CPU time of the work, which is all that they cost, and
 /// by the time in their programs, which is a part of it, but stands out from what else the machine does.
-fn beside_peer(work: &Workload, program: &Path) -> Result<[Figure; 2]> {
+fn beside_peer(work: &Workload, program: &Path, clock_ns: f64) -> Result<[Figure; 2]> {
     let pieces = work.pieces_for(SHORT)?;
     let mut step = Step::begin(format!("{} beside bpftrace, {PEER_ROUNDS} rounds each way", work.what));
     let agent = Watcher::agent(&["--watch-calls", "always"])?;
@@ -119,11 +126,11 @@ fn beside_peer(work: &Workload, program: &Path) -> Result<[Figure; 2]> {
     let mut ours = || agent.during(|| work.cpu_ms(pieces));
     let mut theirs = || peer.during(|| work.cpu_ms(pieces));
     let [bare, ours, theirs] = alternate(PEER_ROUNDS, [&mut bare, &mut ours, &mut theirs])?;
-    let mut in_ours = || in_programs_ms(&agent, work, pieces);
-    let mut in_theirs = || in_programs_ms(&peer, work, pieces);
+    let mut in_ours = || in_programs_ms(&agent, work, pieces, clock_ns);
+    let mut in_theirs = || in_programs_ms(&peer, work, pieces, clock_ns);
     let [in_ours, in_theirs] = alternate(PROGRAM_ROUNDS, [&mut in_ours, &mut in_theirs])?;
     step.done(&format!("{} beside bpftrace", work.what));
-    Ok([added(&added_by(work), bare, ours, theirs), in_programs(work, in_ours, in_theirs)])
+    Ok([added(&added_by(work), bare, ours, theirs), in_programs(work, in_ours, in_theirs, clock_ns)])
 }
 
 fn added_by(work: &Workload) -> String {
@@ -151,26 +158,29 @@ fn added(what: &str, bare: Vec<f64>, ours: Vec<f64>, theirs: Vec<f64>) -> Figure
     figure.beside("with the agent", "ms", ours).beside("with bpftrace", "ms", theirs).beside("without", "ms", bare)
 }
 
-fn in_programs(work: &Workload, ours: Vec<f64>, theirs: Vec<f64>) -> Figure {
+fn in_programs(work: &Workload, ours: Vec<f64>, theirs: Vec<f64>, clock_ns: f64) -> Figure {
     let what = format!("{}, every call watched: time in the agent's programs over that in bpftrace's", work.what);
     Figure::median("P5", what, PEER_GOAL, "x", ratios(&ours, &theirs))
         .beside("in the agent's", "ms", ours)
         .beside("in bpftrace's", "ms", theirs)
-        .noting("by the kernel's clock of programs, which leaves out what calls them")
+        .noting(format!(
+            "by the kernel's clock of programs, which leaves out what calls them, and without the {clock_ns:.0} ns that an \
+             empty program takes by it"
+        ))
 }
 
-/// Time that the work spends in the programs of who watches, ms, on all CPUs.
-fn in_programs_ms(watcher: &Watcher, work: &Workload, pieces: u64) -> Result<f64> {
+/// Time that the work spends in the programs of who watches, ms, on all CPUs, less what the clock takes of each run.
+fn in_programs_ms(watcher: &Watcher, work: &Workload, pieces: u64, clock_ns: f64) -> Result<f64> {
     let others: BTreeSet<u32> = loaded_programs().map(|info| Ok(info?.id())).collect::<Result<_>>()?;
     let run_time_ms = || -> Result<f64> {
-        let mut total = Duration::ZERO;
+        let mut total_ms = 0.0;
         for info in loaded_programs() {
             let info = info?;
             if !others.contains(&info.id()) {
-                total += info.run_time();
+                total_ms += info.run_time().as_secs_f64() * 1e3 - info.run_count() as f64 * clock_ns / 1e6;
             }
         }
-        Ok(total.as_secs_f64() * 1e3)
+        Ok(total_ms)
     };
     watcher.during(|| {
         let _counting = enable_stats(Stats::RunTime).context("the kernel does not count run time of programs")?;
