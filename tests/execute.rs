@@ -400,7 +400,26 @@ fn what_the_journal_could_not_be_told_is_taken_back() {
 }
 
 #[test]
-fn what_did_not_help_and_could_not_be_looked_up_is_taken_back_with_the_housekeeping() {
+fn what_is_to_be_taken_back_and_cannot_be_looked_up_is_taken_back_with_the_housekeeping() {
+    #[derive(Debug)]
+    struct Unreadable;
+    impl Journal for Unreadable {
+        fn intend(&self, _: &Intent) -> Result<i64, JournalError> {
+            unreachable!("nothing is done")
+        }
+        fn advance(&self, _: i64, _: JournalState, _: &str, _: i64) -> Result<(), JournalError> {
+            unreachable!("it cannot be looked up")
+        }
+        fn get(&self, _: i64) -> Result<Option<JournalRow>, JournalError> {
+            Err(JournalError::Storage { what: "look a row up", reason: "the disk has errors".to_owned() })
+        }
+        fn latest(&self, _: u32) -> Result<Vec<JournalRow>, JournalError> {
+            unreachable!("one row is asked for")
+        }
+        fn unsettled(&self) -> Result<Vec<JournalRow>, JournalError> {
+            unreachable!("one row is asked for")
+        }
+    }
     if !is_root() {
         return;
     }
@@ -408,8 +427,14 @@ fn what_did_not_help_and_could_not_be_looked_up_is_taken_back_with_the_housekeep
     let outcome = bench.act("pause_process", json!({ "pid": target.pid() }));
     let housekeeping = || bench.executor.expire_leases(&bench.store, NOW_MS).unwrap();
     assert_eq!(housekeeping(), Vec::<String>::new(), "it has no verdict yet");
-    bench.executor.owe(outcome.action_id.unwrap());
-    assert_eq!(housekeeping().len(), 1);
+    let id = outcome.action_id.unwrap();
+    let failed = bench.executor.undo(id, &Unreadable, NOW_MS).unwrap_err();
+    assert_eq!(
+        failed.to_string(),
+        "the journal could not be read or told: the journal could not look a row up: the disk has errors"
+    );
+    let said = housekeeping();
+    assert_eq!(said.len(), 1, "{said:?}");
     target.comes_to_run();
     assert_eq!(bench.row(&outcome).state, JournalState::Undone);
 }

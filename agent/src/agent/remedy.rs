@@ -284,10 +284,6 @@ impl Rooms {
                     self.tell_steps(trace, from);
                 }
                 Err(error) => {
-                    // Of what could not be read, nothing says yet that it is to be taken back.
-                    if matches!(error, ExecuteError::Journal(_)) {
-                        self.executor.owe(id);
-                    }
                     let text = format!("it could not be taken back, which is tried again: {error}");
                     self.step(trace, Phase::Verify, text);
                 }

@@ -81,8 +81,16 @@ impl Executor {
     }
 
     /// Takes an action back: the exact previous value, unless somebody else changed it since. What fails is owed from
-    /// then on.
+    /// then on; what the journal could not be asked about or told is taken back with the housekeeping.
     pub fn undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
+        let undone = self.try_undo(id, journal, now_ms);
+        if matches!(undone, Err(ExecuteError::Journal(JournalError::Storage { .. }))) {
+            self.untold.set(id, true);
+        }
+        undone
+    }
+
+    fn try_undo(&self, id: i64, journal: &dyn Journal, now_ms: i64) -> Result<Outcome, ExecuteError> {
         let row = self.row(id, journal)?;
         if let Undo::Nothing { why } = &row.intent.undo
             && row.state.may_stand()
@@ -101,11 +109,6 @@ impl Executor {
             change: taken.note,
             lease_until_ms: None,
         })
-    }
-
-    /// Has what was done taken back with the next housekeeping.
-    pub fn owe(&self, id: i64) {
-        self.untold.set(id, true);
     }
 
     /// Tells the journal that what was done stays.
