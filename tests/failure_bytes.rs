@@ -31,6 +31,7 @@ const MASKS: [u8; 3] = [0x01, 0x80, 0xff];
 /// Of what is behind the header, the quick form takes one byte in so many; it is prime, so that it meets every column.
 const ONE_IN: usize = 599;
 const HEADER_BYTES: usize = 100;
+const PAGE_BYTES: usize = 4096;
 /// Settings that a start reads.
 const SETTINGS: [&str; 4] = ["autonomy", "holds", "starts", "failures_in_a_row"];
 
@@ -193,5 +194,41 @@ fn holds_that_cannot_be_read_go_on_until_an_operator_ends_them() {
     daemon.stop();
     let daemon = Daemon::start(state.path(), "agent");
     assert_eq!(daemon.ask(&["status"])["holds"], json!([]));
+    daemon.stop();
+}
+
+#[test]
+fn settings_that_cannot_be_written_hold_all_that_acts_and_do_not_end_the_start() {
+    if !is_root() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let sound = small(home.path());
+    let index = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_settings_1'";
+    let connection = rusqlite::Connection::open(home.path().join(FILE)).unwrap();
+    let page = connection.query_row(index, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    drop(connection);
+    let flipped = |place: usize| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = sound.clone();
+        bytes[place] ^= 0x80;
+        fs::write(dir.path().join(FILE), bytes).unwrap();
+        dir
+    };
+    // Rows stand at the end of a page. One that is no row is not found by the check of a start, and ends what looks there.
+    let ends_a_write = |place: &usize| {
+        let dir = flipped(*place);
+        let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
+        let kept = store.keep_setting("starts", "[]", "the agent", NOW_MS);
+        opening.set_aside.is_none() && kept.is_err_and(|error| error.is_damage())
+    };
+    let place = (page * PAGE_BYTES - 64..page * PAGE_BYTES).find(ends_a_write).expect("a byte that ends a write");
+    let (state, target) = (flipped(place), Target::idle());
+    let daemon = Daemon::start(state.path(), "agent");
+    let refused = daemon.order("pause_process", json!({ "pid": target.pid() })).unwrap_err();
+    assert!(refused.contains("what held before cannot be read"), "{refused}");
+    let holds = daemon.ask(&["status"])["holds"].to_string();
+    assert!(holds.contains("its starts cannot be counted: cannot write a setting"), "{holds}");
+    target.comes_to_run();
     daemon.stop();
 }

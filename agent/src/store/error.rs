@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
+
 use super::ProposalStatus;
 
 /// Why the store could not do something.
@@ -46,6 +48,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether what is stored is damaged, so that it would fail whenever it is tried.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+
     pub(super) fn sqlite(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Sqlite { what, source }
     }
