@@ -11,9 +11,10 @@ use std::{
 };
 
 use kernelsight::{
-    execute::{Executor, Journal as _, JournalState},
+    agent::Past,
+    execute::{Executor, Guard, Journal as _, JournalState, Limits as Bounds},
     observe::SignalType,
-    store::{FILE, Limits, Store},
+    store::{FILE, Limits, Store, StoreError},
     verify::Verdict,
 };
 
@@ -58,23 +59,13 @@ fn small(dir: &Path) -> Vec<u8> {
 }
 
 /// What a start does with its database, before it looks at the machine; whether the database was set aside.
-fn start(dir: &Path, executor: &Executor) -> Result<bool, String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let (store, opening) = Store::open(dir, Limits::default()).map_err(|error| text(&error))?;
-    executor.settle(&store, NOW_MS).map_err(|error| text(&error))?;
-    let reader = store.reader().map_err(|error| text(&error))?;
-    reader.next_signal_id().map_err(|error| text(&error))?;
-    reader.baselines().map_err(|error| text(&error))?;
-    for key in SETTINGS {
-        reader.setting(key).map_err(|error| text(&error))?;
-    }
-    drop(reader);
-    for note in opening.notes {
-        store.keep_note(&note, NOW_MS).map_err(|error| text(&error))?;
-    }
-    store.keep_setting("starts", "[]", "the agent", NOW_MS).map_err(|error| text(&error))?;
-    store.close().map_err(|error| text(&error))?;
-    Ok(opening.set_aside.is_some())
+fn start(dir: &Path, executor: &Executor, bounds: &Bounds) -> Result<bool, StoreError> {
+    let (store, opening) = Store::open(dir, Limits::default())?;
+    let was_set_aside = opening.set_aside.is_some();
+    let guard = Guard::new(bounds.clone(), Duration::from_secs(1));
+    Past::take_up(&store, opening, executor, &guard, None)?;
+    store.close()?;
+    Ok(was_set_aside)
 }
 
 /// Flips each of the bytes in a copy of its own and starts on that.
@@ -91,8 +82,13 @@ fn check(places: &[usize]) {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let executor = executor(&policy());
-                while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let (executor, bounds) = (executor(&policy()), Bounds::load(None).unwrap());
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(place) = places.get(at) else { break };
+                    if at.is_multiple_of(places.len().div_ceil(100)) {
+                        println!("→ {at} of {} bytes", places.len());
+                    }
                     let masks = if *place < HEADER_BYTES { &MASKS[..] } else { &MASKS[place % 3..][..1] };
                     for mask in masks {
                         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -103,7 +99,7 @@ fn check(places: &[usize]) {
                         fs::write(dir.path().join("journal.head"), &head).unwrap();
                         let begun = Instant::now();
                         tried.fetch_add(1, Ordering::Relaxed);
-                        match start(dir.path(), &executor) {
+                        match start(dir.path(), &executor, &bounds) {
                             Ok(was_set_aside) => _ = aside.fetch_add(usize::from(was_set_aside), Ordering::Relaxed),
                             Err(why) => failed.lock().unwrap().push(format!("byte {place} ^ {mask:#x}: {why}")),
                         }

@@ -7,12 +7,14 @@ pub mod docket;
 mod eyes;
 mod holds;
 mod orders;
+mod past;
 mod remedy;
 mod rooms;
 mod standing;
 mod start;
 
 pub use confine::{come_first, confine};
+pub use past::Past;
 
 use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
 
@@ -300,8 +302,11 @@ impl Agent {
         let daemon = self.rooms.daemon.clone();
         let recall = self.recall_in == 0;
         self.recall_in = if recall { RECALL_ROUNDS } else { self.recall_in } - 1;
-        if recall && let Err(error) = self.eyes.recall(&daemon.store) {
-            tracing::warn!(%error, "baselines could not be read; the last ones serve on");
+        if recall {
+            match daemon.store.reader().and_then(|reader| reader.baselines()) {
+                Ok(baselines) => self.eyes.recall(baselines),
+                Err(error) => tracing::warn!(%error, "baselines could not be read; the last ones serve on"),
+            }
         }
         standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store, &self.rooms.executor);
         daemon.change().status.holds = self.guard().holds(now_ms());

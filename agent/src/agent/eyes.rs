@@ -22,7 +22,6 @@ use crate::{
         sample::{CgroupIds, SocketsOfProcess, SyscallError},
         scrape::{Scraper, SourceState, TaskTable},
     },
-    store::Store,
 };
 
 /// Ring events kept from one tick to the next; more are counted as lost.
@@ -90,17 +89,20 @@ const SOCKETS_SELDOM_NS: u64 = 30_000_000_000;
 
 impl Eyes {
     /// Loads the programs and begins the sources. Within a tokio runtime.
-    pub(super) fn open(thresholds: Thresholds, watch_calls: WatchCalls, store: &Store) -> Result<Self, AgentError> {
+    pub(super) fn open(
+        thresholds: Thresholds,
+        watch_calls: WatchCalls,
+        next_signal_id: i64,
+    ) -> Result<Self, AgentError> {
         let mut kernel = Kernel::load(&kernel::Settings::default());
         let events = kernel.events().map_err(|source| AgentError::Ring { source })?;
         let kernel = Shared::new(kernel);
-        let first_id = store.reader()?.next_signal_id()?;
-        let mut eyes = Self {
+        Ok(Self {
             calls: CallWatch::new(kernel.clone(), watch_calls),
             kernel,
             events,
             scraper: Scraper::new(),
-            classification: Classification::new(thresholds, first_id),
+            classification: Classification::new(thresholds, next_signal_id),
             usual: HashMap::new(),
             held: Held::default(),
             lost: Vec::new(),
@@ -112,11 +114,7 @@ impl Eyes {
             sockets: None,
             sockets_due_ns: 0,
             blind: None,
-        };
-        if let Err(error) = eyes.recall(store) {
-            tracing::error!(%error, "baselines could not be read; nothing is usual until they can");
-        }
-        Ok(eyes)
+        })
     }
 
     /// Waits for what is urgent. Without rings it waits for ever.
@@ -196,11 +194,9 @@ impl Eyes {
         self.calls.turn(asked)
     }
 
-    /// Reads the baselines anew.
-    pub(super) fn recall(&mut self, store: &Store) -> Result<(), AgentError> {
-        let baselines = store.reader()?.baselines()?;
+    /// What is usual from now on.
+    pub(super) fn recall(&mut self, baselines: Vec<(SignalType, String, String, Baseline)>) {
         self.usual = baselines.into_iter().map(|(signal, measure, class, of)| ((signal, measure, class), of)).collect();
-        Ok(())
     }
 
     /// What is usual for the signal's measure of entities of its class.

@@ -53,13 +53,13 @@ pub(super) fn begin(
     starts.uptime_ms.retain(|then| (now - LOOP_WITHIN_MS..=now).contains(then));
     starts.uptime_ms.push(now);
     // To end would only be a loop of starts without an end.
-    let uncounted = damage(keep(store, STARTS, &starts, AGENT))?;
+    let uncounted = StoreError::damage(keep(store, STARTS, &starts, AGENT))?;
     let uncounted = uncounted.map(|error| format!("its starts cannot be counted: {error}"));
     let is_loop = starts.uptime_ms.len() >= LOOP_STARTS;
     let looped = || format!("it was started {} times in {} s", starts.uptime_ms.len(), LOOP_WITHIN_MS / 1000);
     if let Some(why) = uncounted.or_else(|| is_loop.then(looped)) {
         guard.hold(hold(HoldKind::CrashLoop, why, AGENT, None));
-        if let Some(error) = damage(keep(store, HOLDS, &guard.holds(now_ms()), AGENT))? {
+        if let Some(error) = StoreError::damage(keep(store, HOLDS, &guard.holds(now_ms()), AGENT))? {
             tracing::error!(%error, "the latch holds, but not over a restart");
         }
     }
@@ -81,15 +81,6 @@ fn kept<T: for<'de> Deserialize<'de>>(store: &Store, key: &str) -> Result<Option
     };
     let setting = store.reader()?.setting(key)?;
     setting.map(|setting| serde_json::from_str(&setting.value).map_err(damaged)).transpose()
-}
-
-/// The damage that kept it from being kept, if that is what did.
-fn damage(kept: Result<(), StoreError>) -> Result<Option<StoreError>, StoreError> {
-    match kept {
-        Ok(()) => Ok(None),
-        Err(error) if error.is_damage() => Ok(Some(error)),
-        Err(error) => Err(error),
-    }
 }
 
 fn keep<T: Serialize>(store: &Store, key: &str, value: &T, by: &str) -> Result<(), StoreError> {

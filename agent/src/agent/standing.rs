@@ -2,15 +2,12 @@
 
 use std::collections::VecDeque;
 
-use clap::ValueEnum as _;
-
 use super::eyes::Eyes;
 use crate::{
     clock::now_ms,
-    config::Settings,
     execute::Executor,
     live::{Autonomy, Daemon, Live, Part, PartState, Status},
-    store::{Store, StoreError},
+    store::Store,
 };
 
 /// The setting under which the autonomy level is kept over restarts.
@@ -19,32 +16,19 @@ pub(super) const AUTONOMY: &str = "autonomy";
 const OWN_TICKS: usize = 60;
 
 /// The status before the first tick: who it is, at what level, what was found at start.
-pub(super) fn begin(
-    daemon: &Daemon,
-    settings: &Settings,
-    eyes: &Eyes,
-    executor: &Executor,
-    notes: Vec<String>,
-) -> Result<(), StoreError> {
+pub(super) fn begin(daemon: &Daemon, autonomy: Option<Autonomy>, eyes: &Eyes, executor: &Executor, notes: Vec<String>) {
     let now_ms = now_ms();
-    // Without it the lowest level is that of a start.
-    let kept = daemon.store.reader()?.setting(AUTONOMY).unwrap_or_else(|error| {
-        tracing::error!(%error, "the autonomy level that was set last cannot be read");
-        None
-    });
-    let kept = kept.and_then(|setting| Autonomy::from_str(&setting.value, false).ok());
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         started_ms: now_ms,
         now_ms,
-        autonomy: settings.autonomy.or(kept).unwrap_or_default(),
+        autonomy: autonomy.unwrap_or_default(),
         notes,
         ..Status::default()
     };
     parts(&mut status, eyes, &daemon.store, executor);
     daemon.change().status = status;
-    Ok(())
 }
 
 #[derive(Debug, Default)]

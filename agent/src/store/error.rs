@@ -55,6 +55,18 @@ impl StoreError {
         matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
+    /// The damage because of which it went ill, if that is why.
+    ///
+    /// # Errors
+    /// When it went ill for another reason.
+    pub fn damage(done: Result<(), Self>) -> Result<Option<Self>, Self> {
+        match done {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_damage() => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn sqlite(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Sqlite { what, source }
     }
