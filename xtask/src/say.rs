@@ -58,6 +58,11 @@ impl Step {
         }
     }
 
+    /// What it is about from now on.
+    pub(crate) fn relabel(&mut self, label: String) {
+        self.label = label;
+    }
+
     pub(crate) fn done(self, outcome: &str) {
         let label = if outcome.is_empty() { self.label.clone() } else { outcome.to_owned() };
         self.finish(GOOD, "✓", &label);

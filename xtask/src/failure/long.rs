@@ -80,6 +80,9 @@ fn run<T: DeserializeOwned>(name: &str, what: &str) -> Result<T> {
     let mut test = place::cargo(&arguments);
     let mut child = test.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
     while child.try_wait()?.is_none() {
+        if let Some(far) = how_far(&fs::read_to_string(&path)?) {
+            step.relabel(format!("{what}: {far}"));
+        }
         step.tick();
         thread::sleep(Duration::from_millis(100));
     }
@@ -91,4 +94,21 @@ fn run<T: DeserializeOwned>(name: &str, what: &str) -> Result<T> {
     };
     step.done(what);
     Ok(figures)
+}
+
+/// How far a test says it is, in the last line that does.
+fn how_far(said: &str) -> Option<&str> {
+    said.lines().rev().find_map(|line| line.split_once("→ ")).map(|(_, far)| far)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::how_far;
+
+    #[test]
+    fn of_what_a_test_says_the_last_line_that_tells_how_far_it_is_counts() {
+        let said = "running 1 test\ntest every_byte ... → 0 of 9 bytes\n→ 3 of 9 bytes\nsomething else\n";
+        assert_eq!(how_far(said), Some("3 of 9 bytes"));
+        assert_eq!(how_far("running 1 test\n"), None);
+    }
 }

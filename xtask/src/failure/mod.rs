@@ -4,9 +4,9 @@
 mod door;
 mod kills;
 mod leftovers;
+mod long;
 mod reflex;
 mod soak;
-mod tests;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,11 +22,11 @@ const CASES: [Measurement<Failure>; 5] = [
         about: "kill -9 at any instant of start, load, action, undo, stop",
         measure: kills::measure,
     },
-    Measurement { name: "bytes", about: "every byte of a small database flipped", measure: |_| tests::bytes() },
+    Measurement { name: "bytes", about: "every byte of a small database flipped", measure: |_| long::bytes() },
     Measurement {
         name: "flood",
         about: "a ring that is sent ten times what is taken of it",
-        measure: |_| tests::flood(),
+        measure: |_| long::flood(),
     },
     Measurement {
         name: "reflex",
