@@ -96,8 +96,13 @@ fn status_shows_what_does_not_work_and_what_it_costs() {
 fn signals_are_a_table_with_open_ones_first() {
     let mut past = signal();
     (past.id, past.closed_ms, past.lost_events) = (2, Some(NOW_MS - 4000), 3);
-    let answer =
-        query_signals::Answer { signals: vec![signal(), past], open: 1, lookback_minutes: 60, truncated: false };
+    let answer = query_signals::Answer {
+        signals: vec![signal(), past],
+        open: 1,
+        lookback_minutes: 60,
+        truncated: false,
+        unread: Vec::new(),
+    };
     check(
         &signals::text(&answer, &eyes()),
         expect![[r#"
@@ -107,13 +112,25 @@ fn signals_are_a_table_with_open_ones_first() {
 
         1 signal is open, 2 shown."#]],
     );
-    let none = query_signals::Answer { signals: Vec::new(), open: 0, lookback_minutes: 90, truncated: false };
+    let none = query_signals::Answer {
+        signals: Vec::new(),
+        open: 0,
+        lookback_minutes: 90,
+        truncated: false,
+        unread: Vec::new(),
+    };
     check(&signals::text(&none, &eyes()), expect!["Nothing is abnormal now, nor was in the last 1 h 30 min."]);
 }
 
 #[test]
 fn a_narrow_terminal_wraps_and_no_line_is_wider() {
-    let answer = query_signals::Answer { signals: vec![signal()], open: 1, lookback_minutes: 60, truncated: false };
+    let answer = query_signals::Answer {
+        signals: vec![signal()],
+        open: 1,
+        lookback_minutes: 60,
+        truncated: false,
+        unread: Vec::new(),
+    };
     let narrow = Eyes { width: Some(72), ..eyes() };
     let text = signals::text(&answer, &narrow);
     let lines: Vec<String> = text.lines().map(|line| strip_str(line).to_string()).collect();
@@ -127,7 +144,7 @@ fn incidents_are_one_row_each() {
     (past.status, past.closed_ms) = (IncidentStatus::Resolved, Some(NOW_MS));
     let mut waits = incident();
     waits.status = IncidentStatus::AwaitingApproval;
-    let answer = list_incidents::Answer { incidents: vec![incident(), waits, past] };
+    let answer = list_incidents::Answer { incidents: vec![incident(), waits, past], unread: Vec::new() };
     check(
         &incidents::text(&answer, &eyes()),
         expect![[r#"
@@ -139,11 +156,14 @@ fn incidents_are_one_row_each() {
         2 incidents are open. More of one: `kernelsight incidents ID`, `kernelsight trace ID`."#]],
     );
     check(
-        &incidents::text(&list_incidents::Answer { incidents: Vec::new() }, &eyes()),
+        &incidents::text(&list_incidents::Answer { incidents: Vec::new(), unread: Vec::new() }, &eyes()),
         expect!["Nothing is wrong, and nothing was."],
     );
     check(
-        &incidents::one(&get_incident::Answer { incident: incident(), traces: vec![head()] }, &eyes()),
+        &incidents::one(
+            &get_incident::Answer { incident: incident(), traces: vec![head()], unread: Vec::new() },
+            &eyes(),
+        ),
         expect![[r#"
             high  python3 (pid 812) eats the memory
             id       019a9b1c-2d3e-7000-8000-000000000001
@@ -161,7 +181,7 @@ fn traces_are_one_row_each() {
     (denied.trace_id, denied.verdict, denied.denied) = (13, None, Some("sshd is protected".to_owned()));
     let mut undone = head();
     (undone.trace_id, undone.verdict, undone.undone) = (14, Some(Verdict::Unchanged), true);
-    let answer = list_traces::Answer { traces: vec![undone, denied, head()] };
+    let answer = list_traces::Answer { traces: vec![undone, denied, head()], unread: Vec::new() };
     check(
         &trace::text(&answer, &eyes()),
         expect![[r#"
@@ -175,7 +195,7 @@ fn traces_are_one_row_each() {
 #[test]
 fn a_proposal_says_what_why_and_how_to_answer() {
     let shown = list_proposals::Shown { row: proposal(), dry_runs: vec![dry_run()], no_dry_run: None };
-    let answer = list_proposals::Answer { proposals: vec![shown] };
+    let answer = list_proposals::Answer { proposals: vec![shown], unread: Vec::new() };
     check(
         &proposals::text(&answer, &eyes()),
         expect![[r#"
@@ -205,7 +225,7 @@ fn a_proposal_says_what_why_and_how_to_answer() {
         (ProposalStatus::Denied, Some("ann".to_owned()), Some("it is the backup".to_owned()));
     denied.settled_ms = Some(NOW_MS);
     let shown = list_proposals::Shown { row: denied, dry_runs: Vec::new(), no_dry_run: None };
-    let answer = list_proposals::Answer { proposals: vec![shown] };
+    let answer = list_proposals::Answer { proposals: vec![shown], unread: Vec::new() };
     let text = strip_str(&proposals::text(&answer, &eyes())).to_string();
     assert!(text.contains("settled  10:00:00 (now) by ann: it is the backup"), "{text}");
     assert!(!text.contains("approve"), "{text}");
@@ -213,7 +233,7 @@ fn a_proposal_says_what_why_and_how_to_answer() {
 
 #[test]
 fn actions_say_what_stands_and_how_to_take_it_back() {
-    let answer = list_actions::Answer { actions: vec![action()] };
+    let answer = list_actions::Answer { actions: vec![action()], unread: Vec::new() };
     check(
         &actions::text(&answer, &eyes()),
         expect![[r#"
@@ -250,6 +270,7 @@ fn trends_show_what_moves_beside_what_is_usual() {
         usual: None,
     };
     let answer = summarize_trends::Answer {
+        unread: Vec::new(),
         signal_type: SignalType::MemoryPressure,
         window_minutes: 5,
         series: vec![moving, unknown],

@@ -13,8 +13,9 @@ use std::{
 use kernelsight::{
     agent::Past,
     execute::{Executor, Guard, Journal as _, JournalState, Limits as Bounds},
+    explain::IncidentUid,
     observe::SignalType,
-    store::{FILE, Limits, Store, StoreError},
+    store::{ActionFilter, FILE, IncidentFilter, Limits, Listed, SignalFilter, Store, StoreError, TraceFilter},
     verify::Verdict,
 };
 
@@ -23,7 +24,7 @@ use serde_json::json;
 use crate::{
     daemon::Daemon,
     execute_support::{Target, executor, is_root, policy},
-    store_rows::{NOW_MS, incident, intent, process, signal, tick, trace},
+    store_rows::{NOW_MS, incident, intent, process, proposed, signal, tick, trace},
 };
 
 const WITHIN: Duration = Duration::from_secs(2);
@@ -226,5 +227,67 @@ fn settings_that_cannot_be_written_hold_all_that_acts_and_do_not_end_the_start()
     let holds = daemon.ask(&["status"])["holds"].to_string();
     assert!(holds.contains("its starts cannot be counted: cannot write a setting"), "{holds}");
     target.comes_to_run();
+    daemon.stop();
+}
+
+#[test]
+fn a_row_that_cannot_be_read_back_hides_no_other_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
+    for (id, uid) in [(1, "0190-a"), (2, "0190-b")] {
+        store.keep_signal(&signal(id));
+        store.keep_incident(&incident(uid, NOW_MS + id)).unwrap();
+        store.keep_trace(&mut trace(uid, 30.0, Verdict::Resolved)).unwrap();
+        store.keep_proposal(&proposed(uid)).unwrap();
+        let action = store.intend(&intent(NOW_MS)).unwrap();
+        store.advance(action, JournalState::Done, "nice 0 -> 10", NOW_MS).unwrap();
+        store.advance(action, JournalState::Kept, "it helped", NOW_MS).unwrap();
+    }
+    store.flush().unwrap();
+    // One by what it says, others by how it is written.
+    harm(dir.path(), "UPDATE signal_metadata SET numbers = '[{' WHERE id = 1");
+    harm(dir.path(), "UPDATE incidents SET incident = CAST(x'7bff7d' AS TEXT) WHERE uid = '0190-a'");
+    harm(dir.path(), "UPDATE reasoning_traces SET steps = '[{' WHERE trace_id = 1");
+    harm(dir.path(), "UPDATE proposals SET proposal = '{}' WHERE id = 1");
+    harm(dir.path(), "UPDATE actions SET intent = CAST(x'7bff7d' AS TEXT) WHERE id = 1");
+
+    let reader = store.reader().unwrap();
+    fn check<T>(what: &str, row: &str, listed: Listed<T>, is_second: impl Fn(&T) -> bool) {
+        let Listed { rows, unread } = listed;
+        assert!(matches!(rows.as_slice(), [second] if is_second(second)), "{what}: {unread:?}");
+        assert!(matches!(unread.as_slice(), [why] if why.contains(what) && why.contains(row)), "{unread:?}");
+    }
+    let second = |uid: &IncidentUid| uid.0 == "0190-b";
+    check("signal", "row 1", reader.signals(&SignalFilter::default()).unwrap(), |signal| signal.id == 2);
+    check("incident", "0190-a", reader.incidents(&IncidentFilter::default()).unwrap(), |of| second(&of.uid));
+    check("trace", "row 1", reader.traces(&TraceFilter::default()).unwrap(), |trace| second(&trace.incident));
+    check("proposals", "row 1", reader.proposals(true).unwrap(), |row| second(&row.incident));
+    check("action", "row 1", reader.actions(&ActionFilter::default()).unwrap(), |row| row.id == 2);
+    check("action", "row 1", reader.standing_actions().unwrap(), |row| row.id == 2);
+}
+
+#[test]
+fn all_is_taken_back_but_what_cannot_be_read_which_is_told() {
+    if !is_root() {
+        return;
+    }
+    let (state, [unread, open]) = (tempfile::tempdir().unwrap(), [Target::idle(), Target::idle()]);
+    let daemon = Daemon::start(state.path(), "agent");
+    for target in [&unread, &open] {
+        daemon.order("pause_process", json!({ "pid": target.pid() })).unwrap();
+        target.comes_to_stand();
+        // The whole node cools down between two.
+        std::thread::sleep(Duration::from_millis(2100));
+    }
+    harm(state.path(), "UPDATE actions SET intent = CAST(x'7bff7d' AS TEXT) WHERE id = 1");
+
+    let listed = daemon.command(&["actions"]).output().unwrap();
+    let [table, warning] = [listed.stdout, listed.stderr].map(|said| String::from_utf8(said).unwrap());
+    assert!(listed.status.success() && table.contains(&open.pid().to_string()), "{table}");
+    assert!(warning.starts_with("kernelsight: ") && warning.contains("row 1"), "{warning}");
+    let (_, told) = daemon.tells(&["undo", "--all"]);
+    open.comes_to_run();
+    unread.comes_to_stand();
+    assert!(told.contains("row 1"), "{told}");
     daemon.stop();
 }

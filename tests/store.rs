@@ -28,7 +28,7 @@ fn a_signal_is_one_row_from_its_first_sight_to_its_end() {
     store.flush().unwrap();
     kept.lost_events = i64::MAX as u64;
     let reader = store.reader().unwrap();
-    assert_eq!(reader.signals(&SignalFilter::default()).unwrap(), vec![kept]);
+    assert_eq!(reader.signals(&SignalFilter::default()).unwrap().rows, vec![kept]);
     assert_eq!(reader.next_signal_id().unwrap(), 8);
 }
 
@@ -55,7 +55,7 @@ fn every_kind_of_entity_and_every_type_comes_back_as_it_was() {
     }
     store.flush().unwrap();
     kept.reverse();
-    assert_eq!(store.reader().unwrap().signals(&SignalFilter::default()).unwrap(), kept);
+    assert_eq!(store.reader().unwrap().signals(&SignalFilter::default()).unwrap().rows, kept);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_process_that_took_another_name_is_shown_under_the_new_one() {
         store.keep_signal(kept);
     }
     store.flush().unwrap();
-    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap();
+    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap().rows;
     let classes: Vec<String> = found.iter().map(|signal| signal.entity.class()).collect();
     assert_eq!(classes, ["process:python3", "process:python3"]);
 }
@@ -83,7 +83,7 @@ fn a_number_that_is_none_comes_back_as_none_and_a_long_sentence_cut() {
     kept.sentence = "é".repeat(100_000);
     store.keep_signal(&kept);
     store.flush().unwrap();
-    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap().remove(0);
+    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap().rows.remove(0);
     assert!(found.value.is_nan());
     assert!(found.numbers.get("ratio").unwrap().is_nan());
     assert_eq!(found.numbers.get("next"), Some(2.0));
@@ -108,7 +108,7 @@ fn signals_are_found_by_severity_time_type_entity_and_state() {
     store.flush().unwrap();
     let reader = store.reader().unwrap();
     let ids = |filter: SignalFilter| -> Vec<i64> {
-        reader.signals(&filter).unwrap().iter().map(|signal| signal.id).collect()
+        reader.signals(&filter).unwrap().rows.iter().map(|signal| signal.id).collect()
     };
     assert_eq!(ids(SignalFilter::default()), [3, 2, 1]);
     // An open signal as it is now, a closed one at its worst.
@@ -270,7 +270,7 @@ fn a_reader_cannot_write() {
     let reader = store.reader().unwrap();
     store.keep_signal(&signal(1));
     store.flush().unwrap();
-    assert_eq!(reader.signals(&SignalFilter::default()).unwrap().len(), 1);
+    assert_eq!(reader.signals(&SignalFilter::default()).unwrap().rows.len(), 1);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn what_finds_no_room_in_the_queue_is_counted() {
     let health = store.health();
     let lost = health.lost.get("signal_metadata").copied().unwrap_or(0);
     let signals = store.reader().unwrap().signals(&SignalFilter { limit: Some(60_000), ..SignalFilter::default() });
-    assert_eq!(signals.unwrap().len() as u64 + lost, 50_000);
+    assert_eq!(signals.unwrap().rows.len() as u64 + lost, 50_000);
     assert!(lost > 0, "the queue was never full");
 }
 
@@ -81,14 +81,14 @@ fn what_is_older_than_its_age_goes_and_the_story_stays() {
     wait_until("the old rows are gone", || store.health().removed >= 6);
     let ids = |until_ms| -> Vec<i64> {
         let filter = SignalFilter { until_ms: Some(until_ms), ..SignalFilter::default() };
-        reader.signals(&filter).unwrap().iter().map(|signal| signal.id).collect()
+        reader.signals(&filter).unwrap().rows.iter().map(|signal| signal.id).collect()
     };
     assert_eq!(ids(NOW_MS + DAY_MS), [2], "an open signal stays");
     assert_eq!(reader.metrics(Family::named("memory_metrics").unwrap(), &MetricFilter::default()).unwrap().len(), 1);
     assert_eq!(reader.baselines().unwrap(), vec![]);
     assert_eq!(reader.points(SignalType::Scheduler, "wait_ms", &process(4, "gone").key(), 0).unwrap(), vec![]);
-    assert_eq!(reader.incidents(&IncidentFilter::default()).unwrap().len(), 1);
-    assert_eq!(reader.traces(&TraceFilter::default()).unwrap().len(), 1);
+    assert_eq!(reader.incidents(&IncidentFilter::default()).unwrap().rows.len(), 1);
+    assert_eq!(reader.traces(&TraceFilter::default()).unwrap().rows.len(), 1);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn the_size_bound_holds_under_ten_times_its_weight() {
     assert_eq!(health.lost.values().sum::<u64>(), 0, "{health:?}");
     assert!(health.removed > 400_000, "{health:?}");
     let reader = store.reader().unwrap();
-    let newest = reader.signals(&SignalFilter { limit: Some(1000), ..SignalFilter::default() }).unwrap();
+    let newest = reader.signals(&SignalFilter { limit: Some(1000), ..SignalFilter::default() }).unwrap().rows;
     assert_eq!(
         newest.iter().map(|signal| signal.id).collect::<Vec<_>>(),
         (last - 999..=last).rev().collect::<Vec<_>>()
@@ -179,7 +179,7 @@ fn a_full_disk_fails_what_is_durable_keeps_what_is_queued_and_heals() {
     disk.empty();
     wait_until("the store is well again", || store.health().well);
     store.flush().unwrap();
-    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap();
+    let found = store.reader().unwrap().signals(&SignalFilter::default()).unwrap().rows;
     assert_eq!(found.len(), 100);
     assert!(store.health().lost.is_empty(), "{:?}", store.health());
     store.close().unwrap();

@@ -109,7 +109,7 @@ fn check_all_is_there(dir: &Path, said: &str) -> usize {
         found += 1;
     }
     // Signals are written in their order: what is lost is the end, not a hole.
-    let signals = reader.signals(&SignalFilter { limit: Some(100_000), ..SignalFilter::default() }).unwrap();
+    let signals = reader.signals(&SignalFilter { limit: Some(100_000), ..SignalFilter::default() }).unwrap().rows;
     assert_eq!(signals.len() as i64, reader.next_signal_id().unwrap() - 1);
     found
 }

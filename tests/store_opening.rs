@@ -26,7 +26,13 @@ fn filled(dir: &Path) {
 }
 
 fn count(store: &Store) -> usize {
-    store.reader().unwrap().signals(&SignalFilter { limit: Some(10_000), ..SignalFilter::default() }).unwrap().len()
+    store
+        .reader()
+        .unwrap()
+        .signals(&SignalFilter { limit: Some(10_000), ..SignalFilter::default() })
+        .unwrap()
+        .rows
+        .len()
 }
 
 /// Harms the database and opens it: it must be set aside whole, and a working one stand in its place.

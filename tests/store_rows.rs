@@ -12,7 +12,7 @@ use kernelsight::{
         window::Tick,
     },
     reflect::{Phase, Trace, TraceStep},
-    store::{Limits, Store},
+    store::{Limits, ProposalRow, ProposalStatus, Store},
     text::Text,
     verify::{Verdict, Verification},
 };
@@ -100,6 +100,22 @@ pub(crate) fn proposal(incident: &str) -> Proposal {
         },
         justification: "the mildest that suffices".to_owned(),
         confidence: Confidence::of(vec![ConfidencePart { name: "evidence".to_owned(), factor: 0.75 }]),
+    }
+}
+
+/// It waits for an operator.
+pub(crate) fn proposed(incident: &str) -> ProposalRow {
+    ProposalRow {
+        id: 0,
+        incident: IncidentUid(incident.to_owned()),
+        trace_id: Some(4),
+        proposal: proposal(incident),
+        status: ProposalStatus::Pending,
+        made_at_ms: NOW_MS,
+        expires_ms: NOW_MS + 600_000,
+        settled_ms: None,
+        by: None,
+        reason: None,
     }
 }
 

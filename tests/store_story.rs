@@ -17,7 +17,7 @@ use kernelsight::{
     verify::Verdict,
 };
 
-use crate::store_rows::{NOW_MS, incident, intent, proposal, renice, store, trace};
+use crate::store_rows::{NOW_MS, incident, intent, proposed, renice, store, trace};
 
 #[test]
 fn an_incident_is_found_by_the_beginning_of_its_uid() {
@@ -35,15 +35,15 @@ fn an_incident_is_found_by_the_beginning_of_its_uid() {
     assert_eq!(reader.incident("%").unwrap(), None);
     assert_eq!(reader.incident("0190aaac").unwrap(), None);
     assert!(matches!(reader.incident("0190"), Err(StoreError::Ambiguous { .. })));
-    assert_eq!(reader.incidents(&IncidentFilter::default()).unwrap(), vec![second.clone(), first]);
+    assert_eq!(reader.incidents(&IncidentFilter::default()).unwrap().rows, vec![second.clone(), first]);
     let open = IncidentFilter { open_only: true, ..IncidentFilter::default() };
-    assert_eq!(reader.incidents(&open).unwrap(), vec![second.clone()]);
+    assert_eq!(reader.incidents(&open).unwrap().rows, vec![second.clone()]);
     let alike = IncidentFilter {
         fingerprint: Some(second.fingerprint.clone()),
         since_ms: Some(NOW_MS + 1),
         ..IncidentFilter::default()
     };
-    assert_eq!(reader.incidents(&alike).unwrap(), vec![second]);
+    assert_eq!(reader.incidents(&alike).unwrap().rows, vec![second]);
 }
 
 #[test]
@@ -73,12 +73,12 @@ fn a_trace_has_the_columns_that_an_auditor_asks_for_and_comes_back_whole() {
     assert_eq!(reader.trace(1).unwrap(), Some(whole.clone()));
     assert_eq!(reader.trace(3).unwrap(), None);
     let of = TraceFilter { incident: Some("0190-a".to_owned()), ..TraceFilter::default() };
-    assert_eq!(reader.traces(&of).unwrap(), vec![whole.clone()]);
-    assert_eq!(reader.traces(&TraceFilter::default()).unwrap().len(), 2);
-    let similar = reader.similar_traces("lower_process_priority", Some("cpu_hog"), 10).unwrap();
+    assert_eq!(reader.traces(&of).unwrap().rows, vec![whole.clone()]);
+    assert_eq!(reader.traces(&TraceFilter::default()).unwrap().rows.len(), 2);
+    let similar = reader.similar_traces("lower_process_priority", Some("cpu_hog"), 10).unwrap().rows;
     assert_eq!(similar, vec![other, whole]);
-    assert_eq!(reader.similar_traces("lower_process_priority", None, 1).unwrap().len(), 1);
-    assert_eq!(reader.similar_traces("lower_process_priority", Some("fork_storm"), 10).unwrap(), vec![]);
+    assert_eq!(reader.similar_traces("lower_process_priority", None, 1).unwrap().rows.len(), 1);
+    assert_eq!(reader.similar_traces("lower_process_priority", Some("fork_storm"), 10).unwrap().rows, vec![]);
 
     let connection = rusqlite::Connection::open(store.path()).unwrap();
     connection
@@ -118,27 +118,16 @@ fn beliefs_are_what_the_verified_traces_teach() {
 #[test]
 fn a_proposal_is_settled_once() {
     let (_dir, store) = store();
-    let row = ProposalRow {
-        id: 0,
-        incident: IncidentUid("0190-a".to_owned()),
-        trace_id: Some(4),
-        proposal: proposal("0190-a"),
-        status: ProposalStatus::Pending,
-        made_at_ms: NOW_MS,
-        expires_ms: NOW_MS + 600_000,
-        settled_ms: None,
-        by: None,
-        reason: None,
-    };
+    let row = proposed("0190-a");
     let id = store.keep_proposal(&row).unwrap();
     let reader = store.reader().unwrap();
-    assert_eq!(reader.proposals(true).unwrap(), vec![ProposalRow { id, ..row.clone() }]);
+    assert_eq!(reader.proposals(true).unwrap().rows, vec![ProposalRow { id, ..row.clone() }]);
     let settle = |status| store.settle_proposal(id, status, "root", "seen", NOW_MS + 5);
     assert!(matches!(settle(ProposalStatus::Executed), Err(StoreError::Settled { .. })), "it is not approved");
     settle(ProposalStatus::Approved).unwrap();
     let late = settle(ProposalStatus::Denied).unwrap_err().to_string();
     expect!["proposal 1 is approved already; only one that is pending can become denied"].assert_eq(&late);
-    assert_eq!(reader.proposals(true).unwrap(), vec![]);
+    assert_eq!(reader.proposals(true).unwrap().rows, vec![]);
     settle(ProposalStatus::Executed).unwrap();
     let found = reader.proposal(id).unwrap().unwrap();
     assert_eq!(found.status, ProposalStatus::Executed);
@@ -173,11 +162,11 @@ fn permits_and_denials_say_who_what_and_by_which_rule() {
     };
     let (denied, permitted) = (store.keep_denial(&denial).unwrap(), store.keep_permit(&permit).unwrap());
     let reader = store.reader().unwrap();
-    assert_eq!(reader.denials(&AuditFilter::default()).unwrap(), vec![DenialRow { id: denied, ..denial }]);
-    assert_eq!(reader.permits(&AuditFilter::default()).unwrap(), vec![PermitRow { id: permitted, ..permit }]);
+    assert_eq!(reader.denials(&AuditFilter::default()).unwrap().rows, vec![DenialRow { id: denied, ..denial }]);
+    assert_eq!(reader.permits(&AuditFilter::default()).unwrap().rows, vec![PermitRow { id: permitted, ..permit }]);
     let of = AuditFilter { incident: Some("0190-a".to_owned()), ..AuditFilter::default() };
-    assert_eq!(reader.denials(&of).unwrap().len(), 1);
-    assert_eq!(reader.permits(&of).unwrap().len(), 0);
+    assert_eq!(reader.denials(&of).unwrap().rows.len(), 1);
+    assert_eq!(reader.permits(&of).unwrap().rows.len(), 0);
 }
 
 #[test]
@@ -215,7 +204,7 @@ fn the_journal_holds_an_intent_whole_and_every_state_it_was_in() {
     assert!(matches!(store.advance(99, JournalState::Done, "", 0), Err(JournalError::NoRow { id: 99 })));
     assert_eq!(store.get(99).unwrap(), None);
     let of = ActionFilter { incident: Some("0190-a".to_owned()), limit: Some(1), ..ActionFilter::default() };
-    assert_eq!(reader.actions(&of).unwrap()[0].id, b);
+    assert_eq!(reader.actions(&of).unwrap().rows[0].id, b);
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn what_an_earlier_boot_left_is_void() {
         }
         id
     });
-    let kept = || bench.store.reader().unwrap().standing_actions().unwrap();
+    let kept = || bench.store.reader().unwrap().standing_actions().unwrap().rows;
     assert!(bench.executor.settle(&bench.store, NOW_MS).unwrap().is_empty());
     assert_eq!(kept().len(), 2);
     let said = bench.executor.settle_earlier_boots(&kept(), &bench.store, NOW_MS);

@@ -16,7 +16,7 @@ use crate::{
     explain::{Incident, IncidentStatus},
     live::{Autonomy, Operator, Order},
     reflect::Trace,
-    store::{ProposalRow, ProposalStatus},
+    store::{Listed, ProposalRow, ProposalStatus},
 };
 
 impl Agent {
@@ -84,10 +84,16 @@ impl Agent {
 
     fn pending_proposals(&self) -> Vec<ProposalRow> {
         let pending = self.rooms.daemon.store.reader().and_then(|reader| reader.proposals(true));
-        pending.unwrap_or_else(|error| {
-            tracing::warn!(%error, "proposals could not be read; they are looked at again");
-            Vec::new()
-        })
+        match pending {
+            Ok(pending) => {
+                pending.unread.iter().for_each(|why| tracing::warn!("a proposal is passed over: {why}"));
+                pending.rows
+            }
+            Err(error) => {
+                tracing::warn!(%error, "proposals could not be read; they are looked at again");
+                Vec::new()
+            }
+        }
     }
 
     fn set_autonomy(&mut self, level: Autonomy, by: &Operator) -> Result<Autonomy, String> {
@@ -172,8 +178,9 @@ impl Rooms {
     /// Takes back all that stands and that nobody verifies just now, the last first.
     async fn undo_all(self: &Arc<Self>, by: &Operator) -> Result<Vec<Result<Outcome, String>>, String> {
         let standing = self.daemon.store.reader().and_then(|reader| reader.standing_actions());
-        let mut undone = Vec::new();
-        for row in standing.map_err(|error| error.to_string())? {
+        let Listed { rows, unread } = standing.map_err(|error| error.to_string())?;
+        let mut undone = unread.into_iter().map(Err).collect::<Vec<_>>();
+        for row in rows {
             if matches!(row.intent.undo, Undo::Nothing { .. }) {
                 continue;
             }

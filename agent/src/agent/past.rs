@@ -77,13 +77,15 @@ impl Past {
 fn settle(executor: &Executor, store: &Store) -> Vec<String> {
     let unread = |why: &dyn std::fmt::Display| format!("{why}: nothing is done while that is so");
     let mut notes = executor.settle(store, now_ms()).unwrap_or_else(|error| vec![unread(&error)]);
+    let barring = store.unreadable(Guard::PAST).unwrap_or_else(|error| vec![error.to_string()]);
     match store.reader().and_then(|reader| reader.standing_actions()) {
-        Ok(standing) => notes.extend(executor.settle_earlier_boots(&standing, store, now_ms())),
+        Ok(standing) => {
+            notes.extend(executor.settle_earlier_boots(&standing.rows, store, now_ms()));
+            let others = standing.unread.iter().filter(|why| !barring.contains(why));
+            notes.extend(others.map(|why| format!("{why}: what it did cannot be taken back by this agent")));
+        }
         Err(error) => notes.push(unread(&error)),
     }
-    match store.unreadable(Guard::PAST) {
-        Ok(rows) => notes.extend(rows.iter().map(|row| unread(row))),
-        Err(error) => notes.push(unread(&error)),
-    }
+    notes.extend(barring.iter().map(|why| unread(why)));
     notes
 }

@@ -244,7 +244,9 @@ impl Context {
         for_eyes: impl FnOnce(&T::Answer, &Eyes) -> String,
     ) -> Result<(), CliError> {
         let answer = self.ask::<T>(params)?;
-        self.print(&answer, for_eyes)
+        self.print(&answer, for_eyes)?;
+        warn(T::unread(&answer));
+        Ok(())
     }
 
     /// The value as JSON, or as its text for eyes.
@@ -276,6 +278,14 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut out = anstream::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(|source| CliError::Print { source })
+}
+
+/// What an answer should have had in it, beside the rest that it has.
+pub(crate) fn warn(unread: &[String]) {
+    for why in unread {
+        // Nobody is left to tell when standard error is gone too.
+        drop(writeln!(anstream::stderr(), "kernelsight: {why}"));
+    }
 }
 
 fn complain(error: &CliError, json: bool) {

@@ -9,6 +9,7 @@ use super::{
     client::{self, Client},
     eyes::{Eyes, Mood, paint},
     incidents::short,
+    warn,
 };
 use crate::{
     explain::Incident,
@@ -36,6 +37,9 @@ pub struct Trace {
 pub struct Passes {
     pub incident: Incident,
     pub traces: Vec<reflect::Trace>,
+    /// Why others cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl Trace {
@@ -46,7 +50,12 @@ impl Trace {
         let id = id.into_string();
         match id.parse() {
             Ok(trace) => context.show::<GetTrace>(&get_trace::Params { trace }, |trace, _| story(trace)),
-            Err(_) => context.print(&passes(context, id)?, stories),
+            Err(_) => {
+                let passes = passes(context, id)?;
+                context.print(&passes, stories)?;
+                warn(&passes.unread);
+                Ok(())
+            }
         }
     }
 }
@@ -62,7 +71,7 @@ fn passes(context: &Context, id: String) -> Result<Passes, CliError> {
             traces.push(client.ask::<GetTrace>(&get_trace::Params { trace }).await?);
         }
         client.close().await;
-        Ok(Passes { incident: found.incident, traces })
+        Ok(Passes { incident: found.incident, traces, unread: found.unread })
     })
 }
 

@@ -6,6 +6,7 @@ use super::{
     CliError, Context,
     client::{self, Client},
     eyes::{self, Eyes, Mood, counted, paint},
+    warn,
 };
 use crate::{
     explain::Direction,
@@ -42,7 +43,9 @@ impl Trends {
             client.close().await;
             Ok::<_, CliError>(answers)
         })?;
-        context.print(&answers, |answers, eyes| text(answers, self.all, eyes))
+        context.print(&answers, |answers, eyes| text(answers, self.all, eyes))?;
+        answers.iter().for_each(|answer| warn(&answer.unread));
+        Ok(())
     }
 }
 

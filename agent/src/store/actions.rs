@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Reader, Store, StoreError, chain,
+    Listed, Reader, Store, StoreError, chain,
     rows::{bounded, limit, named, parse},
 };
 use crate::execute::journal::{Intent, Journal, JournalError, JournalRow, JournalState};
@@ -143,10 +143,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn actions(&self, filter: &ActionFilter) -> Result<Vec<JournalRow>, StoreError> {
+    pub fn actions(&self, filter: &ActionFilter) -> Result<Listed<JournalRow>, StoreError> {
         let values = params![filter.since_ms.unwrap_or(i64::MIN), limit(filter.limit), filter.incident];
         let given = 2 + usize::from(filter.incident.is_some());
-        self.rows("read actions", &query(filter), &values[..given], read)
+        self.list("read actions", &query(filter), &values[..given], read)
     }
 
     /// The action of that id; none when there is none.
@@ -163,8 +163,7 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read.
     pub fn unsettled_actions(&self) -> Result<Vec<JournalRow>, StoreError> {
-        let rows = self.rows("read unsettled actions", UNSETTLED, [], |row| Ok(read(row)))?;
-        Ok(rows.into_iter().filter_map(Result::ok).collect())
+        Ok(self.list("read unsettled actions", UNSETTLED, [], read)?.rows)
     }
 
     /// Why some of [`Reader::latest_actions`] cannot be read back, a sentence each.
@@ -172,16 +171,15 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read.
     pub fn unreadable_actions(&self, count: u32) -> Result<Vec<String>, StoreError> {
-        let rows = self.rows("read the latest actions", LATEST, [count], |row| Ok(read(row)))?;
-        Ok(rows.into_iter().filter_map(|row| Some(row.err()?.to_string())).collect())
+        Ok(self.list("read the latest actions", LATEST, [count], read)?.unread)
     }
 
     /// The actions that stand: kept, or owed an undo; the last first.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn standing_actions(&self) -> Result<Vec<JournalRow>, StoreError> {
-        self.rows("read what stands", STANDING, [], read)
+    pub fn standing_actions(&self) -> Result<Listed<JournalRow>, StoreError> {
+        self.list("read what stands", STANDING, [], read)
     }
 
     /// The last so many actions by number, and all whose story is not over, oldest first.

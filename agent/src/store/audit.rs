@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Reader, StoreError,
+    Listed, Reader, StoreError,
     rows::{bounded, json, limit, parse},
 };
 use crate::{execute::ActionRequest, explain::IncidentUid};
@@ -102,7 +102,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn permits(&self, filter: &AuditFilter) -> Result<Vec<PermitRow>, StoreError> {
+    pub fn permits(&self, filter: &AuditFilter) -> Result<Listed<PermitRow>, StoreError> {
         let (what, table) = ("read permits", "permits");
         self.audit(what, table, "command", filter, |row| {
             Ok(PermitRow {
@@ -123,7 +123,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn denials(&self, filter: &AuditFilter) -> Result<Vec<DenialRow>, StoreError> {
+    pub fn denials(&self, filter: &AuditFilter) -> Result<Listed<DenialRow>, StoreError> {
         let (what, table) = ("read denials", "denials");
         self.audit(what, table, "NULL", filter, |row| {
             Ok(DenialRow {
@@ -146,10 +146,10 @@ impl Reader {
         command: &'static str,
         filter: &AuditFilter,
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Listed<T>, StoreError> {
         let values = params![filter.since_ms.unwrap_or(i64::MIN), limit(filter.limit), filter.incident];
         let given = 2 + usize::from(filter.incident.is_some());
-        self.rows(what, &query(table, command, filter), &values[..given], read)
+        self.list(what, &query(table, command, filter), &values[..given], read)
     }
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    Reader, StoreError,
+    Listed, Reader, StoreError,
     rows::{bounded, json, limit, name_of, parse},
 };
 use crate::explain::Incident;
@@ -85,10 +85,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {
+    pub fn incidents(&self, filter: &IncidentFilter) -> Result<Listed<Incident>, StoreError> {
         let since = filter.since_ms.unwrap_or(i64::MIN);
         let values = params![since, limit(filter.limit), filter.fingerprint];
-        self.rows("read incidents", &query(filter), &values[..2 + usize::from(filter.fingerprint.is_some())], read)
+        self.list("read incidents", &query(filter), &values[..2 + usize::from(filter.fingerprint.is_some())], read)
     }
 
     /// The incident whose uid begins with `uid_prefix`; none when there is none.

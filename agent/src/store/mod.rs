@@ -46,7 +46,7 @@ pub use health::StoreHealth;
 pub use incidents::IncidentFilter;
 pub use metrics::{Metric, MetricFilter};
 pub use proposals::{ProposalRow, ProposalStatus};
-pub use reader::Reader;
+pub use reader::{Listed, Reader};
 pub use readings::ALL_ENTITIES;
 pub use settings::{Note, Setting};
 pub use signals::SignalFilter;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Reader, StoreError,
+    Listed, Reader, StoreError,
     rows::{json, limit, named, parse},
 };
 use crate::{
@@ -158,8 +158,8 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn proposals(&self, pending_only: bool) -> Result<Vec<ProposalRow>, StoreError> {
-        self.rows("read proposals", &query(pending_only), [limit(None)], read)
+    pub fn proposals(&self, pending_only: bool) -> Result<Listed<ProposalRow>, StoreError> {
+        self.list("read proposals", &query(pending_only), [limit(None)], read)
     }
 
     /// The proposal of that id; none when there is none.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Params, Row};
+use rusqlite::{Connection, OpenFlags, Params, Row, types::ValueRef};
 
 use super::{
     ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit, blocking,
@@ -19,6 +19,13 @@ use crate::observe::SignalType;
 /// A connection of its own that cannot write. Not shared between threads: each asks the store for one.
 pub struct Reader {
     pub(super) connection: Lent,
+}
+
+/// Rows of a list, and why others cannot be read back, a sentence each: what is damaged hides nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    pub rows: Vec<T>,
+    pub unread: Vec<String>,
 }
 
 /// Idle connections that are kept: to open one anew, SQLite reads the whole schema.
@@ -94,6 +101,24 @@ impl Reader {
         Ok(found)
     }
 
+    /// As [`Reader::rows`], but a row that cannot be read back is told beside the others.
+    pub(super) fn list<T>(
+        &self,
+        what: &'static str,
+        sql: &str,
+        values: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Listed<T>, StoreError> {
+        let mut listed = Listed { rows: Vec::new(), unread: Vec::new() };
+        for row in self.rows(what, sql, values, |row| Ok(read(row).map_err(|error| named(row, &error))))? {
+            match row {
+                Ok(row) => listed.rows.push(row),
+                Err(why) => listed.unread.push(why),
+            }
+        }
+        Ok(listed)
+    }
+
     pub(super) fn one<T>(
         &self,
         what: &'static str,
@@ -102,6 +127,17 @@ impl Reader {
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         Ok(self.rows(what, sql, values, read)?.into_iter().next())
+    }
+}
+
+/// What is wrong with a row, and with which.
+fn named(row: &Row<'_>, error: &StoreError) -> String {
+    match (error, row.get_ref(0)) {
+        (StoreError::Damaged { .. }, _) | (_, Err(_)) => error.to_string(),
+        (_, Ok(ValueRef::Integer(id))) => format!("{error} (row {id})"),
+        (_, Ok(id)) => {
+            format!("{error} (row {})", String::from_utf8_lossy(id.as_bytes().unwrap_or_default()).escape_default())
+        }
     }
 }
 

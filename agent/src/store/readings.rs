@@ -275,10 +275,10 @@ impl Reader {
             let baseline = parse("baselines", &measure, &text(3)?)?;
             Ok((signal_type, measure, text(2)?, baseline))
         };
-        let rows = self.rows(what, sql, [], |row| Ok(read(row)))?;
-        // One that cannot be read back is written anew with its next value, and is no reason to do without the others.
-        let readable = |row: Result<_, StoreError>| row.inspect_err(|error| tracing::warn!(%error, "a baseline")).ok();
-        Ok(rows.into_iter().filter_map(readable).collect())
+        let listed = self.list(what, sql, [], read)?;
+        // It is written anew with its next value.
+        listed.unread.iter().for_each(|why| tracing::warn!("a baseline: {why}"));
+        Ok(listed.rows)
     }
 
     /// What a measure of all entities was like between two instants (whole minutes); none when it was never read.

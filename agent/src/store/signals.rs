@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::{
-    Reader, StoreError,
+    Listed, Reader, StoreError,
     names::Names,
     rows::{cut, json_numbers, limit, parse, signed, unsigned},
 };
@@ -77,10 +77,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn signals(&self, filter: &SignalFilter) -> Result<Vec<Signal>, StoreError> {
+    pub fn signals(&self, filter: &SignalFilter) -> Result<Listed<Signal>, StoreError> {
         let (sql, values) = query(filter);
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
-        self.rows("read signals", &sql, values.as_slice(), read)
+        self.list("read signals", &sql, values.as_slice(), read)
     }
 
     /// How many signals there are.

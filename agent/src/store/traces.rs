@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Reader, StoreError,
+    Listed, Reader, StoreError,
     rows::{bounded, json, limit, name_of, parse},
 };
 use crate::{
@@ -169,10 +169,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn traces(&self, filter: &TraceFilter) -> Result<Vec<Trace>, StoreError> {
+    pub fn traces(&self, filter: &TraceFilter) -> Result<Listed<Trace>, StoreError> {
         let since = filter.since_ms.unwrap_or(i64::MIN);
         let values = params![since, limit(filter.limit), filter.incident];
-        self.rows("read traces", &query(filter), &values[..2 + usize::from(filter.incident.is_some())], read)
+        self.list("read traces", &query(filter), &values[..2 + usize::from(filter.incident.is_some())], read)
     }
 
     /// The trace of that id; none when there is none.
@@ -193,10 +193,10 @@ impl Reader {
         action_type: &str,
         failure_mode: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Trace>, StoreError> {
+    ) -> Result<Listed<Trace>, StoreError> {
         let values = params![action_type, super::rows::limit(Some(limit)), failure_mode];
         let sql = similar(failure_mode.is_some());
-        self.rows("read similar traces", &sql, &values[..2 + usize::from(failure_mode.is_some())], read)
+        self.list("read similar traces", &sql, &values[..2 + usize::from(failure_mode.is_some())], read)
     }
 
     /// What the past says of each action on each failure mode.

@@ -21,6 +21,9 @@ pub struct Answer {
     pub incident: Incident,
     /// Latest first.
     pub traces: Vec<Head>,
+    /// Why others cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl Tool for GetIncident {
@@ -31,6 +34,10 @@ impl Tool for GetIncident {
     const ROLE: Role = Role::Viewer;
     type Params = Params;
     type Answer = Answer;
+
+    fn unread(answer: &Answer) -> &[String] {
+        &answer.unread
+    }
 
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
         let prefix = params.incident.into_string();
@@ -47,7 +54,7 @@ impl Tool for GetIncident {
         };
         let filter = TraceFilter { incident: Some(incident.uid.0.clone()), limit: Some(50), ..TraceFilter::default() };
         let traces = ask::read(daemon, move |reader| reader.traces(&filter)).await?;
-        Ok(Answer { incident, traces: traces.iter().map(Head::of).collect() })
+        Ok(Answer { incident, traces: traces.rows.iter().map(Head::of).collect(), unread: traces.unread })
     }
 }
 

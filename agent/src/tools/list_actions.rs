@@ -31,6 +31,9 @@ impl Default for Params {
 pub struct Answer {
     /// Latest first.
     pub actions: Vec<JournalRow>,
+    /// Why others cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl Tool for ListActions {
@@ -42,6 +45,10 @@ impl Tool for ListActions {
     type Params = Params;
     type Answer = Answer;
 
+    fn unread(answer: &Answer) -> &[String] {
+        &answer.unread
+    }
+
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
         let filter = ActionFilter {
             incident: params.incident.map(Prose::into_string),
@@ -49,6 +56,6 @@ impl Tool for ListActions {
             ..ActionFilter::default()
         };
         let actions = ask::read(daemon, move |reader| reader.actions(&filter)).await?;
-        Ok(Answer { actions })
+        Ok(Answer { actions: actions.rows, unread: actions.unread })
     }
 }

@@ -28,6 +28,9 @@ impl Default for Params {
 pub struct Answer {
     /// Open ones first, worst first; then those that are over, latest first.
     pub incidents: Vec<Incident>,
+    /// Why others cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl Tool for ListIncidents {
@@ -39,17 +42,23 @@ impl Tool for ListIncidents {
     type Params = Params;
     type Answer = Answer;
 
+    fn unread(answer: &Answer) -> &[String] {
+        &answer.unread
+    }
+
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
+        let mut unread = Vec::new();
         let mut incidents = daemon.look().incidents.clone();
         incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.severity), incident.opened_ms));
         if !params.open_only {
             let filter = IncidentFilter { limit: Some(params.most.count()), ..IncidentFilter::default() };
             let past = ask::read(daemon, move |reader| reader.incidents(&filter)).await?;
-            let past = past.into_iter().filter(|row| !incidents.iter().any(|open| open.uid == row.uid));
+            unread = past.unread;
+            let past = past.rows.into_iter().filter(|row| !incidents.iter().any(|open| open.uid == row.uid));
             let past: Vec<Incident> = past.collect();
             incidents.extend(past);
         }
         incidents.truncate(params.most.count());
-        Ok(Answer { incidents })
+        Ok(Answer { incidents, unread })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     decide::Decision,
     execute::DryRun,
     live::{Daemon, Order},
-    store::{ProposalRow, ProposalStatus},
+    store::{Listed, ProposalRow, ProposalStatus},
 };
 
 /// A list waits no longer for what is only told beside it.
@@ -39,6 +39,9 @@ impl Default for Params {
 pub struct Answer {
     /// Latest first.
     pub proposals: Vec<Shown>,
+    /// Why others cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// A proposal, and what carrying it out now would do.
@@ -61,8 +64,13 @@ impl Tool for ListProposals {
     type Params = Params;
     type Answer = Answer;
 
+    fn unread(answer: &Answer) -> &[String] {
+        &answer.unread
+    }
+
     async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Answer, ToolError> {
-        let mut proposals = ask::read(daemon, move |reader| reader.proposals(params.pending_only)).await?;
+        let Listed { rows: mut proposals, unread } =
+            ask::read(daemon, move |reader| reader.proposals(params.pending_only)).await?;
         proposals.truncate(params.most.count());
         let mut shown = Vec::with_capacity(proposals.len());
         let mut silent = None;
@@ -78,7 +86,7 @@ impl Tool for ListProposals {
             let no_dry_run = silent.clone().filter(|_| row.status == ProposalStatus::Pending);
             shown.push(Shown { row, dry_runs, no_dry_run });
         }
-        Ok(Answer { proposals: shown })
+        Ok(Answer { proposals: shown, unread })
     }
 }
 

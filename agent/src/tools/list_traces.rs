@@ -31,6 +31,9 @@ impl Default for Params {
 pub struct Answer {
     /// Latest first.
     pub traces: Vec<Head>,
+    /// Why others cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// A trace in short; `get_trace` has the whole.
@@ -81,6 +84,10 @@ impl Tool for ListTraces {
     type Params = Params;
     type Answer = Answer;
 
+    fn unread(answer: &Answer) -> &[String] {
+        &answer.unread
+    }
+
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
         let filter = TraceFilter {
             incident: params.incident.map(Prose::into_string),
@@ -88,6 +95,6 @@ impl Tool for ListTraces {
             ..TraceFilter::default()
         };
         let traces = ask::read(daemon, move |reader| reader.traces(&filter)).await?;
-        Ok(Answer { traces: traces.iter().map(Head::of).collect() })
+        Ok(Answer { traces: traces.rows.iter().map(Head::of).collect(), unread: traces.unread })
     }
 }

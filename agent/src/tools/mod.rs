@@ -82,6 +82,11 @@ pub trait Tool {
     type Params: Serialize + DeserializeOwned + JsonSchema + Send;
     type Answer: Serialize + DeserializeOwned;
 
+    /// Why what the answer should have beside the rest cannot be read back from the database, a sentence each.
+    fn unread(_answer: &Self::Answer) -> &[String] {
+        &[]
+    }
+
     fn call(
         daemon: &Daemon,
         caller: &Caller,

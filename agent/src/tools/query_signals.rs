@@ -46,6 +46,9 @@ pub struct Answer {
     pub lookback_minutes: i64,
     /// Whether there are more than an answer holds.
     pub truncated: bool,
+    /// Why others cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 impl Tool for QuerySignals {
@@ -56,6 +59,10 @@ impl Tool for QuerySignals {
     const ROLE: Role = Role::Viewer;
     type Params = Params;
     type Answer = Answer;
+
+    fn unread(answer: &Answer) -> &[String] {
+        &answer.unread
+    }
 
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
         let severity_min = Severity::from(params.severity_min);
@@ -75,11 +82,12 @@ impl Tool for QuerySignals {
         };
         let past = ask::read(daemon, move |reader| reader.signals(&filter)).await?;
         // A row that says "open" and is not open now is of an earlier run that was killed: it is over, too.
-        let past = past.into_iter().filter(|row| !signals.iter().any(|open| open.id == row.id));
+        let unread = past.unread;
+        let past = past.rows.into_iter().filter(|row| !signals.iter().any(|open| open.id == row.id));
         let past: Vec<Signal> = past.collect();
         signals.extend(past);
         let truncated = signals.len() > MOST;
         signals.truncate(MOST);
-        Ok(Answer { open: open.min(MOST), signals, lookback_minutes: params.lookback_minutes.get(), truncated })
+        Ok(Answer { open: open.min(MOST), signals, lookback_minutes: params.lookback_minutes.get(), truncated, unread })
     }
 }

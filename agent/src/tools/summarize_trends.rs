@@ -11,7 +11,7 @@ use crate::{
     explain::{Baseline, Direction, Trend, trend::trend},
     live::{Daemon, Live},
     observe::{Severity, Signal, SignalType, history::Point},
-    store::{Reader, SignalFilter, StoreError},
+    store::{Listed, Reader, SignalFilter, StoreError},
 };
 
 /// Most series in one answer: those that rise come first.
@@ -43,6 +43,9 @@ pub struct Answer {
     pub window_minutes: i64,
     pub series: Vec<Series>,
     pub pattern: Pattern,
+    /// Why signals that the pattern should have in it cannot be read back, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// One measure of one entity.
@@ -81,12 +84,16 @@ impl Tool for SummarizeTrends {
     type Params = Params;
     type Answer = Answer;
 
+    fn unread(answer: &Answer) -> &[String] {
+        &answer.unread
+    }
+
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
         let (signal_type, minutes) = (params.signal_type, params.analysis_window.get());
         let now_ms = now_ms();
         let since_ms = now_ms - minutes * 60_000;
         let known = known(&daemon.look(), signal_type, since_ms);
-        let (series, pattern) = ask::read(daemon, move |reader| {
+        let (series, Listed { rows, unread }) = ask::read(daemon, move |reader| {
             let mut usual = HashMap::new();
             let mut series = Vec::new();
             for Known { measure, entity, who, mut points } in known {
@@ -109,10 +116,11 @@ impl Tool for SummarizeTrends {
                 limit: Some(SIGNALS),
                 ..SignalFilter::default()
             };
-            Ok((series, pattern(&reader.signals(&filter)?, since_ms, now_ms)))
+            Ok((series, reader.signals(&filter)?))
         })
         .await?;
-        Ok(Answer { signal_type, window_minutes: minutes, series: first(series), pattern })
+        let pattern = pattern(&rows, since_ms, now_ms);
+        Ok(Answer { signal_type, window_minutes: minutes, series: first(series), pattern, unread })
     }
 }
 
