@@ -181,8 +181,9 @@ fn the_cgroup_that_writes_is_told_and_not_those_above_it() {
     // One megabyte, again and again, past the page cache.
     let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let write = format!("dd if=/dev/zero of={} bs=64k count=16 oflag=direct conv=notrunc", file.path().display());
-    let mut writer = Command::new("sh")
-        .args(["-c", &format!("for i in $(seq 3000); do {write} || exit; done")])
+    // As long as it is looked for, and some more.
+    let mut writer = Command::new("bash")
+        .args(["-c", &format!("while ((SECONDS < 90)); do {write} || exit; done")])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
