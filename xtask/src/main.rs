@@ -15,6 +15,7 @@ mod faults;
 mod figure;
 mod fuzz;
 mod load;
+mod loaded;
 mod page;
 mod place;
 mod run;

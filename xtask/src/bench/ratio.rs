@@ -5,17 +5,13 @@
 //! beside bpftrace, which knows no other way, it watches all of them.
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use aya::{
-    programs::loaded_programs,
-    sys::{Stats, enable_stats},
-};
+use aya::sys::{Stats, enable_stats};
 
 use super::{
     Figure, Goal, bpftrace,
@@ -24,7 +20,7 @@ use super::{
     rounds::{alternate, ratios},
     workloads::{Ground, Workload},
 };
-use crate::{agent::Agent, figure::Spread, place, say::Step, setup};
+use crate::{agent::Agent, figure::Spread, loaded, place, say::Step, setup};
 
 const GOAL: Goal = Goal::AtMost(1.05);
 const PEER_GOAL: Goal = Goal::AtMost(0.25);
@@ -171,11 +167,10 @@ fn in_programs(work: &Workload, ours: Vec<f64>, theirs: Vec<f64>, clock_ns: f64)
 
 /// Time that the work spends in the programs of who watches, ms, on all CPUs, less what the clock takes of each run.
 fn in_programs_ms(watcher: &Watcher, work: &Workload, pieces: u64, clock_ns: f64) -> Result<f64> {
-    let others: BTreeSet<u32> = loaded_programs().map(|info| Ok(info?.id())).collect::<Result<_>>()?;
+    let others = loaded::program_ids()?;
     let run_time_ms = || -> Result<f64> {
         let mut total_ms = 0.0;
-        for info in loaded_programs() {
-            let info = info?;
+        for info in loaded::programs()? {
             if !others.contains(&info.id()) {
                 total_ms += info.run_time().as_secs_f64() * 1e3 - info.run_count() as f64 * clock_ns / 1e6;
             }

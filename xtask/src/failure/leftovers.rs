@@ -9,14 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use aya::{
-    maps::loaded_maps,
-    programs::{loaded_links, loaded_programs},
-};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+
+use crate::loaded;
 
 /// The kernel frees what nobody holds a moment after it was let go.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -74,16 +72,13 @@ impl Held {
     }
 
     fn left_now(&self) -> Result<Vec<String>> {
-        let programs = loaded_programs().map(|info| Ok(info?.id())).collect::<Result<BTreeSet<u32>>>()?;
-        let maps = loaded_maps().map(|info| Ok(info?.id())).collect::<Result<BTreeSet<u32>>>()?;
-        let links = loaded_links().map(|info| Ok(info?.id())).collect::<Result<BTreeSet<u32>>>()?;
         let both = |what: &str, mine: &BTreeSet<u32>, all: &BTreeSet<u32>| {
             mine.intersection(all).map(|id| format!("{what} {id}")).collect::<Vec<_>>()
         };
         let alive = |(pid, start): &&(u32, String)| start_of(*pid).as_ref() == Some(start);
-        let mut left = both("program", &self.programs, &programs);
-        left.extend(both("map", &self.maps, &maps));
-        left.extend(both("link", &self.links, &links));
+        let mut left = both("program", &self.programs, &loaded::program_ids()?);
+        left.extend(both("map", &self.maps, &loaded::map_ids()?));
+        left.extend(both("link", &self.links, &loaded::link_ids()?));
         left.extend(self.children.iter().filter(alive).map(|(pid, _)| format!("executor {pid}")));
         Ok(left)
     }
