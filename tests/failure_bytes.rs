@@ -246,7 +246,8 @@ fn a_row_that_cannot_be_read_back_hides_no_other_and_is_told() {
     store.flush().unwrap();
     // One by what it says, others by how it is written.
     harm(dir.path(), "UPDATE signal_metadata SET numbers = '[{' WHERE id = 1");
-    harm(dir.path(), "UPDATE incidents SET incident = CAST(x'7bff7d' AS TEXT) WHERE uid = '0190-a'");
+    let status = "json_replace(incident, '$.status', char(27) || '[31m')";
+    harm(dir.path(), &format!("UPDATE incidents SET incident = {status} WHERE uid = '0190-a'"));
     harm(dir.path(), "UPDATE reasoning_traces SET steps = '[{' WHERE trace_id = 1");
     harm(dir.path(), "UPDATE proposals SET proposal = '{}' WHERE id = 1");
     harm(dir.path(), "UPDATE actions SET intent = CAST(x'7bff7d' AS TEXT) WHERE id = 1");
@@ -256,6 +257,7 @@ fn a_row_that_cannot_be_read_back_hides_no_other_and_is_told() {
         let Listed { rows, unread } = listed;
         assert!(matches!(rows.as_slice(), [second] if is_second(second)), "{what}: {unread:?}");
         assert!(matches!(unread.as_slice(), [why] if why.contains(what) && why.contains(row)), "{unread:?}");
+        assert!(!unread.concat().contains(char::is_control), "{unread:?}");
     }
     let second = |uid: &IncidentUid| uid.0 == "0190-b";
     check("signal", "row 1", reader.signals(&SignalFilter::default()).unwrap(), |signal| signal.id == 2);

@@ -14,7 +14,7 @@ use super::{
     ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit, blocking,
     incidents, lock, metrics, proposals, readings, schema, signals, traces,
 };
-use crate::observe::SignalType;
+use crate::{observe::SignalType, text::Text};
 
 /// A connection of its own that cannot write. Not shared between threads: each asks the store for one.
 pub struct Reader {
@@ -113,7 +113,8 @@ impl Reader {
         for row in self.rows(what, sql, values, |row| Ok(read(row).map_err(|error| named(row, &error))))? {
             match row {
                 Ok(row) => listed.rows.push(row),
-                Err(why) => listed.unread.push(why),
+                // It may quote what the row says.
+                Err(why) => listed.unread.push(Text::from(why.as_str()).to_string()),
             }
         }
         Ok(listed)
