@@ -15,11 +15,14 @@ use kernelsight::{
     execute::{Executor, Guard, Journal as _, JournalState, Limits as Bounds},
     explain::IncidentUid,
     observe::SignalType,
-    store::{ActionFilter, FILE, IncidentFilter, Limits, Listed, SignalFilter, Store, StoreError, TraceFilter},
+    store::{
+        ActionFilter, FILE, IncidentFilter, Limits, Listed, Opening, SignalFilter, Store, StoreError, TraceFilter,
+    },
     verify::Verdict,
 };
 
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::{
     daemon::Daemon,
@@ -194,16 +197,13 @@ fn holds_that_cannot_be_read_go_on_until_an_operator_ends_them() {
     daemon.stop();
 }
 
-#[test]
-fn settings_that_cannot_be_written_hold_all_that_acts_and_do_not_end_the_start() {
-    if !is_root() {
-        return;
-    }
+/// A database of which the check of a start finds nothing, and in which `write` fails for damage to that index.
+fn damaged_at(index: &str, write: impl Fn(&Store) -> Result<(), StoreError>) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let sound = small(home.path());
-    let index = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_settings_1'";
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
     let connection = rusqlite::Connection::open(home.path().join(FILE)).unwrap();
-    let page = connection.query_row(index, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    let page = connection.query_row(root, [index], |row| row.get::<_, u32>(0)).unwrap() as usize;
     drop(connection);
     let flipped = |place: usize| {
         let dir = tempfile::tempdir().unwrap();
@@ -216,11 +216,53 @@ fn settings_that_cannot_be_written_hold_all_that_acts_and_do_not_end_the_start()
     let ends_a_write = |place: &usize| {
         let dir = flipped(*place);
         let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
-        let kept = store.keep_setting("starts", "[]", "the agent", NOW_MS);
-        opening.set_aside.is_none() && kept.is_err_and(|error| error.is_damage())
+        opening.set_aside.is_none() && write(&store).is_err_and(|error| error.is_damage())
     };
-    let place = (page * PAGE_BYTES - 64..page * PAGE_BYTES).find(ends_a_write).expect("a byte that ends a write");
-    let (state, target) = (flipped(place), Target::idle());
+    flipped((page * PAGE_BYTES - 64..page * PAGE_BYTES).find(ends_a_write).expect("a byte that ends a write"))
+}
+
+/// Takes up what is in a database, as a start does.
+fn take_up(store: &Store, opening: Opening) -> Result<Past, StoreError> {
+    let guard = Guard::new(Bounds::load(None).unwrap(), Duration::from_secs(1));
+    Past::take_up(store, opening, &executor(&policy()), &guard, None)
+}
+
+#[test]
+fn a_note_that_cannot_be_kept_does_not_end_the_start() {
+    let state = damaged_at("notes_by_time", |store| store.keep_note("a note", NOW_MS));
+    let (store, _) = Store::open(state.path(), Limits::default()).unwrap();
+    let opening = Opening { notes: vec!["something was found".to_owned()], ..Opening::default() };
+    let past = take_up(&store, opening).unwrap();
+    assert!(past.notes.contains(&"something was found".to_owned()), "{:?}", past.notes);
+}
+
+#[test]
+fn what_stands_since_long_and_cannot_be_read_bars_nothing_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), Limits::default()).unwrap();
+    let kept = store.intend(&intent(NOW_MS)).unwrap();
+    store.advance(kept, JournalState::Kept, "it helped", NOW_MS).unwrap();
+    let told = |later: u32| {
+        for _ in 0..later {
+            let id = store.intend(&intent(NOW_MS)).unwrap();
+            store.advance(id, JournalState::Failed, "refused", NOW_MS).unwrap();
+        }
+        let notes = take_up(&store, Opening::default()).unwrap().notes;
+        notes.into_iter().filter(|note| note.starts_with("row 1:")).collect::<Vec<_>>()
+    };
+    harm(dir.path(), "UPDATE actions SET intent = CAST(x'7bff7d' AS TEXT) WHERE id = 1");
+    assert!(matches!(told(1).as_slice(), [note] if note.ends_with("nothing is done while that is so")));
+    let late = told(Guard::PAST);
+    assert!(matches!(late.as_slice(), [note] if note.ends_with("cannot be taken back by this agent")), "{late:?}");
+}
+
+#[test]
+fn settings_that_cannot_be_written_hold_all_that_acts_and_do_not_end_the_start() {
+    if !is_root() {
+        return;
+    }
+    let starts = |store: &Store| store.keep_setting("starts", "[]", "the agent", NOW_MS);
+    let (state, target) = (damaged_at("sqlite_autoindex_settings_1", starts), Target::idle());
     let daemon = Daemon::start(state.path(), "agent");
     let refused = daemon.order("pause_process", json!({ "pid": target.pid() })).unwrap_err();
     assert!(refused.contains("what held before cannot be read"), "{refused}");

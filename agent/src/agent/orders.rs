@@ -85,10 +85,8 @@ impl Agent {
     fn pending_proposals(&self) -> Vec<ProposalRow> {
         let pending = self.rooms.daemon.store.reader().and_then(|reader| reader.proposals(true));
         match pending {
-            Ok(pending) => {
-                pending.unread.iter().for_each(|why| tracing::warn!("a proposal is passed over: {why}"));
-                pending.rows
-            }
+            // Whoever asks for proposals is told of those that cannot be read; a log every few seconds would say no more.
+            Ok(pending) => pending.rows,
             Err(error) => {
                 tracing::warn!(%error, "proposals could not be read; they are looked at again");
                 Vec::new()

@@ -17,6 +17,7 @@ use crate::{
 /// Actors of a daemon that ended end too; one that is stuck is not waited for longer before the agent watches.
 const EARLIER_END_WITHIN: Duration = Duration::from_secs(5);
 
+/// What is known of it once it was taken up.
 #[derive(Debug)]
 pub struct Past {
     /// What a person should know of it, in plain sentences; they are kept.

@@ -38,7 +38,7 @@ pub struct Passes {
     pub incident: Incident,
     pub traces: Vec<reflect::Trace>,
     /// Why others cannot be read back, a sentence each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
 }
 

@@ -28,7 +28,9 @@ impl Undo {
         context.print(&answer, text)?;
         match answer.failures.len() {
             0 => Ok(()),
-            count => Err(CliError::Failed { reason: format!("{count} could not be taken back; it is tried again") }),
+            count => Err(CliError::Failed {
+                reason: format!("{count} could not be taken back; what is owed is tried again"),
+            }),
         }
     }
 }

@@ -110,7 +110,7 @@ impl Reader {
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Listed<T>, StoreError> {
         let mut listed = Listed { rows: Vec::new(), unread: Vec::new() };
-        for row in self.rows(what, sql, values, |row| Ok(read(row).map_err(|error| named(row, &error))))? {
+        for row in self.rows(what, sql, values, |row| Ok(read(row).map_err(|error| with_its_row(row, &error))))? {
             match row {
                 Ok(row) => listed.rows.push(row),
                 // It may quote what the row says.
@@ -132,13 +132,11 @@ impl Reader {
 }
 
 /// What is wrong with a row, and with which.
-fn named(row: &Row<'_>, error: &StoreError) -> String {
+fn with_its_row(row: &Row<'_>, error: &StoreError) -> String {
     match (error, row.get_ref(0)) {
         (StoreError::Damaged { .. }, _) | (_, Err(_)) => error.to_string(),
-        (_, Ok(ValueRef::Integer(id))) => format!("{error} (row {id})"),
-        (_, Ok(id)) => {
-            format!("{error} (row {})", String::from_utf8_lossy(id.as_bytes().unwrap_or_default()).escape_default())
-        }
+        (_, Ok(ValueRef::Integer(id))) => format!("row {id}: {error}"),
+        (_, Ok(id)) => format!("row {}: {error}", String::from_utf8_lossy(id.as_bytes().unwrap_or_default())),
     }
 }
 

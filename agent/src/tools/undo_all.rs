@@ -15,7 +15,7 @@ pub struct UndoAll;
 pub struct Answer {
     /// How each went, the last action first.
     pub outcomes: Vec<Outcome>,
-    /// What could not be taken back, and why; it is tried again.
+    /// What could not be taken back, and why; what is owed is tried again, what cannot be read is not.
     pub failures: Vec<String>,
 }
 

@@ -80,7 +80,7 @@ fn run<T: DeserializeOwned>(name: &str, what: &str) -> Result<T> {
     let mut test = place::cargo(&arguments);
     let mut child = test.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
     while child.try_wait()?.is_none() {
-        if let Some(far) = how_far(&fs::read_to_string(&path)?) {
+        if let Some(far) = how_far(&String::from_utf8_lossy(&fs::read(&path)?)) {
             step.relabel(format!("{what}: {far}"));
         }
         step.tick();
