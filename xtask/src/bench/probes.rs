@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{Figure, Goal, pairs, work, work::Kind};
-use crate::{figure::Spread, place, say::Step};
+use crate::{place, say::Step};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 use serde::Deserialize;
 
 /// How often each work is counted. Each round is a process of its own, which has the programs and their maps at
 /// another place of memory: where they share lines of the cache with the kernel's own data, a figure doubles.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 25;
 const SECONDS: u64 = 1;
 /// For the programs to be loaded before the work begins.
 const LOAD: Duration = Duration::from_millis(500);
@@ -83,23 +83,28 @@ fn costs(kind: Kind, count: u64) -> Result<Vec<Cost>> {
     let mut step = Step::begin(format!("net time of each program under {}, {ROUNDS} rounds", name(kind)));
     let mut costs = Vec::new();
     for _ in 0..ROUNDS {
-        costs.extend(round(kind, count, &mut step)?);
+        costs.extend(round(|| {
+            step.tick();
+            work::cpu_ms(kind, count)
+        })?);
     }
     step.done(&name(kind));
     Ok(costs)
 }
 
-/// What the kernel's clock of programs takes of each run itself, ns: the time of an empty program in a loop of calls.
-pub(super) fn clock_ns() -> Result<f64> {
-    let mut step = Step::begin("time of an empty program".to_owned());
-    let costs = round(Kind::Getppid, 200_000, &mut step)?;
-    step.done("time of an empty program");
-    let of_calls = costs.iter().filter(|cost| ["sys_enter", "sys_exit"].contains(&cost.name.as_str()));
-    let empty_ns: Vec<f64> = of_calls.map(|cost| cost.empty_mean_ns).collect();
-    Spread::of(&empty_ns).map(|spread| spread.median).context("no program of calls ran")
+/// How often empty programs on the agent's hooks run while that is done again and again, and the ns that they take by
+/// the kernel's clock of programs: what that clock takes itself.
+pub(super) fn empty_runs(again: impl FnMut() -> Result<f64>) -> Result<(u64, f64)> {
+    let costs = round(again)?;
+    let count = costs.iter().map(|cost| cost.run_count).sum();
+    if count == 0 {
+        bail!("no program ran");
+    }
+    Ok((count, costs.iter().map(|cost| cost.run_count as f64 * cost.empty_mean_ns).sum()))
 }
 
-fn round(kind: Kind, count: u64, step: &mut Step) -> Result<Vec<Cost>> {
+/// Each program's cost while that is done again and again.
+fn round(mut again: impl FnMut() -> Result<f64>) -> Result<Vec<Cost>> {
     let mut counted = Command::new(place::agent()?)
         .args(["bench-probes", "--json", "--seconds", &SECONDS.to_string()])
         .stdin(Stdio::null())
@@ -110,8 +115,7 @@ fn round(kind: Kind, count: u64, step: &mut Step) -> Result<Vec<Cost>> {
     thread::sleep(LOAD);
     let until = Instant::now() + Duration::from_secs(SECONDS) + PATIENCE;
     while counted.try_wait()?.is_none() && Instant::now() < until {
-        step.tick();
-        work::cpu_ms(kind, count)?;
+        again()?;
     }
     let done = counted.wait_with_output()?;
     if !done.status.success() {

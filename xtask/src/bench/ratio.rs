@@ -5,6 +5,7 @@
 //! beside bpftrace, which knows no other way, it watches all of them.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -26,11 +27,11 @@ const GOAL: Goal = Goal::AtMost(1.05);
 const PEER_GOAL: Goal = Goal::AtMost(0.25);
 /// What a machine's CPU time sways by from one round to the next is as much as what is looked for.
 const ROUNDS: usize = 7;
-const PEER_ROUNDS: usize = 5;
 /// Time in programs sways little.
-const PROGRAM_ROUNDS: usize = 3;
-/// Longer than from one moment in which system calls are watched to the next.
+const PROGRAM_ROUNDS: usize = 5;
+/// A round of work: longer than from one moment in which system calls are watched to the next.
 const LONG: Duration = Duration::from_millis(5_500);
+/// A round of time in programs.
 const SHORT: Duration = Duration::from_millis(1_500);
 /// The start of who watches is no part of what it costs.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -82,9 +83,9 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
             return Ok(figures);
         }
     };
-    let clock_ns = probes::clock_ns()?;
     for work in ground.works() {
-        figures.extend(beside_peer(&work, &program, clock_ns)?);
+        figures.push(beside_peer(&work, &program)?);
+        figures.push(in_programs(&work, &program)?);
     }
     Ok(figures)
 }
@@ -108,25 +109,25 @@ fn watched(work: &Workload) -> Result<Figure> {
         .beside("without", "ms", bare))
 }
 
-/// Every call watched, beside bpftrace: by what they add to the CPU time of the work, which is all that they cost, and
-/// by the time in their programs, which is a part of it, but stands out from what else the machine does.
-fn beside_peer(work: &Workload, program: &Path, clock_ns: f64) -> Result<[Figure; 2]> {
-    let pieces = work.pieces_for(SHORT)?;
-    let mut step = Step::begin(format!("{} beside bpftrace, {PEER_ROUNDS} rounds each way", work.what));
-    let agent = Watcher::agent(&["--watch-calls", "always"])?;
-    let peer = Watcher::Bpftrace { program: program.to_owned() };
+/// Every call watched, beside bpftrace: by what they add to the CPU time of the work, which is all that they cost.
+fn beside_peer(work: &Workload, program: &Path) -> Result<Figure> {
+    let pieces = work.pieces_for(LONG)?;
+    let mut step = Step::begin(format!("{} beside bpftrace, {ROUNDS} rounds each way", work.what));
+    let [agent, peer] = watchers(program)?;
     let mut bare = || {
         step.tick();
         work.cpu_ms(pieces)
     };
     let mut ours = || agent.during(|| work.cpu_ms(pieces));
     let mut theirs = || peer.during(|| work.cpu_ms(pieces));
-    let [bare, ours, theirs] = alternate(PEER_ROUNDS, [&mut bare, &mut ours, &mut theirs])?;
-    let mut in_ours = || in_programs_ms(&agent, work, pieces, clock_ns);
-    let mut in_theirs = || in_programs_ms(&peer, work, pieces, clock_ns);
-    let [in_ours, in_theirs] = alternate(PROGRAM_ROUNDS, [&mut in_ours, &mut in_theirs])?;
+    let [bare, ours, theirs] = alternate(ROUNDS, [&mut bare, &mut ours, &mut theirs])?;
     step.done(&format!("{} beside bpftrace", work.what));
-    Ok([added(&added_by(work), bare, ours, theirs), in_programs(work, in_ours, in_theirs, clock_ns)])
+    Ok(added(&added_by(work), bare, ours, theirs))
+}
+
+/// The agent, with every call watched, and bpftrace.
+fn watchers(program: &Path) -> Result<[Watcher; 2]> {
+    Ok([Watcher::agent(&["--watch-calls", "always"])?, Watcher::Bpftrace { program: program.to_owned() }])
 }
 
 fn added_by(work: &Workload) -> String {
@@ -144,7 +145,11 @@ fn added(what: &str, bare: Vec<f64>, ours: Vec<f64>, theirs: Vec<f64>) -> Figure
     let figure = if peer_adds > sways {
         let shares = over_bare(&ours).iter().map(|ours| ours / peer_adds).collect();
         Figure::median("P5", what, PEER_GOAL, "x", shares)
-            .noting(format!("{} programs of bpftrace count and time the same", bpftrace::PROBES))
+            .noting(format!(
+                "{} programs of bpftrace count and time the same; what calls a program costs either as much, and is no part of \
+                 the time in programs",
+                bpftrace::PROBES
+            ))
     } else {
         let why = format!(
             "bpftrace adds {peer_adds:.0} ms, no more than the {sways:.0} ms that rounds without anybody differ by"
@@ -154,34 +159,78 @@ fn added(what: &str, bare: Vec<f64>, ours: Vec<f64>, theirs: Vec<f64>) -> Figure
     figure.beside("with the agent", "ms", ours).beside("with bpftrace", "ms", theirs).beside("without", "ms", bare)
 }
 
-fn in_programs(work: &Workload, ours: Vec<f64>, theirs: Vec<f64>, clock_ns: f64) -> Figure {
-    let what = format!("{}, every call watched: time in the agent's programs over that in bpftrace's", work.what);
+/// By the time in their programs: a part of what they add, but one that stands out from what else the machine does.
+/// What the kernel's clock of programs takes of each run itself is taken off, as empty programs on the agent's hooks
+/// show it under the same work in the same round.
+fn in_programs(work: &Workload, program: &Path) -> Result<Figure> {
+    let pieces = work.pieces_for(SHORT)?;
+    let mut step = Step::begin(format!("{}: time in programs, {PROGRAM_ROUNDS} rounds each way", work.what));
+    let [agent, peer] = watchers(program)?;
+    let mut ours = || {
+        step.tick();
+        runs_while(&agent, || work.cpu_ms(pieces))
+    };
+    let mut theirs = || runs_while(&peer, || work.cpu_ms(pieces));
+    let mut empty = || {
+        let (count, ns) = probes::empty_runs(|| work.cpu_ms(1))?;
+        Ok(Runs { count, ms: ns / 1e6 })
+    };
+    let [ours, theirs, empty] = alternate(PROGRAM_ROUNDS, [&mut ours, &mut theirs, &mut empty])?;
+    step.done(&format!("{}: time in programs", work.what));
+    Ok(shares_of_programs(work.what, &ours, &theirs, &empty))
+}
+
+fn shares_of_programs(what: &str, ours: &[Runs], theirs: &[Runs], empty: &[Runs]) -> Figure {
+    let clock_ns: Vec<f64> = empty.iter().map(Runs::mean_ns).collect();
+    let net_ms = |runs: &[Runs]| runs.iter().zip(&clock_ns).map(|(runs, clock_ns)| runs.net_ms(*clock_ns)).collect();
+    let (ours, theirs): (Vec<f64>, Vec<f64>) = (net_ms(ours), net_ms(theirs));
+    let what = format!("{what}, every call watched: time in the agent's programs over that in bpftrace's");
     Figure::median("P5", what, PEER_GOAL, "x", ratios(&ours, &theirs))
         .beside("in the agent's", "ms", ours)
         .beside("in bpftrace's", "ms", theirs)
-        .noting(format!(
-            "by the kernel's clock of programs, which leaves out what calls them, and without the {clock_ns:.0} ns that an \
-             empty program takes by it"
-        ))
+        .beside("of an empty one, taken off each run", "ns", clock_ns)
+        .noting(
+            "by the kernel's clock of programs, which leaves out what calls them; 0 is no more than empty ones take",
+        )
 }
 
-/// Time that the work spends in the programs of who watches, ms, on all CPUs, less what the clock takes of each run.
-fn in_programs_ms(watcher: &Watcher, work: &Workload, pieces: u64, clock_ns: f64) -> Result<f64> {
-    let others = loaded::program_ids()?;
-    let run_time_ms = || -> Result<f64> {
-        let mut total_ms = 0.0;
-        for info in loaded::programs()? {
-            if !others.contains(&info.id()) {
-                total_ms += info.run_time().as_secs_f64() * 1e3 - info.run_count() as f64 * clock_ns / 1e6;
-            }
+/// Runs of programs.
+#[derive(Clone, Copy, Default)]
+struct Runs {
+    count: u64,
+    /// With what the clock takes of each.
+    ms: f64,
+}
+
+impl Runs {
+    fn of_all_but(others: &BTreeSet<u32>) -> Result<Self> {
+        let mut all = Self::default();
+        for info in loaded::programs()?.iter().filter(|info| !others.contains(&info.id())) {
+            all.count += info.run_count();
+            all.ms += info.run_time().as_secs_f64() * 1e3;
         }
-        Ok(total_ms)
-    };
+        Ok(all)
+    }
+
+    fn mean_ns(&self) -> f64 {
+        self.ms * 1e6 / self.count as f64
+    }
+
+    fn net_ms(&self, clock_ns: f64) -> f64 {
+        (self.ms - self.count as f64 * clock_ns / 1e6).max(0.0)
+    }
+}
+
+/// Runs of the programs of who watches, on all CPUs, while that is done.
+fn runs_while(watcher: &Watcher, what: impl FnOnce() -> Result<f64>) -> Result<Runs> {
+    let others = loaded::program_ids()?;
     watcher.during(|| {
         let _counting = enable_stats(Stats::RunTime).context("the kernel does not count run time of programs")?;
-        let before = run_time_ms()?;
-        work.cpu_ms(pieces)?;
-        Ok(run_time_ms()? - before)
+        let before = Runs::of_all_but(&others)?;
+        what()?;
+        let after = Runs::of_all_but(&others)?;
+        let count = after.count.checked_sub(before.count).context("programs went away while they were counted")?;
+        Ok(Runs { count, ms: after.ms - before.ms })
     })
 }
 
@@ -209,5 +258,13 @@ mod tests {
         assert_eq!(figure.figure, None);
         assert_eq!(figure.note, "bpftrace adds 1 ms, no more than the 1 ms that rounds without anybody differ by");
         assert_eq!(figure.sides[2].rounds, BARE);
+    }
+    #[test]
+    fn what_an_empty_program_takes_is_taken_off_each_run_and_leaves_nothing_below_nothing() {
+        let runs = |count, ms| Runs { count, ms };
+        let (ours, theirs) = ([runs(1_000_000, 60.0), runs(1_000_000, 35.0)], [runs(2_000_000, 300.0); 2]);
+        let figure = shares_of_programs("tar", &ours, &theirs, &[runs(100_000, 5.0), runs(100_000, 4.0)]);
+        assert_eq!(figure.sides[2].rounds, [50.0, 40.0]);
+        assert_eq!(figure.rounds, [0.05, 0.0]);
     }
 }
