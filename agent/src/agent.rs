@@ -54,11 +54,12 @@ const DRAIN_BUSY_EVERY: Duration = Duration::from_millis(100);
 const DRAIN_EVERY: Duration = Duration::from_millis(600);
 /// The ring fills when one drain finds this many events.
 const BUSY_EVENTS: usize = 256;
-/// How often leases and proposals are looked at, baselines read anew, and the standing of every part told.
+/// How often leases are looked at, and the standing of every part told.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 /// How long passes that are at work are waited for when the daemon stops; what is unverified then is taken back.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
-/// Baselines are read in one round of so many: they are written every 15 s, and tell of hours.
+/// Baselines are read in one round of so many, for they are written every 15 s, and tell of hours; and so are proposals,
+/// which wait for half an hour.
 const RECALL_ROUNDS: u32 = 6;
 
 /// Why the daemon could not start, or had to end.
@@ -310,7 +311,9 @@ impl Agent {
         }
         standing::parts(&mut daemon.change().status, &self.eyes, &daemon.store, &self.rooms.executor);
         daemon.change().status.holds = self.guard().holds(now_ms());
-        self.expire_proposals();
+        if recall {
+            self.expire_proposals();
+        }
         let unsettled = self.rooms.is_unsettled();
         let settle = self.died && self.passes.is_empty() && !unsettled;
         self.died &= !settle;

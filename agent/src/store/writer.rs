@@ -23,8 +23,10 @@ use super::{
 
 /// How often histograms are written.
 const READINGS_EVERY: Duration = Duration::from_secs(15);
-/// How often retention looks while nothing is over its bound.
-const TRIM_EVERY: Duration = Duration::from_secs(10);
+/// How often retention looks: soon after the start, while nothing is over its bound, and while all is full.
+const TRIM_FIRST: Duration = Duration::from_secs(10);
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+const TRIM_FULL: Duration = Duration::from_secs(10);
 /// Rows after which retention looks sooner.
 const TRIM_ROWS: u64 = 4000;
 /// Back-off after a failed write: doubled from the first to the last.
@@ -74,7 +76,7 @@ impl Writer {
             retry_at: None,
             retry_after: RETRY_FIRST,
             readings_due: now + READINGS_EVERY,
-            trim_due: now + TRIM_EVERY,
+            trim_due: now + TRIM_FIRST,
             rows_since_trim: 0,
         };
         writer.measure();
@@ -271,7 +273,11 @@ impl Writer {
         }
         self.measure();
         // What is over its bound is taken away in small steps with room for others between them.
-        let pause = if self.retention.is_behind() { RETRY_FIRST } else { TRIM_EVERY };
+        let pause = match (self.retention.is_behind(), self.retention.is_full()) {
+            (true, _) => RETRY_FIRST,
+            (false, true) => TRIM_FULL,
+            (false, false) => TRIM_EVERY,
+        };
         self.trim_due = Instant::now() + pause;
     }
 

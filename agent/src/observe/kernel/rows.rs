@@ -72,7 +72,7 @@ impl Rows {
     /// # Errors
     /// [`KernelError::TasksRow`] for a row that is as long as none, or is cut short.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<TaskRow>, KernelError> {
-        let folded = fold(bytes)?;
+        let folded = fold(bytes, self.before.len())?;
         let mut now = HashMap::with_capacity(folded.len());
         let mut rows: Vec<TaskRow> = folded
             .values()
@@ -130,9 +130,9 @@ impl Rows {
     }
 }
 
-/// Rows of threads and processes, by thread group.
-fn fold(mut bytes: &[u8]) -> Result<HashMap<u32, Folded>, KernelError> {
-    let mut processes: HashMap<u32, Folded> = HashMap::new();
+/// Rows of threads and processes, by thread group, of which there are about `expected`.
+fn fold(mut bytes: &[u8], expected: usize) -> Result<HashMap<u32, Folded>, KernelError> {
+    let mut processes: HashMap<u32, Folded> = HashMap::with_capacity(expected);
     while !bytes.is_empty() {
         let row_bytes = prefix::<u32>(bytes).unwrap_or(0);
         let wrong = KernelError::TasksRow { row_bytes, left: bytes.len() };
