@@ -1,11 +1,13 @@
 //! Who may do what through the door, and how strictly it reads.
 
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
 use kernelsight::{
     explain::IncidentUid,
     live::{Autonomy, News},
     observe::{Event, ProcessId, event::What},
-    tools::{Role, TOOLS, Tier},
+    tools::{Rights, Role, TOOLS, Tier},
 };
 use serde_json::{Value, json};
 
@@ -59,10 +61,139 @@ fn a_role_is_told_of_the_tools_that_it_may_use() {
         let tools = house.runtime.block_on(async { house.client().await.list_all_tools().await.unwrap() });
         tools.into_iter().map(|tool| tool.name.into_owned()).collect()
     };
-    let (viewer, admin) = (names(Role::Viewer), names(Role::Admin));
-    assert_eq!(admin.len(), TOOLS.len());
-    assert!(viewer.iter().all(|name| admin.contains(name)) && viewer.len() < admin.len());
-    assert!(!viewer.contains(&"execute_remediation".to_owned()));
+    for role in Role::ALL {
+        let his: Vec<&str> = TOOLS.iter().filter(|tool| tool.audience.has(role)).map(|tool| tool.name).collect();
+        assert_eq!(names(role), his, "{}", role.name());
+    }
+}
+
+/// A cell says what comes of a call at a level: `+` it is made, `-` it is not for that role, `^` the level is too low.
+#[test]
+fn every_tool_by_every_role_and_level() {
+    let mut matrix = String::new();
+    for role in [Role::Model, Role::Viewer, Role::Admin] {
+        let house = House::open(role);
+        matrix += &format!("{}\n", role.name());
+        for tool in TOOLS {
+            let cell = |level| {
+                house.level(level);
+                match house.kind(tool.name, json!({ "no such parameter": 1 })).as_str() {
+                    "role" => '-',
+                    "level" => '^',
+                    "params" => '+',
+                    other => panic!("{}: {other}", tool.name),
+                }
+            };
+            let cells: String = [Autonomy::Advisor, Autonomy::Copilot, Autonomy::Guardian, Autonomy::Agent]
+                .map(cell)
+                .into_iter()
+                .collect();
+            matrix += &format!("  {cells} {}\n", tool.name);
+        }
+        assert_eq!(house.ordered(), Vec::<String>::new());
+    }
+    expect![[r#"
+        model
+          ++++ get_status
+          ++++ query_signals
+          ++++ list_incidents
+          ++++ get_incident
+          ++++ list_traces
+          ++++ query_trace
+          ++++ query_baseline
+          ++++ list_actions
+          ++++ list_proposals
+          ---- follow
+          ++++ summarize_trends
+          ++++ simulate_scenario
+          ++++ propose_action
+          ++++ dry_run
+          ---- deny_proposal
+          ---- undo_action
+          ---- undo_all
+          ---- pause
+          ---- resume
+          ---- set_autonomy
+          ---- approve_proposal
+          ---- execute_remediation
+        viewer
+          ++++ get_status
+          ++++ query_signals
+          ++++ list_incidents
+          ++++ get_incident
+          ++++ list_traces
+          ++++ query_trace
+          ++++ query_baseline
+          ++++ list_actions
+          ++++ list_proposals
+          ++++ follow
+          ++++ summarize_trends
+          ++++ simulate_scenario
+          ++++ propose_action
+          ++++ dry_run
+          ---- deny_proposal
+          ---- undo_action
+          ---- undo_all
+          ---- pause
+          ---- resume
+          ---- set_autonomy
+          ---- approve_proposal
+          ---- execute_remediation
+        admin
+          ++++ get_status
+          ++++ query_signals
+          ++++ list_incidents
+          ++++ get_incident
+          ++++ list_traces
+          ++++ query_trace
+          ++++ query_baseline
+          ++++ list_actions
+          ++++ list_proposals
+          ++++ follow
+          ++++ summarize_trends
+          ++++ simulate_scenario
+          ++++ propose_action
+          ++++ dry_run
+          ++++ deny_proposal
+          ++++ undo_action
+          ++++ undo_all
+          ++++ pause
+          ++++ resume
+          ++++ set_autonomy
+          ^+++ approve_proposal
+          ^+++ execute_remediation
+    "#]]
+    .assert_eq(&matrix);
+}
+
+#[test]
+fn an_operator_keeps_a_single_tool_from_a_role() {
+    let rights = Rights::parse("[model]\nblock = ['query_trace']\n[viewer]\nallow = ['get_status']").unwrap();
+    let refused =
+        |role, tool| House::with_rights(Arc::new(move |_, _| role), rights.clone()).kind(tool, json!({ "x": 1 }));
+    assert_eq!(refused(Role::Model, "query_trace"), "blocked");
+    assert_eq!(refused(Role::Model, "query_signals"), "params");
+    assert_eq!(refused(Role::Viewer, "query_signals"), "blocked");
+    assert_eq!(refused(Role::Viewer, "get_status"), "params");
+    assert_eq!(refused(Role::Viewer, "undo_all"), "role");
+    assert_eq!(refused(Role::Admin, "query_trace"), "params");
+    let house = House::with_rights(Arc::new(|_, _| Role::Viewer), rights);
+    let listed = house.runtime.block_on(async { house.client().await.list_all_tools().await.unwrap() });
+    assert_eq!(listed.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["get_status"]);
+}
+
+#[test]
+fn rights_only_narrow_and_leave_an_admin_the_brakes() {
+    let wrong = |text: &str| Rights::parse(text).unwrap_err().to_string();
+    assert!(
+        wrong("[model]\nblock = ['delete_pod']").contains("`model` of tools.toml names `delete_pod`, which is no tool")
+    );
+    assert!(wrong("[model]\nallow = ['undo_all']").contains("which is not for that role; this file only narrows"));
+    assert!(wrong("[viewer]\nallow = ['pause']").contains("this file only narrows"));
+    assert!(wrong("[admin]\nblock = ['undo_all']").contains("keeps `undo_all` from admins"));
+    assert!(wrong("[admin]\nallow = ['get_status', 'pause', 'undo_all']").contains("keeps `undo_action` from admins"));
+    assert!(wrong("[root]\nblock = []").contains("unknown field `root`"));
+    assert_eq!(Rights::load(None).unwrap(), Rights::default());
 }
 
 #[test]
@@ -131,20 +262,20 @@ fn parameters_are_read_strictly_and_the_error_says_what_would_be_right() {
         ],
     );
     check(
-        house.call("get_trace", json!({ "trace": "one" })),
+        house.call("query_trace", json!({ "trace": "one" })),
         expect![[
-            r#"get_trace: `trace` is "one": invalid type: string "one", expected i64; it takes trace (integer 1 to 9223372036854775807)"#
+            r#"query_trace: `trace` is "one": invalid type: string "one", expected i64; it takes trace (integer 1 to 9223372036854775807)"#
         ]],
     );
     check(
-        house.call("get_trace", json!({ "trace": 0 })),
+        house.call("query_trace", json!({ "trace": 0 })),
         expect![
-            "get_trace: `trace` is 0: it must be from 1 to 9223372036854775807; it takes trace (integer 1 to 9223372036854775807)"
+            "query_trace: `trace` is 0: it must be from 1 to 9223372036854775807; it takes trace (integer 1 to 9223372036854775807)"
         ],
     );
     check(
-        house.call("get_trace", json!({})),
-        expect!["get_trace: missing field `trace`; it takes trace (integer 1 to 9223372036854775807)"],
+        house.call("query_trace", json!({})),
+        expect!["query_trace: missing field `trace`; it takes trace (integer 1 to 9223372036854775807)"],
     );
     check(
         house.call("get_status", json!({ "all": true })),
@@ -264,7 +395,7 @@ fn an_incident_is_found_by_the_beginning_of_its_id() {
         expect!["incident ffff is not there; see `kernelsight incidents` (list_incidents) for those that are"],
     );
     check(
-        house.call("get_trace", json!({ "trace": 99 })),
+        house.call("query_trace", json!({ "trace": 99 })),
         expect!["trace 99 is not there; see `kernelsight trace` (list_traces) for those that are"],
     );
 }

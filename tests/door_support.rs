@@ -17,7 +17,7 @@ use kernelsight::{
     serve::{Roles, serve_as},
     store::{Limits, Store},
     text::Text,
-    tools::Role,
+    tools::{Rights, Role},
 };
 use rmcp::{
     RoleClient,
@@ -57,6 +57,10 @@ impl House {
     }
 
     pub(crate) fn with(roles: Roles) -> Self {
+        Self::with_rights(roles, Rights::default())
+    }
+
+    pub(crate) fn with_rights(roles: Roles, rights: Rights) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = Runtime::new().unwrap();
         let (store, _) = Store::open(&dir.path().join("state"), Limits::default()).unwrap();
@@ -67,6 +71,7 @@ impl House {
             orders,
             news: broadcast::channel(64).0,
             thresholds: Arc::new(Thresholds::load(None).unwrap()),
+            rights: Arc::new(rights),
             restartable: Arc::default(),
         };
         let ordered = Arc::new(Mutex::new(Vec::new()));
@@ -99,6 +104,17 @@ impl House {
             let answer = ask(&client, tool, params).await;
             client.cancel().await.unwrap();
             answer
+        })
+    }
+
+    /// Which kind of refusal a call meets.
+    pub(crate) fn kind(&self, tool: &'static str, params: Value) -> String {
+        self.runtime.block_on(async {
+            let client = self.client().await;
+            let request = CallToolRequestParams::new(tool).with_arguments(params.as_object().unwrap().clone());
+            let result = client.call_tool(request).await.unwrap();
+            client.cancel().await.unwrap();
+            result.structured_content.unwrap()["error"].as_str().unwrap_or("made").to_owned()
         })
     }
 

@@ -44,6 +44,7 @@ use crate::{
     },
     serve::{self, SocketError},
     store::StoreError,
+    tools::RightsError,
     verify::Verdict,
 };
 
@@ -75,6 +76,8 @@ pub enum AgentError {
     Limits(#[from] LimitsError),
     #[error(transparent)]
     Thresholds(#[from] ThresholdsError),
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     #[error(transparent)]
     Socket(#[from] SocketError),
     #[error("signals of the system cannot be received: {source}")]

@@ -12,6 +12,7 @@ use crate::{
     observe::{Event, History, ProcessId, Signal, View, Window, classify::Thresholds},
     reflect::TraceStep,
     store::Store,
+    tools::Rights,
 };
 
 /// What everybody inside the daemon shares: the picture of now, the store, and the way to the spine.
@@ -27,6 +28,8 @@ pub struct Daemon {
     pub thresholds: Arc<Thresholds>,
     /// Units that an operator lists among those that may be restarted.
     pub restartable: Arc<[String]>,
+    /// Which single tools an operator keeps from a role.
+    pub rights: Arc<Rights>,
 }
 
 impl Daemon {

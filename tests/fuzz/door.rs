@@ -61,6 +61,7 @@ impl House {
             news: broadcast::channel(64).0,
             thresholds: Arc::new(Thresholds::load(None).expect("the embedded ones")),
             restartable: Arc::default(),
+            rights: Arc::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { runtime, daemon, orders: taken, _dir: dir }

@@ -43,6 +43,7 @@ fn heading(bytes: &[u8]) -> (Role, Autonomy, &[u8]) {
     let words: Vec<&[u8]> = bytes[..end].split(|byte| *byte == b' ').collect();
     let role = match words[0] {
         b"nobody" => Role::Nobody,
+        b"model" => Role::Model,
         b"admin" => Role::Admin,
         _ => Role::Viewer,
     };
@@ -52,8 +53,8 @@ fn heading(bytes: &[u8]) -> (Role, Autonomy, &[u8]) {
 }
 
 fn check_order(order: Given, role: Role, level: Autonomy) {
-    assert!(role >= Role::Viewer, "a stranger ordered something");
-    assert!(role == Role::Admin || !order.changes, "a viewer changed something");
+    assert!(role != Role::Nobody, "a stranger ordered something");
+    assert!(role == Role::Admin || !order.changes, "a {} changed something", role.name());
     assert!(level >= Autonomy::Copilot || !order.carries_out, "an advisor carried something out");
     assert_eq!(order.by, operator());
     if let Some((request, justification, confidence)) = order.request {
@@ -148,7 +149,7 @@ fn check_answered(Asked { request, .. }: &Asked, asked: &[Asked], answers: &[Val
     let error = &result["structuredContent"]["error"];
     let refused = match TOOLS.iter().find(|tool| tool.name == name) {
         None => "unknown_tool",
-        Some(tool) if role < tool.role => "role",
+        Some(tool) if !tool.audience.has(role) => "role",
         Some(tool) if level < tool.level => "level",
         Some(_) => {
             assert!(!["unknown_tool", "role", "level"].map(|kind| json!(kind)).contains(error), "{request}: {answer}");

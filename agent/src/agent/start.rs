@@ -28,6 +28,7 @@ use crate::{
     live::{Daemon, Live},
     observe::{Window, classify::Thresholds},
     store::{Limits, Store},
+    tools::Rights,
 };
 
 /// Below the state directory: held as long as an actor is at work that this daemon asked.
@@ -42,6 +43,7 @@ impl Agent {
         let thresholds = Thresholds::load(settings.policies.as_deref())?;
         let policy = Policy::load(settings.policies.as_deref())?;
         let bounds = Bounds::load(settings.policies.as_deref())?;
+        let rights = Rights::load(settings.policies.as_deref())?;
         let guard = Arc::new(Guard::new(bounds, Duration::from_millis(settings.tick_ms)));
         let (store, opening) = Store::open(&settings.state_dir, limits(settings))?;
         let policy = Arc::new(policy);
@@ -60,6 +62,7 @@ impl Agent {
             news: broadcast::channel(NEWS).0,
             thresholds: Arc::new(thresholds),
             restartable: policy.restartable().into(),
+            rights: Arc::new(rights),
         };
         standing::begin(&daemon, settings.autonomy.or(past.autonomy), &eyes, &executor, past.notes);
         daemon.change().status.holds = guard.holds(now_ms());

@@ -16,9 +16,9 @@ use crate::{
     reflect::{self, story},
     tools::{
         get_incident::{self, GetIncident},
-        get_trace::{self, GetTrace},
         list_traces::{Answer, Head, ListTraces, Params},
         params::{Bounded, Prose},
+        query_trace::{self, QueryTrace},
     },
     verify::Verdict,
 };
@@ -49,7 +49,7 @@ impl Trace {
         };
         let id = id.into_string();
         match id.parse() {
-            Ok(trace) => context.show::<GetTrace>(&get_trace::Params { trace }, |trace, _| story(trace)),
+            Ok(trace) => context.show::<QueryTrace>(&query_trace::Params { trace }, |trace, _| story(trace)),
             Err(_) => {
                 let passes = passes(context, id)?;
                 context.print(&passes, stories)?;
@@ -68,7 +68,7 @@ fn passes(context: &Context, id: String) -> Result<Passes, CliError> {
         let mut traces = Vec::new();
         for head in found.traces.iter().rev() {
             let trace = Bounded::clamped(head.trace_id);
-            traces.push(client.ask::<GetTrace>(&get_trace::Params { trace }).await?);
+            traces.push(client.ask::<QueryTrace>(&query_trace::Params { trace }).await?);
         }
         client.close().await;
         Ok(Passes { incident: found.incident, traces, unread: found.unread })

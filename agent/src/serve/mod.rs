@@ -87,7 +87,7 @@ struct Places {
 impl Places {
     /// A place at the door, and for those that are no admin one of theirs; none when too many wait already.
     async fn turn(&self, role: Role) -> Option<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
-        let common = if role >= Role::Admin {
+        let common = if role == Role::Admin {
             None
         } else {
             let _waiting = self.waiting_not_admin.try_acquire().ok()?;

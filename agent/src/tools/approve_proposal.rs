@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
     execute::Outcome,
     live::{Autonomy, Daemon, Order},
@@ -30,7 +30,7 @@ impl Tool for ApproveProposal {
     const DESCRIPTION: &'static str = "Approves one waiting proposal: the policy judges it again, and if nothing speaks \
         against it, it is carried out and verified, and taken back if it does not help.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     const LEVEL: Autonomy = Autonomy::Copilot;
     type Params = Params;
     type Answer = Answer;

@@ -6,25 +6,61 @@ use tokio::sync::{Mutex, broadcast};
 
 use crate::live::{News, Operator};
 
-/// What somebody may do at the door. Ordered: `Nobody < Viewer < Admin`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What somebody is at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Could connect, may see nothing.
     Nobody,
-    /// Root and the group `kernelsight`: may look.
+    /// The agent's own reasoner, through which a model speaks: may look and recommend.
+    Model,
+    /// The group `kernelsight`: may look.
     Viewer,
     /// Root and the group `kernelsight-admin`: may approve, undo, execute and change the level.
     Admin,
 }
 
 impl Role {
-    /// How somebody comes to have this role.
+    pub const ALL: [Self; 4] = [Self::Nobody, Self::Model, Self::Viewer, Self::Admin];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Model => "model",
+            Self::Viewer => "viewer",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Whom a tool is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever may look: people, and the model.
+    All,
+    People,
+    Admins,
+}
+
+impl Audience {
+    #[must_use]
+    pub const fn has(self, role: Role) -> bool {
+        match self {
+            Self::All => matches!(role, Role::Model | Role::Viewer | Role::Admin),
+            Self::People => matches!(role, Role::Viewer | Role::Admin),
+            Self::Admins => matches!(role, Role::Admin),
+        }
+    }
+
+    /// How somebody comes to be one of them.
     #[must_use]
     pub const fn needs(self) -> &'static str {
         match self {
-            Self::Nobody => "anybody may",
-            Self::Viewer => "only root and the groups kernelsight and kernelsight-admin may look",
-            Self::Admin => {
+            Self::All => {
+                "only root, the groups kernelsight and kernelsight-admin and the agent's own reasoner may look"
+            }
+            Self::People => "only root and the groups kernelsight and kernelsight-admin may",
+            Self::Admins => {
                 "only root and the group kernelsight-admin may approve, deny, undo, execute or change the level"
             }
         }

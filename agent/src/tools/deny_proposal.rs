@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caller, Role, Tier, Tool, ToolError, ask,
+    Audience, Caller, Tier, Tool, ToolError, ask,
     params::{Bounded, Prose},
 };
 use crate::live::{Daemon, Order};
@@ -30,7 +30,7 @@ impl Tool for DenyProposal {
     const NAME: &'static str = "deny_proposal";
     const DESCRIPTION: &'static str = "Denies one waiting proposal; it will not be carried out.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     type Params = Params;
     type Answer = Answer;
 

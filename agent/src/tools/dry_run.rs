@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, execute_remediation::ActionName};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, execute_remediation::ActionName};
 use crate::{
     execute::{ActionRequest, DryRun as Run},
     live::{Daemon, Order},
@@ -27,7 +27,7 @@ impl Tool for DryRun {
     const DESCRIPTION: &'static str = "What one action would do if an operator ordered it now: what would be written where, \
         who lives in the target, what would take it back, and every rule and limit that would stop it. Nothing is done.";
     const TIER: Tier = Tier::Recommend;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Run;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Caller, Role, Tier, Tool, ToolError, ask,
+    Audience, Caller, Tier, Tool, ToolError, ask,
     params::{Prose, Share},
 };
 use crate::{
@@ -93,7 +93,7 @@ impl Tool for ExecuteRemediation {
     const DESCRIPTION: &'static str = "Asks for one action by type and typed parameters, never by command. The policy \
         and the autonomy level judge it; if allowed it is carried out in the sandbox, with its undo on disk first.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     const LEVEL: Autonomy = Autonomy::Copilot;
     type Params = Params;
     type Answer = Outcome;

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Caller, Role, Tier, Tool, ToolError, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, params::Bounded};
 use crate::live::{Daemon, News};
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Tool for Follow {
     const DESCRIPTION: &'static str = "What happened since the last follow on this connection (the first one begins to \
         listen): signals, incidents, steps of the loop, notes; with raw, the kernel's events too.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::People;
     type Params = Params;
     type Answer = Answer;
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, list_traces::Head, params::Prose};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, list_traces::Head, params::Prose};
 use crate::{explain::Incident, live::Daemon, store::TraceFilter};
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Tool for GetIncident {
     const DESCRIPTION: &'static str =
         "One incident by its id or the beginning of it: its cause and symptoms with their numbers, and its traces.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

@@ -1,6 +1,6 @@
 //! `get_status`: is all well, what works and what does not, what the agent itself costs.
 
-use super::{Caller, Role, Tier, Tool, ToolError, params::Nothing};
+use super::{Audience, Caller, Tier, Tool, ToolError, params::Nothing};
 use crate::live::{Daemon, Status};
 
 #[derive(Debug)]
@@ -11,7 +11,7 @@ impl Tool for GetStatus {
     const DESCRIPTION: &'static str = "How the agent is: each probe, source and room with its state and reason, the \
         autonomy level, open signals and incidents, events lost, and the agent's own CPU and memory.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Nothing;
     type Answer = Status;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caller, Role, Tier, Tool, ToolError, ask,
+    Audience, Caller, Tier, Tool, ToolError, ask,
     params::{Bounded, Prose},
 };
 use crate::{execute::JournalRow, live::Daemon, store::ActionFilter};
@@ -41,7 +41,7 @@ impl Tool for ListActions {
     const DESCRIPTION: &'static str = "The undo journal: each action with the command that ran, who approved it, the \
         value it replaced, and whether it stands, was taken back or was left alone.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{explain::Incident, live::Daemon, store::IncidentFilter};
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Tool for ListIncidents {
     const DESCRIPTION: &'static str =
         "Incidents: signals of one cause joined, with who, since when, how bad and how it stands. Open ones, or all.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

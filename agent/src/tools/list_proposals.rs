@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
     decide::Decision,
     execute::DryRun,
@@ -60,7 +60,7 @@ impl Tool for ListProposals {
     const DESCRIPTION: &'static str = "Proposals that wait for an operator, or all: what is to be done about which incident, why, how sure, what \
         should come of it, and a dry run of it as the world is now.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

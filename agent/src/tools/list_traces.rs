@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caller, Role, Tier, Tool, ToolError, ask,
+    Audience, Caller, Tier, Tool, ToolError, ask,
     params::{Bounded, Prose},
 };
 use crate::{explain::IncidentUid, live::Daemon, reflect::Trace, store::TraceFilter, verify::Verdict};
@@ -36,7 +36,7 @@ pub struct Answer {
     pub unread: Vec<String>,
 }
 
-/// A trace in short; `get_trace` has the whole.
+/// A trace in short; `query_trace` has the whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
     pub trace_id: i64,
@@ -80,7 +80,7 @@ impl Tool for ListTraces {
     const DESCRIPTION: &'static str =
         "Passes of the loop over incidents, latest first: what was seen, thought, done, and how it ended.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

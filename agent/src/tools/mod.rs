@@ -1,11 +1,13 @@
 //! Tools: all that an operator, a model or any other MCP client can see and do, one file a tool.
 //!
-//! The command line is a client like any other. A call is judged once, in [`call`]: by the caller's role, by the tool's
-//! tier and the autonomy level, and by strict parameters; only then does the tool run.
+//! The command line is a client like any other, and so is the reasoner. A call is judged once, in [`call`]: by the
+//! caller's role, by what an operator keeps from that role, by the autonomy level, and by strict parameters; only then does
+//! the tool run.
 
 pub mod ask;
 pub mod caller;
 pub mod params;
+mod rights;
 
 pub mod approve_proposal;
 pub mod deny_proposal;
@@ -14,15 +16,15 @@ pub mod execute_remediation;
 pub mod follow;
 pub mod get_incident;
 pub mod get_status;
-pub mod get_trace;
 pub mod list_actions;
-pub mod list_baselines;
 pub mod list_incidents;
 pub mod list_proposals;
 pub mod list_traces;
 pub mod pause;
 pub mod propose_action;
+pub mod query_baseline;
 pub mod query_signals;
+pub mod query_trace;
 pub mod resume;
 pub mod set_autonomy;
 pub mod simulate_scenario;
@@ -36,7 +38,8 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-pub use caller::{Caller, Role};
+pub use caller::{Audience, Caller, Role};
+pub use rights::{Rights, RightsError};
 
 use crate::{
     live::{Autonomy, Daemon},
@@ -50,8 +53,8 @@ pub static TOOLS: &[Entry] = &[
     entry::<list_incidents::ListIncidents>(),
     entry::<get_incident::GetIncident>(),
     entry::<list_traces::ListTraces>(),
-    entry::<get_trace::GetTrace>(),
-    entry::<list_baselines::ListBaselines>(),
+    entry::<query_trace::QueryTrace>(),
+    entry::<query_baseline::QueryBaseline>(),
     entry::<list_actions::ListActions>(),
     entry::<list_proposals::ListProposals>(),
     entry::<follow::Follow>(),
@@ -75,8 +78,8 @@ pub trait Tool {
     /// What it is for, to a person or a model that must choose.
     const DESCRIPTION: &'static str;
     const TIER: Tier;
-    /// Who may call it, at least.
-    const ROLE: Role;
+    /// Who may call it.
+    const AUDIENCE: Audience;
     /// The level that the agent must be at, at least.
     const LEVEL: Autonomy = Autonomy::Advisor;
     type Params: Serialize + DeserializeOwned + JsonSchema + Send;
@@ -103,13 +106,25 @@ pub enum Tier {
     Execute,
 }
 
+impl Tier {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Analyse => "analyse",
+            Self::Recommend => "recommend",
+            Self::Execute => "execute",
+        }
+    }
+}
+
 /// A tool as the list knows it.
 #[derive(Clone, Copy)]
 pub struct Entry {
     pub name: &'static str,
     pub description: &'static str,
     pub tier: Tier,
-    pub role: Role,
+    pub audience: Audience,
     pub level: Autonomy,
     pub schema: fn() -> Map<String, Value>,
     call: for<'a> fn(&'a Daemon, &'a Caller, Map<String, Value>) -> Calling<'a>,
@@ -124,6 +139,8 @@ pub enum ToolError {
     UnknownTool { name: String, known: String },
     #[error("{who} may not use {tool}: {needs}")]
     Role { who: String, tool: &'static str, needs: &'static str },
+    #[error("{who} may not use {tool}: tools.toml keeps it from the role `{role}`")]
+    Blocked { who: String, tool: &'static str, role: &'static str },
     #[error("{tool} does nothing at level {level}: it needs {needs} or above (`kernelsight autonomy {needs}`)")]
     Level { tool: &'static str, level: &'static str, needs: &'static str },
     #[error("{tool}: {problem}")]
@@ -151,6 +168,7 @@ impl ToolError {
         match self {
             Self::UnknownTool { .. } => "unknown_tool",
             Self::Role { .. } => "role",
+            Self::Blocked { .. } => "blocked",
             Self::Level { .. } => "level",
             Self::Params { .. } => "params",
             Self::NotFound { .. } => "not_found",
@@ -167,8 +185,8 @@ impl ToolError {
 /// Judges one call and, if nothing speaks against it, makes it.
 ///
 /// # Errors
-/// The first of: no such tool, the role is too low, the level is too low, the parameters are not exactly right; or what
-/// the tool itself says.
+/// The first of: no such tool, it is not for that role, an operator keeps it from the role, the level is too low, the
+/// parameters are not exactly right; or what the tool itself says.
 pub async fn call(
     daemon: &Daemon,
     caller: &Caller,
@@ -179,18 +197,22 @@ pub async fn call(
         name: name.to_owned(),
         known: TOOLS.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", "),
     })?;
-    permit(tool, caller, daemon.look().status.autonomy)?;
+    let level = daemon.look().status.autonomy;
+    permit(tool, caller, &daemon.rights, level)?;
     (tool.call)(daemon, caller, params).await
 }
 
-/// The tools that a role may call.
-pub fn of_role(role: Role) -> impl Iterator<Item = &'static Entry> {
-    TOOLS.iter().filter(move |tool| role >= tool.role)
+/// The tools that somebody of that role may call, at one level or another.
+pub fn of_role(rights: &Rights, role: Role) -> impl Iterator<Item = &'static Entry> {
+    TOOLS.iter().filter(move |tool| tool.audience.has(role) && rights.leave(role, tool.name))
 }
 
-fn permit(tool: &Entry, caller: &Caller, level: Autonomy) -> Result<(), ToolError> {
-    if caller.role < tool.role {
-        return Err(ToolError::Role { who: caller.who(), tool: tool.name, needs: tool.role.needs() });
+fn permit(tool: &Entry, caller: &Caller, rights: &Rights, level: Autonomy) -> Result<(), ToolError> {
+    if !tool.audience.has(caller.role) {
+        return Err(ToolError::Role { who: caller.who(), tool: tool.name, needs: tool.audience.needs() });
+    }
+    if !rights.leave(caller.role, tool.name) {
+        return Err(ToolError::Blocked { who: caller.who(), tool: tool.name, role: caller.role.name() });
     }
     if level < tool.level {
         return Err(ToolError::Level { tool: tool.name, level: level.name(), needs: tool.level.name() });
@@ -203,7 +225,7 @@ const fn entry<T: Tool>() -> Entry {
         name: T::NAME,
         description: T::DESCRIPTION,
         tier: T::TIER,
-        role: T::ROLE,
+        audience: T::AUDIENCE,
         level: T::LEVEL,
         schema: schema::<T>,
         call: |daemon, caller, given| {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caller, Role, Tier, Tool, ToolError, ask,
+    Audience, Caller, Tier, Tool, ToolError, ask,
     params::{Bounded, Prose},
 };
 use crate::{
@@ -33,7 +33,7 @@ impl Tool for Pause {
     const DESCRIPTION: &'static str = "Pauses the agent: nothing is carried out, approved or not, until it is resumed or \
         the time is over. Looking goes on, and so does taking back.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     type Params = Params;
     type Answer = Hold;
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, simulate_scenario::explained};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, simulate_scenario::explained};
 use crate::{
     decide::{Case, FailureMode, Proposal, rules},
     live::Daemon,
@@ -52,7 +52,7 @@ impl Tool for ProposeAction {
         hypotheses with evidence, the action they would take or why none, and what each option would change. Nothing is \
         done.";
     const TIER: Tier = Tier::Recommend;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

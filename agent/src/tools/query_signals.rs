@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caller, Role, Tier, Tool, ToolError, ask,
+    Audience, Caller, Tier, Tool, ToolError, ask,
     params::{Bounded, SeverityMin},
 };
 use crate::{
@@ -56,7 +56,7 @@ impl Tool for QuerySignals {
     const DESCRIPTION: &'static str = "Current and past anomalies of this node: type, severity, who (process, cgroup, \
         device, …), numbers with units, since when, and one plain sentence each.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

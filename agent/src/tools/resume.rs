@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Nothing};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Nothing};
 use crate::{
     execute::Hold,
     live::{Daemon, Order},
@@ -22,7 +22,7 @@ impl Tool for Resume {
     const DESCRIPTION: &'static str =
         "Ends whatever holds the agent back: a pause, the brake after failures in a row, the latch after a crash loop.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     type Params = Nothing;
     type Answer = Answer;
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask};
 use crate::live::{Autonomy, Daemon, Order};
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Tool for SetAutonomy {
     const NAME: &'static str = "set_autonomy";
     const DESCRIPTION: &'static str = "Sets how much the agent may do by itself: advisor, copilot, guardian or agent.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     type Params = Params;
     type Answer = Answer;
 

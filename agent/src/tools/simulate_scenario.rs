@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
     explain::{Direction, Explanation, Incident, IncidentUid, Trend, explain, trend::trend},
     live::Daemon,
@@ -66,7 +66,7 @@ impl Tool for SimulateScenario {
     const DESCRIPTION: &'static str = "What happens in so many minutes if nobody acts: time to each threshold and the \
         value at the end, with the line's slope, r² and number of points.";
     const TIER: Tier = Tier::Analyse;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

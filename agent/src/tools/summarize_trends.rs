@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
     clock::now_ms,
     explain::{Baseline, Direction, Trend, trend::trend},
@@ -80,7 +80,7 @@ impl Tool for SummarizeTrends {
     const DESCRIPTION: &'static str = "How the measures of one signal type move over a window of minutes: slope per \
         minute, r², direction, what is usual; and how often its signals came, about whom, how bad.";
     const TIER: Tier = Tier::Analyse;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
     execute::Outcome,
     live::{Daemon, Order},
@@ -24,7 +24,7 @@ impl Tool for UndoAction {
     const DESCRIPTION: &'static str =
         "Takes one action back to the exact value before it; what somebody else changed since is left alone.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     type Params = Params;
     type Answer = Outcome;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Nothing};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Nothing};
 use crate::{
     execute::Outcome,
     live::{Daemon, Order},
@@ -24,7 +24,7 @@ impl Tool for UndoAll {
     const DESCRIPTION: &'static str = "Takes back everything that stands, the last first, each to the exact value before \
         it; what somebody else changed since is left alone, and so is what is being verified just now.";
     const TIER: Tier = Tier::Execute;
-    const ROLE: Role = Role::Admin;
+    const AUDIENCE: Audience = Audience::Admins;
     type Params = Nothing;
     type Answer = Answer;
 

@@ -1,16 +1,16 @@
-//! `list_baselines`: what is usual on this node.
+//! `query_baseline`: what is usual on this node.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask};
 use crate::{explain::Baseline, live::Daemon, observe::SignalType};
 
 /// Most baselines in one answer.
 const MOST: usize = 1000;
 
 #[derive(Debug)]
-pub struct ListBaselines;
+pub struct QueryBaseline;
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -34,12 +34,12 @@ pub struct Usual {
     pub baseline: Baseline,
 }
 
-impl Tool for ListBaselines {
-    const NAME: &'static str = "list_baselines";
+impl Tool for QueryBaseline {
+    const NAME: &'static str = "query_baseline";
     const DESCRIPTION: &'static str =
         "What is usual on this node: p50, p75, p95, p99 and volatility of each measure, by kind of entity.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Answer;
 

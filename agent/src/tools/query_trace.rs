@@ -1,13 +1,13 @@
-//! `get_trace`: the whole story of one pass of the loop over one incident.
+//! `query_trace`: the whole story of one pass of the loop over one incident.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Role, Tier, Tool, ToolError, ask, params::Bounded};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{live::Daemon, reflect::Trace};
 
 #[derive(Debug)]
-pub struct GetTrace;
+pub struct QueryTrace;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -16,12 +16,12 @@ pub struct Params {
     pub trace: Bounded<1, { i64::MAX }>,
 }
 
-impl Tool for GetTrace {
-    const NAME: &'static str = "get_trace";
+impl Tool for QueryTrace {
+    const NAME: &'static str = "query_trace";
     const DESCRIPTION: &'static str = "One trace in full: observation, explanation, forecast, hypotheses with evidence, \
         action or refusal, before and after, verdict, undo and lesson.";
     const TIER: Tier = Tier::Observe;
-    const ROLE: Role = Role::Viewer;
+    const AUDIENCE: Audience = Audience::All;
     type Params = Params;
     type Answer = Trace;
 
