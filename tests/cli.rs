@@ -16,7 +16,7 @@ use crate::{
     execute_support::is_root,
 };
 
-fn kernelsight(socket: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn kernelsight(socket: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kernelsight"))
         .arg("--socket")
         .arg(socket)
@@ -63,7 +63,17 @@ const ASKING: [&[&str]; 13] = [
 fn without_a_daemon_every_asking_verb_exits_3_and_says_how_to_start_it() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("none.sock");
-    for verb in ASKING.into_iter().chain([&["watch"] as &[&str], &["undo", "1"], &["approve", "1"], &["deny", "1"]]) {
+    let others: [&[&str]; 8] = [
+        &["watch"],
+        &["undo", "1"],
+        &["approve", "1"],
+        &["deny", "1"],
+        &["top"],
+        &["changes"],
+        &["tools"],
+        &["call", "get_status"],
+    ];
+    for verb in ASKING.into_iter().chain(others) {
         let said = kernelsight(&socket, verb);
         assert_eq!(code(&said), 3, "{verb:?}: {}", err(&said));
         assert_eq!(out(&said), "", "{verb:?}");
@@ -90,7 +100,7 @@ fn a_socket_on_which_nobody_speaks_mcp_is_no_daemon() {
 #[test]
 fn bad_usage_exits_2_and_says_what_is_right() {
     let nowhere = Path::new("/nonexistent/kernelsight.sock");
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 18] = [
         &["actions", "frobnicate"],
         &["actions", "freeze_cgroup", "cgroup=/x"],
         &["actions", "freeze_cgroup", "--dry-run", "cgroup"],
@@ -105,6 +115,10 @@ fn bad_usage_exits_2_and_says_what_is_right() {
         &["approve", "seven"],
         &["deny", "1", "--reason", ""],
         &["autonomy", "root"],
+        &["top", "fame"],
+        &["changes", "--minutes", "61"],
+        &["call"],
+        &["call", "get_status", "now"],
     ];
     for arguments in wrong {
         let said = kernelsight(nowhere, arguments);

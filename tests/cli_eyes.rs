@@ -5,20 +5,24 @@ use expect_test::{Expect, expect};
 use jiff::tz::TimeZone;
 use kernelsight::{
     cli::{
-        actions, autonomy,
+        actions, autonomy, changes,
         doctor::{self, Check, Health},
         eyes::{self, Eyes},
         incidents, predict, proposals, signals, status, trace, trends, watch,
     },
     explain::IncidentStatus,
     live::{Autonomy, News, PartState},
-    observe::{Event, ProcessId, Severity, SignalType, event::What},
+    observe::{
+        Entity, Event, ProcessId, Severity, SignalType,
+        changes::{ComingsAndGoings, Setting},
+        event::What,
+    },
     reflect::{Phase, TraceStep},
     simulate::{Forecast, Projection},
     store::ProposalStatus,
     tools::{
-        get_incident, list_actions, list_incidents, list_proposals, list_traces, query_signals, set_autonomy,
-        simulate_scenario, summarize_trends,
+        diff_state, get_incident, list_actions, list_incidents, list_proposals, list_traces, query_signals,
+        set_autonomy, simulate_scenario, summarize_trends,
     },
     verify::Verdict,
 };
@@ -493,4 +497,63 @@ fn numbers_are_said_as_people_say_them() {
     assert_eq!(times, ["250 ms", "12 s", "1 min", "3 min 5 s", "2 h 10 min", "3 d 4 h"]);
     assert_eq!(eyes().when(NOW_MS - 86_400_000), "2026-11-20 10:00:00 (1 d ago)");
     assert_eq!(eyes().ago(NOW_MS + 90_000), "in 1 min 30 s");
+}
+
+#[test]
+fn changes_show_what_was_before_and_what_came_after() {
+    let cgroup = Entity::Cgroup { path: "/web.service".into() };
+    let setting = |of, what: &'static str, before: &str, after: &str| Setting {
+        at_ms: NOW_MS - 90_000,
+        of,
+        what: what.into(),
+        before: before.to_owned(),
+        after: after.to_owned(),
+    };
+    let row = |name: Option<&str>, started, ended| ComingsAndGoings {
+        minute_ms: NOW_MS - 120_000,
+        name: name.map(Into::into),
+        cgroup: name.map(|_| "/build".into()),
+        started,
+        ended,
+        last_pid: 900,
+    };
+    let mut answer = diff_state::Answer {
+        from_ms: NOW_MS - 600_000,
+        to_ms: NOW_MS,
+        settings: vec![
+            setting(Some(cgroup), "memory.max", "none", "536870912 bytes"),
+            setting(None, "net.core.somaxconn", "4096", "128"),
+        ],
+        actions: vec![diff_state::Action {
+            action: 3,
+            at_ms: NOW_MS - 30_000,
+            what: "lower_process_priority(pid 812, priority 10)".to_owned(),
+            command: "renice -n 10 -p 812".to_owned(),
+        }],
+        processes: vec![row(Some("cc1"), 340, 338), row(None, 0, 7)],
+        unknown: Vec::new(),
+    };
+    check(
+        &changes::text(&answer, &eyes()),
+        expect![[r#"
+        From 09:50:00 to 10:00:00
+
+        WHEN                       WHAT                OF                   BEFORE  AFTER
+        09:58:30 (1 min 30 s ago)  memory.max          cgroup /web.service  none    536870912 bytes
+        09:58:30 (1 min 30 s ago)  net.core.somaxconn  node                 4096    128
+
+        WHEN                 ACTION  DONE BY THIS AGENT
+        09:59:30 (30 s ago)  3       renice -n 10 -p 812
+
+        MINUTE    PROCESSES  CGROUP  BEGAN  ENDED  LAST PID
+        09:58:00  cc1        /build  340    338    900
+        09:58:00  others                    7      900"#]],
+    );
+    answer.settings.clear();
+    answer.actions.clear();
+    answer.processes.clear();
+    check(
+        &changes::text(&answer, &eyes()),
+        expect!["Nothing changed from 09:50:00 to 10:00:00, as far as this agent sees."],
+    );
 }

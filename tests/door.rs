@@ -103,10 +103,19 @@ fn every_tool_by_every_role_and_level() {
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
+          ++++ top_processes
+          ++++ describe_process
+          ++++ describe_cgroup
+          ++++ get_pressure
           ---- follow
           ++++ summarize_trends
           ++++ simulate_scenario
+          ++++ simulate_action
+          ++++ find_similar_incidents
+          ++++ diff_state
+          ++++ verify_claim
           ++++ propose_action
+          ++++ check_policy
           ++++ dry_run
           ---- deny_proposal
           ---- undo_action
@@ -126,10 +135,19 @@ fn every_tool_by_every_role_and_level() {
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
+          ++++ top_processes
+          ++++ describe_process
+          ++++ describe_cgroup
+          ++++ get_pressure
           ++++ follow
           ++++ summarize_trends
           ++++ simulate_scenario
+          ++++ simulate_action
+          ++++ find_similar_incidents
+          ++++ diff_state
+          ++++ verify_claim
           ++++ propose_action
+          ++++ check_policy
           ++++ dry_run
           ---- deny_proposal
           ---- undo_action
@@ -149,10 +167,19 @@ fn every_tool_by_every_role_and_level() {
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
+          ++++ top_processes
+          ++++ describe_process
+          ++++ describe_cgroup
+          ++++ get_pressure
           ++++ follow
           ++++ summarize_trends
           ++++ simulate_scenario
+          ++++ simulate_action
+          ++++ find_similar_incidents
+          ++++ diff_state
+          ++++ verify_claim
           ++++ propose_action
+          ++++ check_policy
           ++++ dry_run
           ++++ deny_proposal
           ++++ undo_action

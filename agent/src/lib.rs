@@ -18,6 +18,7 @@ pub mod config;
 pub mod live;
 mod lock;
 mod policies;
+pub mod redact;
 pub mod text;
 
 pub mod observe;

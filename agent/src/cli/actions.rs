@@ -48,6 +48,12 @@ pub struct Param {
     value: String,
 }
 
+impl Param {
+    pub(super) fn into_parts(self) -> (String, String) {
+        (self.key, self.value)
+    }
+}
+
 impl FromStr for Param {
     type Err = String;
 

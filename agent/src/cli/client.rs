@@ -31,17 +31,10 @@ impl Client {
     /// # Errors
     /// [`CliError::NoDaemon`] when nobody answers, [`CliError::NotAllowed`] when the socket's mode forbids it.
     pub async fn connect(path: &Path) -> Result<Self, CliError> {
-        let no_daemon = || CliError::NoDaemon { path: path.to_owned() };
-        let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => CliError::NotAllowed { path: path.to_owned() },
-            io::ErrorKind::InvalidInput => {
-                CliError::Usage { reason: format!("{} cannot be a socket's path: {error}", path.display()) }
-            }
-            _ => no_daemon(),
-        })?;
+        let stream = UnixStream::connect(path).await.map_err(|error| unreachable(path, &error))?;
         match timeout(HELLO_WITHIN, serve_client((), stream.into_split())).await {
             Ok(Ok(service)) => Ok(Self { path: path.to_owned(), service }),
-            _ => Err(no_daemon()),
+            _ => Err(CliError::NoDaemon { path: path.to_owned() }),
         }
     }
 
@@ -55,7 +48,21 @@ impl Client {
             Ok(Value::Object(map)) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             other => return Err(failed(format!("{} cannot be asked like that: {other:?}", T::NAME))),
         };
-        let request = CallToolRequestParams::new(T::NAME).with_arguments(arguments);
+        serde_json::from_value(self.call(T::NAME, arguments).await?).map_err(|error| {
+            failed(format!(
+                "the daemon answers {} in a way that this program does not know ({error}): is it of the same version?",
+                T::NAME
+            ))
+        })
+    }
+
+    /// Calls the tool of that name with these parameters.
+    ///
+    /// # Errors
+    /// What the tool says, or that the daemon went away.
+    pub async fn call(&self, tool: &str, params: Map<String, Value>) -> Result<Value, CliError> {
+        let failed = |reason: String| CliError::Failed { reason };
+        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(params);
         let result = match timeout(ANSWER_WITHIN, self.service.call_tool(request)).await {
             Ok(Ok(result)) => result,
             Ok(Err(ServiceError::McpError(error))) => return Err(failed(error.message.into_owned())),
@@ -70,18 +77,36 @@ impl Client {
                 result.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.clone()).collect();
             return Err(failed(said.join("\n")));
         }
-        serde_json::from_value(result.structured_content.unwrap_or_default()).map_err(|error| {
-            failed(format!(
-                "the daemon answers {} in a way that this program does not know ({error}): is it of the same version?",
-                T::NAME
-            ))
-        })
+        Ok(result.structured_content.unwrap_or_default())
+    }
+
+    /// The names of the tools that this user may call.
+    ///
+    /// # Errors
+    /// When the daemon went away.
+    pub async fn tools(&self) -> Result<Vec<String>, CliError> {
+        let listed = timeout(ANSWER_WITHIN, self.service.list_all_tools()).await;
+        let failed =
+            |why: &dyn std::fmt::Display| CliError::Failed { reason: format!("the tools are not told: {why}") };
+        let tools = listed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        Ok(tools.into_iter().map(|tool| tool.name.into_owned()).collect())
     }
 
     /// Says goodbye.
     pub async fn close(self) {
         // The socket closes either way.
         drop(self.service.cancel().await);
+    }
+}
+
+/// What it means that nobody could be reached at `path`.
+pub(crate) fn unreachable(path: &Path, error: &io::Error) -> CliError {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => CliError::NotAllowed { path: path.to_owned() },
+        io::ErrorKind::InvalidInput => {
+            CliError::Usage { reason: format!("{} cannot be a socket's path: {error}", path.display()) }
+        }
+        _ => CliError::NoDaemon { path: path.to_owned() },
     }
 }
 

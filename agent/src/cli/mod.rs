@@ -9,6 +9,7 @@ pub mod approve;
 pub mod audit;
 pub mod autonomy;
 pub mod bench;
+pub mod changes;
 pub mod deny;
 pub mod doctor;
 pub mod dry_run;
@@ -21,6 +22,8 @@ pub mod resume;
 pub mod run;
 pub mod signals;
 pub mod status;
+pub mod tools;
+pub mod top;
 pub mod trace;
 pub mod trends;
 pub mod undo;
@@ -72,6 +75,10 @@ pub enum Verb {
     Predict(predict::Predict),
     /// What is wrong: one line an incident.
     Incidents(incidents::Incidents),
+    /// Who takes most of something, now.
+    Top(top::Top),
+    /// What changed just before: now, or before an incident.
+    Changes(changes::Changes),
     /// The whole story of one pass of the loop; without a number, the latest ones.
     Trace(trace::Trace),
     /// What waits for an operator's word.
@@ -96,6 +103,10 @@ pub enum Verb {
     Policy(policy::Policy),
     /// What this machine has and lacks for the agent; needs no daemon.
     Doctor(doctor::Doctor),
+    /// The tools that you may call.
+    Tools(tools::Tools),
+    /// Call any tool by its name; the answer is JSON.
+    Call(tools::Call),
     /// Time each program beside an empty one.
     #[command(hide = true)]
     BenchProbes(bench::BenchProbes),
@@ -210,6 +221,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
+        Verb::Tools(verb) => done(verb.run(&context)),
+        Verb::Call(verb) => done(verb.run(&context)),
+        Verb::Top(verb) => done(verb.run(&context)),
+        Verb::Changes(verb) => done(verb.run(&context)),
         Verb::BenchProbes(verb) => done(verb.run(&context)),
         Verb::BenchCalls(verb) => done(verb.run(&context)),
         Verb::BenchBlock(verb) => done(verb.run(&context)),

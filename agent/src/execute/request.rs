@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::action::{self, ActionType};
+use crate::text::Text;
 
 /// An action by name with parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +23,16 @@ impl ActionRequest {
     #[must_use]
     pub fn action(&self) -> Option<&'static ActionType> {
         action::find(&self.action_type)
+    }
+
+    /// Whether its parameters are those that the action takes, strictly.
+    ///
+    /// # Errors
+    /// What is wrong, in words for whoever asked.
+    pub fn checked(&self) -> Result<(), String> {
+        let action =
+            self.action().ok_or_else(|| format!("there is no action {}", Text::from(self.action_type.as_str())))?;
+        action.read(&self.params).map(drop).map_err(|error| Text::from(error.to_string().as_str()).to_string())
     }
 
     /// The process that it names.

@@ -18,7 +18,7 @@ const AT_WORK: f64 = 0.5;
 
 /// What a decision must know of the node; a source that is off leaves none.
 #[must_use]
-pub(super) fn node(window: &Window) -> NodeFacts {
+pub(crate) fn node(window: &Window) -> NodeFacts {
     let Some(tick) = window.now() else { return NodeFacts::default() };
     let node = &tick.node;
     let memory = node.memory.as_ref();
@@ -46,9 +46,39 @@ pub(super) fn node(window: &Window) -> NodeFacts {
     }
 }
 
+impl NodeFacts {
+    /// The same by name, without what is not known.
+    #[must_use]
+    pub(crate) fn numbers(&self) -> Numbers {
+        let mut known = Known::default();
+        known.say("online_cpus", f64::from(self.online_cpus));
+        known.say("memory_total_bytes", self.memory_total_bytes as f64);
+        known.say("memory_available_bytes", self.memory_available_bytes as f64);
+        known.say("swap_total_bytes", self.swap_total_bytes as f64);
+        known.say("swap_free_bytes", self.swap_free_bytes as f64);
+        known.maybe("swappiness", self.swappiness.map(|value| value as f64));
+        known.maybe("load_one", self.load_one);
+        known.maybe("cpu_busy_percent", self.cpu_busy_percent);
+        known.maybe("cpu_unseen_percent", self.cpu_unseen_percent);
+        known.maybe("others_wait_percent", self.others_wait_percent);
+        known.maybe("cpu_pressure_percent", self.cpu_pressure_percent);
+        known.maybe("memory_pressure_percent", self.memory_pressure_percent);
+        known.maybe("io_pressure_percent", self.io_pressure_percent);
+        known.maybe("forks_per_s", self.forks_per_s);
+        known.maybe("execs_per_s", self.execs_per_s);
+        if let Some(disk) = &self.busiest_disk {
+            known.say("busiest_disk_busy_percent", disk.busy_percent);
+            known.say("busiest_disk_queue_depth", disk.queue_depth);
+            known.say("busiest_disk_ops_per_s", disk.ops_per_s());
+            known.say("busiest_disk_bytes_per_s", disk.bytes_per_s());
+        }
+        known.0
+    }
+}
+
 /// All that is known of one process.
 #[must_use]
-pub(super) fn process(process: &ProcessTick, tick: &Tick) -> Numbers {
+pub(crate) fn process(process: &ProcessTick, tick: &Tick) -> Numbers {
     let sample = &process.sample;
     let age_s = age_s(process, tick);
     let over_life = |count: f64| (age_s > 0.0).then(|| count / age_s);
@@ -103,7 +133,7 @@ pub(super) fn together(members: &[&ProcessTick], tick: &Tick) -> Numbers {
 }
 
 /// Adds what the cgroup says of itself.
-pub(super) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
+pub(crate) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
     let mut known = Known(std::mem::take(numbers));
     let sample = &cgroup.sample;
     known.say("cgroup_processes", f64::from(sample.processes));
@@ -128,7 +158,7 @@ pub(super) fn of_cgroup(numbers: &mut Numbers, cgroup: &CgroupTick) {
 
 /// The limit with the least room left, of the cgroup or an ancestor.
 #[must_use]
-pub(super) fn tightest_limit(path: &str, window: &Window) -> Option<MemoryLimit> {
+pub(crate) fn tightest_limit(path: &str, window: &Window) -> Option<MemoryLimit> {
     with_ancestors(path)
         .filter_map(|path| {
             let cgroup = window.cgroup(path)?;

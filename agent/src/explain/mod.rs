@@ -5,7 +5,7 @@ pub mod attribution;
 pub mod baseline;
 pub mod contested;
 pub mod correlate;
-mod facts;
+pub(crate) mod facts;
 mod family;
 pub mod figures;
 mod resource;

@@ -1,5 +1,6 @@
 //! Observe: what the kernel and `/proc` say, turned into signals. Every event is read; nothing here decides.
 
+pub mod changes;
 pub mod classify;
 pub mod comm;
 pub mod entity;

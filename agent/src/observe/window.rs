@@ -8,6 +8,7 @@ use std::{
 pub use super::tracks::Growth;
 use super::{
     Entity, Event, ProcessId, Sample,
+    changes::Changes,
     sample::{
         CgroupSample, KernelSample, Log2Histogram, NodeSample, ProcessSample, SocketsOfProcess, SyscallCounters,
         SyscallError,
@@ -28,6 +29,7 @@ pub struct Window {
     nodes: VecDeque<(u64, NodeSample)>,
     tracks: Tracks,
     last: Option<Sample>,
+    changes: Changes,
     /// When system calls were last watched, `CLOCK_MONOTONIC`, ns, and what was counted.
     calls: Option<(u64, Arc<SyscallCounters>)>,
     /// The agent itself, which is none of those who suffer; 0: it is not known.
@@ -120,6 +122,9 @@ impl Window {
         self.tracks.take(sample.at_ns, &sample.processes, &before, seconds);
         let cgroups_before: HashMap<&str, &CgroupSample> =
             self.last.iter().flat_map(|last| &last.cgroups).map(|cgroup| (cgroup.path.as_str(), cgroup)).collect();
+        if let Some(last) = &self.last {
+            self.changes.take(last, &sample, &cgroups_before);
+        }
         let processes = sample
             .processes
             .iter()
@@ -166,6 +171,12 @@ impl Window {
     #[must_use]
     pub fn now(&self) -> Option<&Tick> {
         self.now.as_ref()
+    }
+
+    /// What changed within the last hour.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Growth per second of a node-wide counter since the tick before; none where the source is off.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::ToolError;
+use super::{ToolError, params::Prose};
 use crate::{
+    explain::Incident,
     live::{Daemon, Live, Order},
     observe::{Entity, ProcessId},
     store::{Reader, StoreError},
@@ -49,6 +50,31 @@ pub async fn read<T: Send + 'static>(
         Ok(Err(error @ StoreError::Ambiguous { .. })) => Err(ToolError::Refused { reason: error.to_string() }),
         Ok(Err(error)) => Err(ToolError::Store { problem: error.to_string() }),
         Err(_) => Err(ToolError::Store { problem: "the read was cut off".to_owned() }),
+    }
+}
+
+/// The incident whose id is or begins so, open or over.
+///
+/// # Errors
+/// [`ToolError::NotFound`], or that there is more than one.
+pub async fn incident(daemon: &Daemon, prefix: Prose<64>) -> Result<Incident, ToolError> {
+    let prefix = prefix.into_string();
+    if let Some(open) = one_that_begins(&daemon.look().incidents, &prefix) {
+        return Ok(open);
+    }
+    let wanted = prefix.clone();
+    read(daemon, move |reader| reader.incident(&wanted)).await?.ok_or_else(|| ToolError::NotFound {
+        what: format!("incident {}", prefix.escape_default()),
+        hint: "see `kernelsight incidents` (list_incidents) for those that are",
+    })
+}
+
+/// The open incident whose id begins so, if it is the only one.
+fn one_that_begins(incidents: &[Incident], prefix: &str) -> Option<Incident> {
+    let mut found = incidents.iter().filter(|incident| incident.uid.0.starts_with(prefix));
+    match (found.next(), found.next()) {
+        (Some(incident), None) => Some(incident.clone()),
+        _ => None,
     }
 }
 

@@ -40,29 +40,9 @@ impl Tool for GetIncident {
     }
 
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
-        let prefix = params.incident.into_string();
-        let open = one_that_begins(&daemon.look().incidents, &prefix);
-        let incident = match open {
-            Some(incident) => incident,
-            None => {
-                let wanted = prefix.clone();
-                ask::read(daemon, move |reader| reader.incident(&wanted)).await?.ok_or_else(|| ToolError::NotFound {
-                    what: format!("incident {}", prefix.escape_default()),
-                    hint: "see `kernelsight incidents` (list_incidents) for those that are",
-                })?
-            }
-        };
+        let incident = ask::incident(daemon, params.incident).await?;
         let filter = TraceFilter { incident: Some(incident.uid.0.clone()), limit: Some(50), ..TraceFilter::default() };
         let traces = ask::read(daemon, move |reader| reader.traces(&filter)).await?;
         Ok(Answer { incident, traces: traces.rows.iter().map(Head::of).collect(), unread: traces.unread })
-    }
-}
-
-/// The open incident whose id begins so, if it is the only one.
-fn one_that_begins(incidents: &[Incident], prefix: &str) -> Option<Incident> {
-    let mut found = incidents.iter().filter(|incident| incident.uid.0.starts_with(prefix));
-    match (found.next(), found.next()) {
-        (Some(incident), None) => Some(incident.clone()),
-        _ => None,
     }
 }

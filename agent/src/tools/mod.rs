@@ -8,13 +8,20 @@ pub mod ask;
 pub mod caller;
 pub mod params;
 mod rights;
+pub mod seen;
 
 pub mod approve_proposal;
+pub mod check_policy;
 pub mod deny_proposal;
+pub mod describe_cgroup;
+pub mod describe_process;
+pub mod diff_state;
 pub mod dry_run;
 pub mod execute_remediation;
+pub mod find_similar_incidents;
 pub mod follow;
 pub mod get_incident;
+pub mod get_pressure;
 pub mod get_status;
 pub mod list_actions;
 pub mod list_incidents;
@@ -27,10 +34,13 @@ pub mod query_signals;
 pub mod query_trace;
 pub mod resume;
 pub mod set_autonomy;
+pub mod simulate_action;
 pub mod simulate_scenario;
 pub mod summarize_trends;
+pub mod top_processes;
 pub mod undo_action;
 pub mod undo_all;
+pub mod verify_claim;
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -57,10 +67,19 @@ pub static TOOLS: &[Entry] = &[
     entry::<query_baseline::QueryBaseline>(),
     entry::<list_actions::ListActions>(),
     entry::<list_proposals::ListProposals>(),
+    entry::<top_processes::TopProcesses>(),
+    entry::<describe_process::DescribeProcess>(),
+    entry::<describe_cgroup::DescribeCgroup>(),
+    entry::<get_pressure::GetPressure>(),
     entry::<follow::Follow>(),
     entry::<summarize_trends::SummarizeTrends>(),
     entry::<simulate_scenario::SimulateScenario>(),
+    entry::<simulate_action::SimulateAction>(),
+    entry::<find_similar_incidents::FindSimilarIncidents>(),
+    entry::<diff_state::DiffState>(),
+    entry::<verify_claim::VerifyClaim>(),
     entry::<propose_action::ProposeAction>(),
+    entry::<check_policy::CheckPolicy>(),
     entry::<dry_run::DryRun>(),
     entry::<deny_proposal::DenyProposal>(),
     entry::<undo_action::UndoAction>(),
@@ -145,6 +164,8 @@ pub enum ToolError {
     Level { tool: &'static str, level: &'static str, needs: &'static str },
     #[error("{tool}: {problem}")]
     Params { tool: &'static str, problem: String },
+    #[error("the agent has just begun to watch, and has seen nothing yet; ask again in a second")]
+    Early,
     #[error("{what} is not there; {hint}")]
     NotFound { what: String, hint: &'static str },
     #[error("refused: {reason}")]
@@ -171,6 +192,7 @@ impl ToolError {
             Self::Blocked { .. } => "blocked",
             Self::Level { .. } => "level",
             Self::Params { .. } => "params",
+            Self::Early => "early",
             Self::NotFound { .. } => "not_found",
             Self::Refused { .. } => "refused",
             Self::Late { .. } => "late",

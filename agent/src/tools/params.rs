@@ -117,6 +117,11 @@ pub struct Prose<const MAX: usize>(String);
 
 impl<const MAX: usize> Prose<MAX> {
     #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }

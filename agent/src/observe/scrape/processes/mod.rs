@@ -1,5 +1,6 @@
 //! `processes`: every process, from the kernel's own table of tasks, or from `/proc` where its iterator is off.
 
+mod arguments;
 mod descriptors;
 pub mod parse;
 mod procfs;
@@ -12,6 +13,7 @@ use crate::{
     },
     text::Text,
 };
+pub use arguments::arguments;
 use descriptors::Descriptors;
 use procfs::Procfs;
 
