@@ -68,6 +68,7 @@ mod kernel_tasks;
 mod limits;
 mod limits_maintenance;
 mod line;
+mod mcp;
 mod policy;
 mod redact;
 mod reflect;

@@ -14,6 +14,7 @@ pub mod deny;
 pub mod doctor;
 pub mod dry_run;
 pub mod incidents;
+pub mod mcp;
 pub mod pause;
 pub mod policy;
 pub mod predict;
@@ -103,6 +104,8 @@ pub enum Verb {
     Policy(policy::Policy),
     /// What this machine has and lacks for the agent; needs no daemon.
     Doctor(doctor::Doctor),
+    /// Lend the daemon's tools to an MCP client, by standard input and output.
+    Mcp(mcp::Mcp),
     /// The tools that you may call.
     Tools(tools::Tools),
     /// Call any tool by its name; the answer is JSON.
@@ -221,6 +224,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
+        Verb::Mcp(verb) => done(verb.run(&context)),
         Verb::Tools(verb) => done(verb.run(&context)),
         Verb::Call(verb) => done(verb.run(&context)),
         Verb::Top(verb) => done(verb.run(&context)),
