@@ -47,6 +47,6 @@ pub fn text(answer: &Answer, eyes: &Eyes) -> String {
         ]
     });
     let head = answer.measure.to_uppercase();
-    let table = eyes.table([head.as_str(), "PID", "NAME", "CPU", "MEMORY", "I/O", "UNIT"], rows);
+    let table = eyes.table([head.as_str(), "PID", "NAME", "CPU", "MEMORY", "I/O", "UNIT OR CGROUP"], rows);
     format!("{table}\n\nAll {} processes together: {}.", answer.count, measured(answer.all))
 }
