@@ -46,7 +46,8 @@ impl Threshold {
     /// between. Rising from 0; falling from twice the low threshold.
     #[must_use]
     pub fn pressure(&self, value: f64) -> f64 {
-        let calm = if self.falling { 2.0 * self.levels[0].unwrap_or_default() } else { 0.0 };
+        let twice = |low: f64| (2.0 * low).min(f64::MAX);
+        let calm = if self.falling { twice(self.levels[0].unwrap_or_default()) } else { 0.0 };
         let mut from = (calm, 0.0);
         for (step, level) in self.levels.iter().flatten().enumerate() {
             let to = (*level, 0.25 * (step + 1) as f64);
