@@ -107,6 +107,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ describe_process
           ++++ describe_cgroup
           ++++ get_pressure
+          ++++ get_logs
           ---- follow
           ++++ summarize_trends
           ++++ simulate_scenario
@@ -139,6 +140,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ describe_process
           ++++ describe_cgroup
           ++++ get_pressure
+          ++++ get_logs
           ++++ follow
           ++++ summarize_trends
           ++++ simulate_scenario
@@ -171,6 +173,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ describe_process
           ++++ describe_cgroup
           ++++ get_pressure
+          ++++ get_logs
           ++++ follow
           ++++ summarize_trends
           ++++ simulate_scenario

@@ -68,6 +68,7 @@ mod kernel_tasks;
 mod limits;
 mod limits_maintenance;
 mod line;
+mod logs;
 mod mcp;
 mod policy;
 mod redact;

@@ -7,6 +7,7 @@ pub mod entity;
 pub mod event;
 pub mod history;
 pub mod kernel;
+pub mod logs;
 pub mod offsets;
 pub mod ring;
 pub mod sample;

@@ -21,6 +21,7 @@ pub mod execute_remediation;
 pub mod find_similar_incidents;
 pub mod follow;
 pub mod get_incident;
+pub mod get_logs;
 pub mod get_pressure;
 pub mod get_status;
 pub mod list_actions;
@@ -71,6 +72,7 @@ pub static TOOLS: &[Entry] = &[
     entry::<describe_process::DescribeProcess>(),
     entry::<describe_cgroup::DescribeCgroup>(),
     entry::<get_pressure::GetPressure>(),
+    entry::<get_logs::GetLogs>(),
     entry::<follow::Follow>(),
     entry::<summarize_trends::SummarizeTrends>(),
     entry::<simulate_scenario::SimulateScenario>(),
