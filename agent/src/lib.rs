@@ -39,6 +39,8 @@ pub mod store;
 
 pub mod tools;
 
+pub mod llm;
+
 pub mod serve;
 
 pub mod cli;

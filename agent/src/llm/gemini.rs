@@ -1,0 +1,239 @@
+//! Gemini: `streamGenerateContent` of the Generative Language API, v1beta.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+#[expect(
+    deprecated,
+    reason = "the crate prefers its Interactions API, which keeps what is said on the provider's side"
+)]
+use gemini_rust::{
+    Content, FinishReason, FunctionCall, FunctionDeclaration, FunctionResponse, GenerateContentRequest,
+    GenerationConfig, GenerationResponse, Part as Said, Role, ThinkingConfig, Tool,
+};
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+
+use super::{
+    Conversation, Finish, Key, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage, http::Http,
+};
+use crate::text::Text;
+
+pub(super) const NAME: &str = "gemini";
+pub(super) const BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta/";
+pub(super) const MODEL: &str = "gemini-3-pro-preview";
+
+#[derive(Debug)]
+pub struct Gemini {
+    http: Http,
+    base_url: String,
+    model: String,
+}
+
+impl Gemini {
+    /// `base_url` ends before `models/`.
+    ///
+    /// # Errors
+    /// When the key cannot be part of a header, or there is no TLS.
+    pub fn new(base_url: Option<&str>, model: Option<&str>, key: &Key) -> Result<Self, ProviderError> {
+        let malformed = |_| ProviderError::Malformed { problem: "the key cannot be sent".to_owned() };
+        let mut value = HeaderValue::from_str(key.reveal()).map_err(malformed)?;
+        value.set_sensitive(true);
+        Ok(Self {
+            http: Http::new(HeaderMap::from_iter([(
+                reqwest::header::HeaderName::from_static("x-goog-api-key"),
+                value,
+            )]))?,
+            base_url: base_url.unwrap_or(BASE_URL).trim_end_matches('/').to_owned(),
+            model: model.unwrap_or(MODEL).trim_start_matches("models/").to_owned(),
+        })
+    }
+}
+
+impl Provider for Gemini {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn turn<'a>(
+        &'a self,
+        conversation: &'a Conversation,
+        within: Duration,
+        heard: &'a mut (dyn FnMut(&Part) + Send),
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, ProviderError>> + Send + 'a>> {
+        Box::pin(async move {
+            let url = format!("{}/models/{}:streamGenerateContent?alt=sse", self.base_url, self.model);
+            let body = request(conversation)?;
+            let mut hearing = Hearing::default();
+            self.http.stream(&url, &body, within, |data| hearing.take(data, heard)).await?;
+            hearing.reply()
+        })
+    }
+}
+
+/// The body of a request, as the API documents it.
+#[expect(deprecated, reason = "as above")]
+fn request(conversation: &Conversation) -> Result<Value, ProviderError> {
+    let Conversation { system, messages, tools, reply_tokens, thinks } = conversation;
+    let thinking = thinks.then(|| ThinkingConfig::new().with_thoughts_included(true));
+    let request = GenerateContentRequest {
+        contents: messages.iter().map(content).collect(),
+        generation_config: Some(GenerationConfig {
+            max_output_tokens: Some(i32::try_from(*reply_tokens).unwrap_or(i32::MAX)),
+            thinking_config: thinking,
+            ..GenerationConfig::default()
+        }),
+        safety_settings: None,
+        tools: (!tools.is_empty()).then(|| declared(tools)).transpose()?,
+        tool_config: None,
+        system_instruction: Some(Content::text(system.as_str())),
+        cached_content: None,
+    };
+    let mut body = serde_json::to_value(request).map_err(malformed)?;
+    // The crate writes this one name as the protocol's own files do, and not as its JSON is documented.
+    let tools = body.get_mut("tools").and_then(Value::as_array_mut);
+    for tool in tools.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if let Some(declared) = tool.remove("function_declarations") {
+            tool.insert("functionDeclarations".to_owned(), declared);
+        }
+    }
+    Ok(body)
+}
+
+fn declared(tools: &[ToolSpec]) -> Result<Vec<Tool>, ProviderError> {
+    let declare = |tool: &ToolSpec| {
+        let ToolSpec { name, description, parameters } = tool;
+        let declaration = json!({ "name": name, "description": description, "parametersJsonSchema": parameters });
+        serde_json::from_value::<FunctionDeclaration>(declaration).map_err(malformed)
+    };
+    Ok(vec![Tool::with_functions(tools.iter().map(declare).collect::<Result<_, _>>()?)])
+}
+
+fn content(message: &Message) -> Content {
+    let (role, parts) = match message {
+        Message::User { text } => (Role::User, vec![said(text.clone(), None, None)]),
+        Message::Model { parts } => (Role::Model, parts.iter().map(part).collect()),
+        Message::Tools { results } => (Role::User, results.iter().map(result).collect()),
+    };
+    Content { parts: Some(parts), role: Some(role) }
+}
+
+fn said(text: String, thought: Option<bool>, thought_signature: Option<String>) -> Said {
+    Said::Text { text, thought, thought_signature }
+}
+
+fn part(part: &Part) -> Said {
+    match part.clone() {
+        Part::Thought { text, signature } => said(text, Some(true), signature),
+        Part::Text { text, signature } => said(text, None, signature),
+        Part::Call { name, arguments, signature, .. } => Said::FunctionCall {
+            function_call: FunctionCall::new(name, Value::Object(arguments)),
+            thought_signature: signature,
+        },
+    }
+}
+
+fn result(result: &ToolResult) -> Said {
+    let key = if result.is_error { "error" } else { "output" };
+    let response = json!({ key: result.answer });
+    Said::FunctionResponse { function_response: FunctionResponse::new(result.name.as_str(), response) }
+}
+
+/// What was heard so far. Text comes in pieces; a call comes whole.
+#[derive(Debug, Default)]
+struct Hearing {
+    parts: Vec<Part>,
+    finish: Option<Finish>,
+    usage: Usage,
+    calls: usize,
+}
+
+impl Hearing {
+    #[expect(deprecated, reason = "as above")]
+    fn take(&mut self, data: &str, heard: &mut (dyn FnMut(&Part) + Send)) -> Result<(), ProviderError> {
+        let mut event: Value = serde_json::from_str(data).map_err(malformed)?;
+        if let Some(error) = event.get("error") {
+            let said = Text::from(error["message"].as_str().unwrap_or("no reason given"));
+            let status = error["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+            return Err(ProviderError::Failed { status, said });
+        }
+        know_reason(&mut event);
+        let event: GenerationResponse = serde_json::from_value(event).map_err(malformed)?;
+        if let Some(usage) = event.usage_metadata {
+            let count = |tokens: Option<i32>| u64::try_from(tokens.unwrap_or(0)).unwrap_or(0);
+            self.usage = Usage {
+                input_tokens: count(usage.prompt_token_count),
+                cached_tokens: count(usage.cached_content_token_count),
+                output_tokens: count(usage.candidates_token_count) + count(usage.thoughts_token_count),
+            };
+        }
+        if let Some(reason) = event.prompt_feedback.and_then(|feedback| feedback.block_reason) {
+            self.finish = Some(Finish::Refused { why: Text::from(format!("{reason:?}").as_str()) });
+        }
+        let Some(candidate) = event.candidates.into_iter().next() else { return Ok(()) };
+        for said in candidate.content.parts.into_iter().flatten() {
+            if let Some(part) = self.part(said)? {
+                heard(&part);
+                super::keep(&mut self.parts, part);
+            }
+        }
+        if let Some(reason) = candidate.finish_reason {
+            self.finish = Some(match reason {
+                FinishReason::Stop => Finish::Stop,
+                FinishReason::MaxTokens => Finish::Length,
+                other => Finish::Refused { why: Text::from(format!("{other:?}").as_str()) },
+            });
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, said: Said) -> Result<Option<Part>, ProviderError> {
+        Ok(Some(match said {
+            Said::Text { text, thought: Some(true), thought_signature: signature } => Part::Thought { text, signature },
+            Said::Text { text, thought_signature: signature, .. } => Part::Text { text, signature },
+            Said::FunctionCall { function_call, thought_signature } => {
+                let FunctionCall { name, args, thought_signature: inner } = function_call;
+                let arguments = match args {
+                    Value::Object(arguments) => arguments,
+                    Value::Null => serde_json::Map::new(),
+                    _ => {
+                        return Err(ProviderError::Malformed {
+                            problem: "arguments of a call are no object".to_owned(),
+                        });
+                    }
+                };
+                self.calls += 1;
+                Part::Call {
+                    id: format!("call-{}", self.calls),
+                    name,
+                    arguments,
+                    signature: thought_signature.or(inner),
+                }
+            }
+            // What nobody asked it for.
+            _ => return Ok(None),
+        }))
+    }
+
+    fn reply(self) -> Result<Reply, ProviderError> {
+        let finish = self.finish.ok_or(ProviderError::Cut)?;
+        Ok(Reply { parts: self.parts, finish, usage: self.usage })
+    }
+}
+
+/// A reason to finish that the crate does not know is `OTHER` to it.
+fn know_reason(event: &mut Value) {
+    let candidates = event.get_mut("candidates").and_then(Value::as_array_mut);
+    for reason in candidates.into_iter().flatten().filter_map(|candidate| candidate.get_mut("finishReason")) {
+        if serde_json::from_value::<FinishReason>(reason.clone()).is_err() {
+            *reason = json!("OTHER");
+        }
+    }
+}
+
+fn malformed(error: serde_json::Error) -> ProviderError {
+    ProviderError::Malformed { problem: Text::from(error.to_string().as_str()).to_string() }
+}

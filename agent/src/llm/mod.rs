@@ -1,0 +1,235 @@
+//! Llm: whoever answers a conversation, one file a provider. A provider knows a wire format and a network, and nothing of
+//! this node: what it is sent was covered and bounded before, and what it answers is untrusted.
+
+mod breaker;
+mod gemini;
+mod http;
+mod key;
+pub mod others;
+mod pause;
+
+use std::{
+    fmt::{self, Debug},
+    future::Future,
+    pin::Pin,
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use breaker::Breaker;
+pub use gemini::Gemini;
+pub use key::{Key, KeyError, VARIABLE as KEY_VARIABLE};
+pub use pause::Pauses;
+
+use crate::text::Text;
+
+/// Whoever answers. One call is one turn: the whole conversation goes out, the next message comes back.
+pub trait Provider: Debug + Send + Sync {
+    /// As it is named in settings and traces: `gemini`, `openai`, …
+    fn name(&self) -> &'static str;
+
+    fn model(&self) -> &str;
+
+    /// The reply, each piece of it told to `heard` as it comes. What takes longer than `within`, or is longer than
+    /// [`REPLY_BYTES`], is an error.
+    fn turn<'a>(
+        &'a self,
+        conversation: &'a Conversation,
+        within: Duration,
+        heard: &'a mut (dyn FnMut(&Part) + Send),
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, ProviderError>> + Send + 'a>>;
+}
+
+/// Most bytes that a provider may send for one turn.
+pub const REPLY_BYTES: usize = 256 << 10;
+/// Most bytes of its words that an error keeps.
+const ERROR_BYTES: usize = 16 << 10;
+
+/// Who is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelChoice {
+    /// `gemini`, `openai`, `anthropic`, `ollama`.
+    pub provider: String,
+    pub model: String,
+    /// None: the provider's own.
+    pub base_url: Option<String>,
+}
+
+impl fmt::Display for ModelChoice {
+    /// `gemini/gemini-3-pro-preview`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+/// Whoever was chosen.
+///
+/// # Errors
+/// When there is none of that name, it needs a key and there is none, or there is no TLS.
+pub fn provider(choice: &ModelChoice, key: Option<&Key>) -> Result<Box<dyn Provider>, ProviderError> {
+    let ModelChoice { provider, model, base_url } = choice;
+    let no_key = || ProviderError::Unreachable { reason: format!("{provider} needs a key, and there is none") };
+    if provider == gemini::NAME {
+        return Ok(Box::new(Gemini::new(base_url.as_deref(), Some(model), key.ok_or_else(no_key)?)?));
+    }
+    let Some(kind) = others::KINDS.into_iter().find(|kind| kind.name == provider) else {
+        return Err(ProviderError::Unreachable { reason: format!("{} is no provider", Text::from(provider.as_str())) });
+    };
+    if kind.needs_key && key.is_none() && base_url.is_none() {
+        return Err(no_key());
+    }
+    Ok(Box::new(others::Other::new(kind, base_url.as_deref(), model, key)?))
+}
+
+/// The model of a provider where nobody names one.
+#[must_use]
+pub fn usual_model(provider: &str) -> Option<&'static str> {
+    (provider == gemini::NAME).then_some(gemini::MODEL)
+}
+
+/// What is sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Who the model is to be, and its rules.
+    pub system: String,
+    pub messages: Vec<Message>,
+    /// What it may call.
+    pub tools: Vec<ToolSpec>,
+    /// Most tokens of the reply.
+    pub reply_tokens: u32,
+    /// Whether it is to think first, where it can.
+    pub thinks: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum Message {
+    User {
+        text: String,
+    },
+    Model {
+        parts: Vec<Part>,
+    },
+    /// The answers to the calls of the message before, in their order.
+    Tools {
+        results: Vec<ToolResult>,
+    },
+}
+
+/// A piece of what a model says. A signature is the provider's own, and goes back as it came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "part", rename_all = "snake_case")]
+pub enum Part {
+    Thought { text: String, signature: Option<String> },
+    Text { text: String, signature: Option<String> },
+    Call { id: String, name: String, arguments: Map<String, Value>, signature: Option<String> },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolResult {
+    /// Of the call.
+    pub id: String,
+    pub name: String,
+    pub answer: Value,
+    pub is_error: bool,
+}
+
+/// A function that a model may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolSpec {
+    pub name: String,
+    pub description: String,
+    /// JSON Schema of an object.
+    pub parameters: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reply {
+    pub parts: Vec<Part>,
+    pub finish: Finish,
+    pub usage: Usage,
+}
+
+/// Joins a piece to the one before where both are of one text.
+fn keep(parts: &mut Vec<Part>, part: Part) {
+    match (parts.last_mut(), part) {
+        (Some(Part::Text { text, signature }), Part::Text { text: more, signature: newer })
+        | (Some(Part::Thought { text, signature }), Part::Thought { text: more, signature: newer }) => {
+            text.push_str(&more);
+            *signature = newer.or(signature.take());
+        }
+        (_, part) => parts.push(part),
+    }
+}
+
+/// Why it stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "finish", rename_all = "snake_case")]
+pub enum Finish {
+    /// It said what it wanted to, or waits for answers to its calls.
+    Stop,
+    /// The most tokens were reached.
+    Length,
+    /// The provider kept it from answering.
+    Refused { why: Text },
+}
+
+/// Tokens of one turn, as the provider counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    pub input_tokens: u64,
+    /// Of these, those that the provider had in its cache.
+    pub cached_tokens: u64,
+    /// Thoughts included.
+    pub output_tokens: u64,
+}
+
+/// Why there is no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    #[error("it cannot be reached: {reason}")]
+    Unreachable { reason: String },
+    #[error("it did not answer within {} s", within.as_secs_f64())]
+    Late { within: Duration },
+    #[error("it takes no more requests just now{}", after.map_or_else(String::new, |after| format!(", and asks to be left alone for {:.0} s", after.as_secs_f64())))]
+    RateLimited { after: Option<Duration> },
+    #[error("it failed with status {status}: {said}")]
+    Failed { status: u16, said: Text },
+    #[error("it refuses the request with status {status}: {said}")]
+    Refused { status: u16, said: Text },
+    #[error("its answer broke off")]
+    Cut,
+    #[error("its answer is not as it should be: {problem}")]
+    Malformed { problem: String },
+    #[error("its answer is longer than {REPLY_BYTES} bytes")]
+    TooLong,
+}
+
+impl ProviderError {
+    /// The kind, for programs and metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Late { .. } => "late",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Failed { .. } => "failed",
+            Self::Refused { .. } => "refused",
+            Self::Cut => "cut",
+            Self::Malformed { .. } => "malformed",
+            Self::TooLong => "too_long",
+        }
+    }
+
+    /// Whether the same request may fare better a little later.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::RateLimited { .. } | Self::Failed { .. } | Self::Cut => true,
+            Self::Late { .. } | Self::Refused { .. } | Self::Malformed { .. } | Self::TooLong => false,
+        }
+    }
+}
