@@ -46,6 +46,8 @@ pub(crate) fn proposal() -> ProposalRow {
         incident: incident().uid,
         trace_id: Some(12),
         proposal: Proposal {
+            only_with_approval: None,
+            case: None,
             incident: incident().uid,
             author: "rules".to_owned(),
             hypotheses: Vec::new(),

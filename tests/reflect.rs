@@ -106,6 +106,8 @@ fn proposed() -> Trace {
     trace.keep(kernelsight::simulate::simulate(&explanation, &[]), 1_700_000_000_020);
     let kept = trace.keep(
         Proposal {
+            only_with_approval: None,
+            case: None,
             incident: incident.uid,
             author: "rules".into(),
             hypotheses: vec![Hypothesis {

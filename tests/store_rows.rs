@@ -74,6 +74,8 @@ pub(crate) fn renice() -> ActionRequest {
 
 pub(crate) fn proposal(incident: &str) -> Proposal {
     Proposal {
+        only_with_approval: None,
+        case: None,
         incident: IncidentUid(incident.to_owned()),
         author: "rules".to_owned(),
         hypotheses: vec![Hypothesis {

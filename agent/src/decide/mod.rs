@@ -2,11 +2,16 @@
 //!
 //! A proposal is untrusted whoever made it: only the policy of [`crate::execute`] turns it into a permit.
 
+pub mod council;
 pub mod rules;
 
 pub use rules::Rules;
 
-use std::{fmt::Debug, future::Future, pin::Pin};
+use std::{
+    fmt::{self, Debug},
+    future::Future,
+    pin::Pin,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +24,10 @@ use crate::{
     simulate::Forecast,
 };
 
-/// Whoever decides: the rules here, a model later. It sees values and returns a value; it can do nothing else.
+/// The author of what an operator wants.
+pub const OPERATOR: &str = "operator";
+
+/// Whoever decides: the rules, or the rules and a model. It sees values and returns a value; it can do nothing else.
 pub trait Reasoner: Debug + Send + Sync {
     /// The author's name in traces: `rules`, `gemini`, …
     fn name(&self) -> &str;
@@ -121,6 +129,32 @@ pub struct Proposal {
     pub decision: Decision,
     pub justification: String,
     pub confidence: Confidence,
+    /// Why it is not done without an operator's word, whatever the level allows; none: the level decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_with_approval: Option<String>,
+    /// The case in which a model was asked; none: nobody asked one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<i64>,
+}
+
+impl Proposal {
+    /// Whether a model made it.
+    #[must_use]
+    pub fn is_of_model(&self) -> bool {
+        self.author != Rules.name() && self.author != OPERATOR
+    }
+
+    /// Every sentence of it as `say` says it; an action and its prediction stay what they are.
+    pub fn reword(&mut self, say: impl Fn(&str) -> String) {
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.statement = say(&hypothesis.statement);
+        }
+        self.justification = say(&self.justification);
+        match &mut self.decision {
+            Decision::Advise { advice: text } | Decision::Inconclusive { missing: text } => *text = say(text),
+            Decision::Act { .. } => {}
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -187,6 +221,16 @@ pub struct Outdated {
 }
 
 impl Decision {
+    /// The same course: the like done to the like, or nothing.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Act { actions, .. }, Self::Act { actions: others, .. }) => actions.is_like(others),
+            (Self::Act { .. }, _) | (_, Self::Act { .. }) => false,
+            _ => true,
+        }
+    }
+
     /// Whether it tests a suspicion.
     #[must_use]
     pub const fn is_test(&self) -> bool {
@@ -216,6 +260,16 @@ impl Decision {
         match actions.iter().find(|action| !fits(action)) {
             None => Ok(()),
             Some(action) => Err(Outdated { action: action.clone() }),
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Act { actions, .. } => write!(f, "{actions}"),
+            Self::Advise { advice } => write!(f, "advice: {advice}"),
+            Self::Inconclusive { missing } => f.write_str(missing),
         }
     }
 }

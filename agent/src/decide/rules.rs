@@ -18,6 +18,7 @@ mod major_fault_storm;
 mod memory_hog;
 mod memory_leak;
 mod minor_fault_churn;
+mod options;
 mod pids_limit;
 mod port_exhaustion;
 mod raise;
@@ -43,6 +44,7 @@ use crate::{
     verify::{Verdict, settle_s},
 };
 use evidence::Finding;
+pub use options::options;
 use remedy::{ASKS_TO_END, Remedies, Remedy, Rung};
 
 /// All rules. A hypothesis of an earlier one wins among equals.
@@ -256,32 +258,41 @@ fn choose(case: &Case, mode: FailureMode, mut ladder: Vec<Remedy>) -> Result<Cho
     ladder.sort_by_key(|remedy| remedy.rung);
     let mut passed_over = Vec::new();
     for remedy in ladder {
-        let name = remedy.actions.action_type();
-        let share = share_of(&case.explanation, &remedy.actions);
-        if share < DOMINANT {
-            passed_over.push(format!("{name} would reach only {:.0} % of the blame", share * 100.0));
-            continue;
+        match weigh(case, mode, &remedy) {
+            Ok((effect, belief)) => return Ok(Choice { effect, belief, passed_over }),
+            Err(why) => passed_over.extend(why),
         }
-        if remedy.rung == Rung::Kill && !was_asked_to_end(case) {
-            continue;
-        }
-        if let Some(attempt) = case.tried.iter().find(|attempt| attempt.actions.is_like(&remedy.actions)) {
-            passed_over.push(format!("{name} was tried: {}", attempt.result));
-            continue;
-        }
-        let belief =
-            case.beliefs.iter().find(|belief| belief.action_type == name && belief.failure_mode == mode.name());
-        if let Some(belief) = belief.filter(|belief| belief.attempts >= HOPELESS_AFTER && belief.successes == 0) {
-            passed_over.push(format!("{name} never helped in {} attempts", belief.attempts));
-            continue;
-        }
-        let effect = corrected(case, &remedy.actions, belief);
-        if effect.suffices {
-            return Ok(Choice { effect, belief, passed_over });
-        }
-        passed_over.push(format!("{name} would not suffice ({})", effect.formula));
     }
     Err(passed_over.join("; "))
+}
+
+/// What a remedy would change, where it may be chosen; else why it is passed over, where that is worth a word.
+fn weigh<'a>(
+    case: &'a Case,
+    mode: FailureMode,
+    remedy: &Remedy,
+) -> Result<(Effect, Option<&'a Belief>), Option<String>> {
+    let name = remedy.actions.action_type();
+    let share = share_of(&case.explanation, &remedy.actions);
+    if share < DOMINANT {
+        return Err(Some(format!("{name} would reach only {:.0} % of the blame", share * 100.0)));
+    }
+    if remedy.rung == Rung::Kill && !was_asked_to_end(case) {
+        return Err(None);
+    }
+    if let Some(attempt) = case.tried.iter().find(|attempt| attempt.actions.is_like(&remedy.actions)) {
+        return Err(Some(format!("{name} was tried: {}", attempt.result)));
+    }
+    let belief = case.beliefs.iter().find(|belief| belief.action_type == name && belief.failure_mode == mode.name());
+    if let Some(belief) = belief.filter(|belief| belief.attempts >= HOPELESS_AFTER && belief.successes == 0) {
+        return Err(Some(format!("{name} never helped in {} attempts", belief.attempts)));
+    }
+    let effect = corrected(case, &remedy.actions, belief);
+    if effect.suffices {
+        Ok((effect, belief))
+    } else {
+        Err(Some(format!("{name} would not suffice ({})", effect.formula)))
+    }
 }
 
 /// Whether it was asked to end, and a verdict said what came of that. What was denied, or could not be carried out, does
@@ -376,5 +387,7 @@ fn proposal(case: &Case, hypotheses: Vec<Hypothesis>, decision: Decision, parts:
         decision,
         justification,
         confidence: Confidence::of(parts),
+        only_with_approval: None,
+        case: None,
     }
 }

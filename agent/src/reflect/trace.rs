@@ -134,14 +134,10 @@ impl Part for Proposal {
             trace.hypothesis = format!("{}: {}", best.failure_mode.name(), best.statement);
             trace.evidence = evidence_of(best);
         }
-        trace.recommended_action = match &self.decision {
-            Decision::Act { actions, prediction, .. } => {
-                trace.predicted_outcome.clone_from(&prediction.statement);
-                actions.to_string()
-            }
-            Decision::Advise { advice } => format!("advice: {advice}"),
-            Decision::Inconclusive { missing } => missing.clone(),
-        };
+        if let Decision::Act { prediction, .. } = &self.decision {
+            trace.predicted_outcome.clone_from(&prediction.statement);
+        }
+        trace.recommended_action = self.decision.to_string();
         trace.confidence = self.confidence.value;
         let parts: Vec<String> =
             self.confidence.parts.iter().map(|part| format!("{} {:.2}", part.name, part.factor)).collect();

@@ -59,6 +59,8 @@ pub struct Judging<'a> {
     pub approval: Option<Approval>,
     /// The processes that the decision was about: whoever has a number now must be one of them. None: whoever has it.
     pub expected: Option<&'a [ProcessId]>,
+    /// Why it is not done without an operator's word, whatever the level leaves to the agent.
+    pub needs_word: Option<String>,
     /// Unix time, ms.
     pub now_ms: i64,
 }
@@ -67,7 +69,7 @@ impl<'a> Judging<'a> {
     /// No approval and no expectation.
     #[must_use]
     pub fn new(author: &'a str, autonomy: Autonomy, now_ms: i64) -> Self {
-        Self { author, autonomy, approval: None, expected: None, now_ms }
+        Self { author, autonomy, approval: None, expected: None, needs_word: None, now_ms }
     }
 }
 
@@ -231,7 +233,11 @@ impl Policy {
     /// Judges a request. A permit holds the target, pinned, and what will be run and taken back.
     pub fn judge(&self, request: &ActionRequest, judging: Judging<'_>) -> Result<Permit, Denied> {
         let considered = self.consider(request, judging.expected)?;
-        let approved_by = match (self.leave(judging.autonomy, &considered), judging.approval) {
+        let leave = match (self.leave(judging.autonomy, &considered), judging.needs_word) {
+            (Leave::ByItself, Some(why)) => Leave::Ask(why),
+            (leave, _) => leave,
+        };
+        let approved_by = match (leave, judging.approval) {
             (Leave::ByItself, None) => None,
             (Leave::ByItself | Leave::Ask(_), Some(approval)) => {
                 Some(approval.spend(request, judging.author, judging.now_ms)?)
