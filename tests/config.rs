@@ -24,8 +24,34 @@ fn a_value_out_of_its_range_is_named_with_the_range() {
 }
 
 #[test]
+fn a_model_is_set_with_what_it_needs_and_may_cost() {
+    check("[model]\nprovider = 'gemini'", expect!["1000 None"]);
+    check(
+        "[model]\nprovider = 'openai'",
+        expect!["`model.model` is missing; it must be the name of a model of that provider"],
+    );
+    check("[model]\nprovider = 'ollama'\nmodel = 'qwen3'\nbase_url = 'http://10.0.0.7:11434'", expect!["1000 None"]);
+    check(
+        "[model]\nprovider = 'gemini'\nbase_url = 'file:///etc'",
+        expect!["`model.base_url` is file:///etc; it must be a URL of https or http"],
+    );
+    check("[model]\ndeadline_s = 0", expect!["`model.deadline_s` is 0; it must be 1 to 600"]);
+    check("[model]\nturns = 51", expect!["`model.turns` is 51; it must be 1 to 50"]);
+    check("[model]\nreply_tokens = 1", expect!["`model.reply_tokens` is 1; it must be 256 to 65536"]);
+    check(
+        "[model.budget]\nmonth_usd = 20.0",
+        expect!["`model.budget.price` is missing; it must be given, because model.budget.month_usd is"],
+    );
+    check(
+        "[model.budget]\nmonth_usd = -1.0",
+        expect!["`model.budget.month_usd` is -1; it must be a number of US dollars, 0 or more"],
+    );
+    check("[model.budget]\nmonth_usd = 20.0\nprice = { input = 2.0, output = 12.0 }", expect!["1000 None"]);
+}
+
+#[test]
 fn every_path_is_absolute() {
-    for key in ["state_dir", "socket", "policies", "actors"] {
+    for key in ["state_dir", "socket", "policies", "actors", "reasoner", "model.key_file"] {
         let read = Settings::parse(&format!("{key} = 'x'"), Path::new("kernelsight.toml")).unwrap();
         let refused = read.checked().unwrap_err().to_string();
         assert_eq!(refused, format!("`{key}` is x; it must be an absolute path"));
@@ -42,7 +68,7 @@ fn a_key_that_there_is_none_of_is_told_with_its_line() {
               |
             2 | ticks = 1
               | ^^^^^
-            unknown field `ticks`, expected one of `state_dir`, `socket`, `autonomy`, `policies`, `actors`, `tick_ms`, `watch_calls`, `store`
+            unknown field `ticks`, expected one of `state_dir`, `socket`, `autonomy`, `policies`, `actors`, `reasoner`, `tick_ms`, `watch_calls`, `store`, `model`
         "#]],
     );
 }

@@ -49,15 +49,15 @@ pub(crate) fn check(case: &Case, expected: &str) {
     assert!(told.starts_with(expected), "{told}\n{:#?}", decide(case));
 }
 
-fn spinner(pid: u32, comm: &'static str, cgroup: &'static str) -> Actor {
+pub(crate) fn spinner(pid: u32, comm: &'static str, cgroup: &'static str) -> Actor {
     Actor { parent: 40, cpu: 65.0, delay: 30.0, age_s: 30.0, sleeps: 0, preempted: 100, cgroup, ..actor(pid, comm) }
 }
 
-fn victim() -> Actor {
+pub(crate) fn victim() -> Actor {
     Actor { cpu: 20.0, delay: 20.0, sleeps: 200, ..actor(60, "victim") }
 }
 
-fn cpu_waits(scene: &Scene) -> Signal {
+pub(crate) fn cpu_waits(scene: &Scene) -> Signal {
     scene.signal(1, SignalType::LoadMismatch, "cpu_some_percent", Entity::Node, 80.0)
 }
 

@@ -80,7 +80,7 @@ fn every_tool_by_every_role_and_level() {
                 match house.kind(tool.name, json!({ "no such parameter": 1 })).as_str() {
                     "role" => '-',
                     "level" => '^',
-                    "params" => '+',
+                    "params" | "no_case" => '+',
                     other => panic!("{}: {other}", tool.name),
                 }
             };
@@ -100,6 +100,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ get_incident
           ++++ list_traces
           ++++ query_trace
+          ---- query_case
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
@@ -117,6 +118,9 @@ fn every_tool_by_every_role_and_level() {
           ++++ verify_claim
           ++++ propose_action
           ++++ check_policy
+          ---- ask_model
+          ++++ give_opinion
+          ++++ draft_recommendation
           ++++ dry_run
           ---- deny_proposal
           ---- undo_action
@@ -124,8 +128,14 @@ fn every_tool_by_every_role_and_level() {
           ---- pause
           ---- resume
           ---- set_autonomy
+          ---- set_model
           ---- approve_proposal
           ---- execute_remediation
+          ++++ take_case
+          ++++ may_ask
+          ++++ record_turn
+          ++++ tell_progress
+          ++++ end_case
         viewer
           ++++ get_status
           ++++ query_signals
@@ -133,6 +143,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ get_incident
           ++++ list_traces
           ++++ query_trace
+          ++++ query_case
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
@@ -150,6 +161,9 @@ fn every_tool_by_every_role_and_level() {
           ++++ verify_claim
           ++++ propose_action
           ++++ check_policy
+          ++++ ask_model
+          ---- give_opinion
+          ---- draft_recommendation
           ++++ dry_run
           ---- deny_proposal
           ---- undo_action
@@ -157,8 +171,14 @@ fn every_tool_by_every_role_and_level() {
           ---- pause
           ---- resume
           ---- set_autonomy
+          ---- set_model
           ---- approve_proposal
           ---- execute_remediation
+          ---- take_case
+          ---- may_ask
+          ---- record_turn
+          ---- tell_progress
+          ---- end_case
         admin
           ++++ get_status
           ++++ query_signals
@@ -166,6 +186,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ get_incident
           ++++ list_traces
           ++++ query_trace
+          ++++ query_case
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
@@ -183,6 +204,9 @@ fn every_tool_by_every_role_and_level() {
           ++++ verify_claim
           ++++ propose_action
           ++++ check_policy
+          ++++ ask_model
+          ---- give_opinion
+          ---- draft_recommendation
           ++++ dry_run
           ++++ deny_proposal
           ++++ undo_action
@@ -190,8 +214,14 @@ fn every_tool_by_every_role_and_level() {
           ++++ pause
           ++++ resume
           ++++ set_autonomy
+          ++++ set_model
           ^+++ approve_proposal
           ^+++ execute_remediation
+          ---- take_case
+          ---- may_ask
+          ---- record_turn
+          ---- tell_progress
+          ---- end_case
     "#]]
     .assert_eq(&matrix);
 }
@@ -202,7 +232,8 @@ fn an_operator_keeps_a_single_tool_from_a_role() {
     let refused =
         |role, tool| House::with_rights(Arc::new(move |_, _| role), rights.clone()).kind(tool, json!({ "x": 1 }));
     assert_eq!(refused(Role::Model, "query_trace"), "blocked");
-    assert_eq!(refused(Role::Model, "query_signals"), "params");
+    // It is let in, and has no case to ask for.
+    assert_eq!(refused(Role::Model, "query_signals"), "no_case");
     assert_eq!(refused(Role::Viewer, "query_signals"), "blocked");
     assert_eq!(refused(Role::Viewer, "get_status"), "params");
     assert_eq!(refused(Role::Viewer, "undo_all"), "role");

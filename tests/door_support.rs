@@ -12,6 +12,7 @@ use kernelsight::{
     },
     explain::{Incident, IncidentStatus, IncidentUid},
     live::{Autonomy, Daemon, Live, News, Order, Part, PartState, Status},
+    mind::Mind,
     numbers,
     observe::{Entity, ProcessId, Severity, Signal, SignalType, classify::Thresholds},
     serve::{Roles, serve_as},
@@ -73,6 +74,7 @@ impl House {
             thresholds: Arc::new(Thresholds::load(None).unwrap()),
             rights: Arc::new(rights),
             restartable: Arc::default(),
+            mind: Mind::default(),
         };
         let ordered = Arc::new(Mutex::new(Vec::new()));
         runtime.spawn(spine(taken, daemon.clone(), Arc::clone(&ordered)));

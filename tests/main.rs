@@ -3,6 +3,7 @@
 
 mod actions_table;
 mod actors;
+mod ask;
 mod audit;
 mod classify;
 mod classify_disk;
@@ -89,6 +90,7 @@ mod store_histogram;
 mod store_opening;
 mod store_rows;
 mod store_story;
+mod think;
 mod tools_look;
 mod undo;
 mod unit;

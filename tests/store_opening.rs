@@ -74,7 +74,7 @@ fn a_sound_database_is_used_on() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
-    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 4 });
+    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 5 });
     assert_eq!(count(&store), 3000);
 }
 
@@ -121,7 +121,7 @@ fn a_newer_schema_is_set_aside() {
     check(
         |path| order(path, "PRAGMA user_version = 99"),
         expect![
-            "the database could not be used (schema version 99 is newer than 4, which this build knows); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (schema version 99 is newer than 5, which this build knows); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -141,13 +141,13 @@ fn tables_that_somebody_changed_are_set_aside() {
     check(
         |path| order(path, "DROP INDEX signals_by_time"),
         expect![
-            "the database could not be used (`signals_by_time` is not as version 4 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`signals_by_time` is not as version 5 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
     check(
         |path| order(path, "CREATE TRIGGER sly AFTER INSERT ON settings BEGIN DELETE FROM denials; END"),
         expect![
-            "the database could not be used (`sly` is not as version 4 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`sly` is not as version 5 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -247,7 +247,7 @@ fn a_database_of_the_first_schema_is_read_on() {
         ),
     );
     let (store, opening) = Store::open(first.path(), Limits::default()).unwrap();
-    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 4 });
+    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 5 });
     assert_eq!(store.reader().unwrap().trace(kept.trace_id).unwrap(), Some(kept));
     assert_eq!(store.unsettled().unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [old]);
     store.advance(old, JournalState::Owed, "it is stuck", NOW_MS).unwrap();

@@ -44,7 +44,7 @@ fn house() -> House {
     let signal = scene.signal(7, SignalType::MemoryPressure, "growth_bytes_per_s", leaky.clone(), 2e7);
     let of_cgroup =
         scene.signal(8, SignalType::MemoryPressure, "cgroup_anonymous_percent", cgroup("/web.service"), 60.0);
-    let house = House::open(Role::Model);
+    let house = House::open(Role::Viewer);
     let mut live = house.daemon.change();
     live.status.now_ms = scene.now_ms;
     live.window = scene.window;
@@ -201,14 +201,14 @@ fn prints(house: &House, arguments: &[&str]) -> String {
 fn the_same_tools_are_verbs() {
     let house = house();
     expect![[r#"
-        CPU_PERCENT  PID  NAME     CPU   MEMORY  I/O    UNIT
+        CPU_PERCENT  PID  NAME     CPU   MEMORY  I/O    UNIT OR CGROUP
         90 %         50   spinner  90 %  4 MiB   0 B/s  batch.service
         10 %         41   worker   10 %  4 MiB   0 B/s  web.service
 
         All 4 processes together: 100 %."#]]
     .assert_eq(&prints(&house, &["top"]));
     expect![[r#"
-        RSS_BYTES  PID  NAME   CPU  MEMORY   I/O    UNIT
+        RSS_BYTES  PID  NAME   CPU  MEMORY   I/O    UNIT OR CGROUP
         340 MiB    40   leaky  0 %  340 MiB  0 B/s  web.service
         4 MiB      1    init   0 %  4 MiB    0 B/s  /
 
@@ -224,7 +224,7 @@ fn the_same_tools_are_verbs() {
         "kernelsight: describe_process: `pid` is \"one\": invalid type: string \"one\", expected i64; it takes pid (integer 1 to 4194304), start_ticks (integer 0 to 9223372036854775807, optional)"
     );
     let tools = prints(&house, &["tools"]);
-    assert!(tools.contains("verify_claim") && !tools.contains("undo_all") && !tools.contains("follow"), "{tools}");
+    assert!(tools.contains("verify_claim") && !tools.contains("undo_all"), "{tools}");
 }
 
 #[test]

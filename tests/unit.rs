@@ -23,7 +23,7 @@ fn says(unit: &str, key: &str) -> Vec<String> {
 
 fn services() -> Vec<String> {
     let actors = actors().map(|power| format!("kernelsight-act-{}@.service", power.unit()));
-    ["kernelsight.service".to_owned()].into_iter().chain(actors).collect()
+    ["kernelsight.service", "kernelsight-reason@.service"].map(str::to_owned).into_iter().chain(actors).collect()
 }
 
 fn actors() -> impl Iterator<Item = Power> {
@@ -89,7 +89,8 @@ fn who_watches_can_touch_nothing_and_each_actor_has_the_power_that_it_is_named_f
 #[test]
 fn the_daemon_waits_for_the_socket_of_each_actor() {
     let daemon = read("kernelsight.service");
-    let sockets: Vec<String> = actors().map(|power| format!("kernelsight-act-{}.socket", power.unit())).collect();
+    let of_actors = actors().map(|power| format!("kernelsight-act-{}.socket", power.unit()));
+    let sockets: Vec<String> = of_actors.chain(["kernelsight-reason.socket".to_owned()]).collect();
     for key in ["Wants", "After"] {
         let mut named = says(&daemon, key);
         named.retain(|unit| unit.ends_with(".socket"));
@@ -109,12 +110,29 @@ fn the_daemon_waits_for_the_socket_of_each_actor() {
 }
 
 #[test]
+fn who_thinks_has_no_power_and_is_asked_by_the_daemon_alone() {
+    let unit = read("kernelsight-reason@.service");
+    assert!(unit.contains("\nCapabilityBoundingSet=\n"));
+    assert_eq!(says(&unit, "AmbientCapabilities"), Vec::<String>::new());
+    assert_eq!(says(&unit, "DynamicUser"), ["yes"]);
+    assert_eq!(says(&unit, "LimitCORE"), ["0"]);
+    let socket = read("kernelsight-reason.socket");
+    let daemon = read("kernelsight.service");
+    assert_eq!(says(&socket, "SocketUser"), says(&daemon, "User"));
+    assert_eq!(says(&socket, "SocketMode"), ["0600"]);
+    let run = says(&daemon, "ExecStart");
+    let at = run.iter().position(|word| word == "--reasoner").unwrap();
+    assert_eq!(says(&socket, "ListenStream"), [run[at + 1].clone()]);
+}
+
+#[test]
 fn the_units_say_of_each_protection_that_is_off_why() {
     for (unit, all_off) in [
         (
             "kernelsight.service",
             &["PrivateNetwork", "PrivateUsers", "ProtectProc", "ProcSubset", "RootDirectory"] as &[&str],
         ),
+        ("kernelsight-reason@.service", &["PrivateNetwork", "IPAddressDeny", "RootDirectory"]),
         ("kernelsight-act-.service.d/common.conf", &["PrivateUsers", "ProtectProc", "ProcSubset", "RootDirectory"]),
     ] {
         let unit = read(unit);

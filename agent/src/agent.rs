@@ -8,6 +8,7 @@ mod eyes;
 mod holds;
 mod orders;
 mod past;
+mod reasoner;
 mod remedy;
 mod rooms;
 mod standing;
@@ -15,6 +16,7 @@ mod start;
 
 pub use confine::{come_first, confine};
 pub use past::Past;
+pub use reasoner::Reasoners;
 
 use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
 
@@ -90,15 +92,17 @@ pub enum AgentError {
 ///
 /// # Errors
 /// When the policies are wrong, or the database or the socket cannot be had; nothing later ends it.
-pub async fn run(settings: Settings, unconfined: Option<String>) -> Result<(), AgentError> {
+pub async fn run(settings: Settings, unconfined: Option<String>, reasoners: Reasoners) -> Result<(), AgentError> {
     let agent = Agent::start(&settings, unconfined)?;
     let (close_door, closed) = oneshot::channel::<()>();
     let daemon = agent.rooms.daemon.clone();
+    let reasoner = tokio::spawn(reasoners.tend(daemon.clone()));
     let mut door = tokio::spawn(async move {
         let closed = async { drop(closed.await) };
         serve::serve(daemon, &settings, closed).await
     });
     let ended = agent.turn(&mut door).await;
+    reasoner.abort();
     drop(close_door);
     // Closing takes the socket away.
     if !door.is_finished() && timeout(STOP_WITHIN, &mut door).await.is_err() {

@@ -8,7 +8,7 @@ use std::{
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::live::Autonomy;
+use crate::{live::Autonomy, mind::ModelSettings};
 
 /// Where the file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/kernelsight/kernelsight.toml";
@@ -16,7 +16,7 @@ pub const DEFAULT_FILE: &str = "/etc/kernelsight/kernelsight.toml";
 pub const DEFAULT_SOCKET: &str = "/run/kernelsight/kernelsight.sock";
 
 /// Every setting, each with a default that fits a production node.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Directory of the database; made with mode 0700 if it is missing.
@@ -31,11 +31,16 @@ pub struct Settings {
     /// Directory of the sockets of actors, who act for a daemon that has no power but to watch; none: the daemon makes
     /// its executors itself, as user 0.
     pub actors: Option<PathBuf>,
+    /// The socket behind which the service manager makes the process that thinks with a model; none: the daemon makes it
+    /// itself, as nobody.
+    pub reasoner: Option<PathBuf>,
     /// Time between two samples, ms, 200 to 60,000.
     pub tick_ms: u64,
     /// When system calls are watched, which costs each of them 100 to 200 ns.
     pub watch_calls: WatchCalls,
     pub store: StoreSettings,
+    /// A model that is asked beside the rules; none by default.
+    pub model: ModelSettings,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
@@ -70,9 +75,11 @@ impl Default for Settings {
             autonomy: None,
             policies: None,
             actors: None,
+            reasoner: None,
             tick_ms: 1000,
             watch_calls: WatchCalls::default(),
             store: StoreSettings::default(),
+            model: ModelSettings::default(),
         }
     }
 }
@@ -124,11 +131,14 @@ impl Settings {
             "at least 16777216 (16 MiB)",
             self.store.max_bytes >= 16 << 20,
         )?;
+        self.model.check()?;
         let paths = [
             ("state_dir", Some(&self.state_dir)),
             ("socket", Some(&self.socket)),
             ("policies", self.policies.as_ref()),
             ("actors", self.actors.as_ref()),
+            ("reasoner", self.reasoner.as_ref()),
+            ("model.key_file", self.model.key_file.as_ref()),
         ];
         for (key, path) in paths.into_iter().filter_map(|(key, path)| Some((key, path?))) {
             range(key, path.display().to_string(), "an absolute path", path.is_absolute())?;

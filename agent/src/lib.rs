@@ -39,7 +39,11 @@ pub mod store;
 
 pub mod tools;
 
+pub mod mind;
+
 pub mod llm;
+
+pub mod reason;
 
 pub mod serve;
 

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::{
     execute::{ActionRequest, DryRun, Hold, Outcome},
     explain::{Baseline, Incident, IncidentUid, Known},
+    mind::{Mind, ModelStatus},
     observe::{Event, History, ProcessId, Signal, View, Window, classify::Thresholds},
     reflect::TraceStep,
     store::Store,
@@ -30,6 +31,8 @@ pub struct Daemon {
     pub restartable: Arc<[String]>,
     /// Which single tools an operator keeps from a role.
     pub rights: Arc<Rights>,
+    /// The daemon's side of thinking with a model.
+    pub mind: Mind,
 }
 
 impl Daemon {
@@ -152,6 +155,9 @@ pub struct Status {
     pub events_seen: u64,
     pub events_lost: u64,
     pub database_bytes: Option<u64>,
+    /// Who is asked beside the rules, and how that goes; none: nobody.
+    #[serde(default)]
+    pub model: Option<ModelStatus>,
     /// What a person should know first: what is missing, what was set aside, what was settled at start.
     pub notes: Vec<String>,
 }
@@ -284,6 +290,24 @@ pub enum News {
     },
     IncidentChanged {
         incident: Incident,
+    },
+    /// A model thinks about something.
+    Thinks {
+        case: i64,
+        incident: Option<IncidentUid>,
+    },
+    /// A piece of what it says.
+    Said {
+        case: i64,
+        voice: String,
+        text: String,
+        thought: bool,
+    },
+    /// Nothing is asked of it for so long.
+    Waits {
+        case: i64,
+        ms: u64,
+        why: String,
     },
     /// A step of the loop on an incident.
     Step {

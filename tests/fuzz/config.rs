@@ -12,6 +12,11 @@ use kernelsight::{
     config::{Settings, WatchCalls},
     execute::{Limits, Policy, catalogue},
     live::Autonomy,
+    mind::{
+        ModelSettings,
+        budget::{Budget, Price},
+        settings::{Consult, Decide, Provider},
+    },
     observe::{
         Severity,
         classify::{Threshold, Thresholds, measure},
@@ -76,6 +81,8 @@ fn second_reading(text: &str) -> Option<Settings> {
             "socket" => settings.socket = absolute(&value)?,
             "policies" => settings.policies = Some(absolute(&value)?),
             "actors" => settings.actors = Some(absolute(&value)?),
+            "reasoner" => settings.reasoner = Some(absolute(&value)?),
+            "model" => settings.model = model(value.as_table()?)?,
             "tick_ms" => settings.tick_ms = number(&value).filter(|ms| (200..=60_000).contains(ms))?.into(),
             "watch_calls" => {
                 let modes = [("on_demand", WatchCalls::OnDemand), ("always", WatchCalls::Always)];
@@ -103,6 +110,72 @@ fn second_reading(text: &str) -> Option<Settings> {
         }
     }
     Some(settings)
+}
+
+/// The same of `[model]`.
+fn model(table: &Table) -> Option<ModelSettings> {
+    let number = |value: &Value| value.as_integer().and_then(|number| u32::try_from(number).ok());
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let mut model = ModelSettings::default();
+    for (key, value) in table {
+        match key.as_str() {
+            "provider" => {
+                let all = [Provider::Gemini, Provider::Openai, Provider::Anthropic, Provider::Ollama];
+                model.provider = Some(all.into_iter().find(|one| Some(one.name()) == value.as_str())?);
+            }
+            "model" => model.model = Some(text(value)?),
+            "base_url" => {
+                let is_web = |url: &String| ["http://", "https://"].iter().any(|start| url.starts_with(start));
+                model.base_url = Some(text(value).filter(is_web)?);
+            }
+            "key_file" => model.key_file = Some(text(value).map(PathBuf::from).filter(|path| path.is_absolute())?),
+            "decide" => {
+                let all = [("rules", Decide::Rules), ("model", Decide::Model), ("both", Decide::Both)];
+                model.decide = all.into_iter().find(|(name, _)| Some(*name) == value.as_str())?.1;
+            }
+            "consult" => {
+                let all = [("unsure", Consult::Unsure), ("always", Consult::Always)];
+                model.consult = all.into_iter().find(|(name, _)| Some(*name) == value.as_str())?.1;
+            }
+            "specialists" => model.specialists = value.as_bool()?,
+            "deadline_s" => model.deadline_s = number(value).filter(|s| (1..=600).contains(s))?.into(),
+            "turns" => model.turns = number(value).filter(|turns| (1..=50).contains(turns))?,
+            "reply_tokens" => model.reply_tokens = number(value).filter(|count| (256..=65_536).contains(count))?,
+            "budget" => model.budget = budget(value.as_table()?)?,
+            _ => return None,
+        }
+    }
+    let has_model = model.provider.is_none() || model.provider == Some(Provider::Gemini) || model.model.is_some();
+    has_model.then_some(model)
+}
+
+fn budget(table: &Table) -> Option<Budget> {
+    let count = |value: &Value| value.as_integer().and_then(|count| u64::try_from(count).ok());
+    let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|number| number as f64));
+    let sum = |value: &Value| number(value).filter(|sum| sum.is_finite() && *sum >= 0.0);
+    let mut budget = Budget::default();
+    for (key, value) in table {
+        match key.as_str() {
+            "incident_tokens" => budget.incident_tokens = Some(count(value)?),
+            "hour_tokens" => budget.hour_tokens = Some(count(value)?),
+            "month_tokens" => budget.month_tokens = Some(count(value)?),
+            "month_usd" => budget.month_usd = Some(sum(value)?),
+            "price" => {
+                let price = value.as_table()?;
+                if price.keys().any(|key| !["input", "output", "cached"].contains(&key.as_str())) {
+                    return None;
+                }
+                let cached = match price.get("cached") {
+                    None => None,
+                    Some(value) => Some(sum(value)?),
+                };
+                let (input, output) = (sum(price.get("input")?)?, sum(price.get("output")?)?);
+                budget.price = Some(Price { input, output, cached });
+            }
+            _ => return None,
+        }
+    }
+    (budget.month_usd.is_none() || budget.price.is_some()).then_some(budget)
 }
 
 /// Whatever the patterns allow, what may run is a command of the grammar with its numbers in range.

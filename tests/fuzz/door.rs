@@ -62,6 +62,7 @@ impl House {
             thresholds: Arc::new(Thresholds::load(None).expect("the embedded ones")),
             restartable: Arc::default(),
             rights: Arc::default(),
+            mind: kernelsight::mind::Mind::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { runtime, daemon, orders: taken, _dir: dir }

@@ -10,8 +10,10 @@ use crate::{
     execute::{Executor, Guard, HoldKind, Journal as _},
     explain::Baseline,
     live::Autonomy,
+    llm::ModelChoice,
+    mind::MODEL,
     observe::SignalType,
-    store::{Opening, Store, StoreError},
+    store::{Opening, Reader, Store, StoreError},
 };
 
 /// Actors of a daemon that ended end too; one that is stuck is not waited for longer before the agent watches.
@@ -25,6 +27,9 @@ pub struct Past {
     /// The level that an operator set last, where it can be read.
     pub(super) autonomy: Option<Autonomy>,
     pub(super) next_signal_id: i64,
+    pub(super) next_case: i64,
+    /// Who an operator chose to be asked beside the rules; none: nobody chose.
+    pub(super) model: Option<Option<ModelChoice>>,
     /// Signal type, measure, class, and what was usual.
     pub(super) baselines: Vec<(SignalType, String, String, Baseline)>,
 }
@@ -65,11 +70,23 @@ impl Past {
             notes,
             autonomy: kept.and_then(|setting| Autonomy::from_str(&setting.value, false).ok()),
             next_signal_id: reader.next_signal_id()?,
+            next_case: reader.next_case()?,
+            model: model(&reader),
             baselines: reader.baselines().unwrap_or_else(|error| {
                 tracing::error!(%error, "baselines could not be read; nothing is usual until they can");
                 Vec::new()
             }),
         })
+    }
+}
+
+fn model(reader: &Reader) -> Option<Option<ModelChoice>> {
+    match reader.setting(MODEL) {
+        Ok(kept) => serde_json::from_str(&kept?.value).ok(),
+        Err(error) => {
+            tracing::error!(%error, "who was chosen to be asked cannot be read");
+            None
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! One pass of the loop over one incident: explain, simulate, decide, execute, verify, reflect.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::oneshot, task::spawn_blocking, time::sleep};
 
@@ -9,8 +13,8 @@ use crate::{
     clock::now_ms,
     decide::{Attempt, Case, Decision, Outdated, Prediction, Proposal, rules},
     execute::{
-        ActionRequest, Actions, Approval, Barred, Denial, Denied, Errand, ExecuteError, Outcome, OutcomeStatus, Over,
-        Permit,
+        ActionRequest, Actions, Approval, Barred, Denial, Denied, Errand, ExecuteError, Judging, Outcome,
+        OutcomeStatus, Over, Permit,
     },
     explain::{Baseline, Explanation, Incident},
     live::{Autonomy, Operator},
@@ -161,6 +165,9 @@ impl Rooms {
         let verification = self.verify(&prediction, actions.first(), begun_ms..done_ms);
         let verdict = self.keep(&mut trace, verification).verdict;
         self.settle(&mut trace, verdict).await;
+        if verdict.calls_for_undo() && !is_test {
+            self.keep_refuted(incident, explanation, &proposal);
+        }
         let attempt = Attempt { actions, result: verdict.name().to_owned(), is_test };
         let told = trace.steps.len();
         end(trace, Ending::Acted { attempt, verdict }, told)
@@ -178,7 +185,8 @@ impl Rooms {
         proposal.decision.still_fits(explanation).map_err(|outdated| Box::new(outdated.into()))?;
         let judge = |action: &ActionRequest| {
             let approval = approved_by.map(|by| Approval::of(action, by, now_ms()));
-            let judging = self.judging(&proposal.author, approval, Some(targets));
+            let needs_word = self.needs_word(proposal);
+            let judging = Judging { needs_word, ..self.judging(&proposal.author, approval, Some(targets)) };
             let denied = |denied| Box::new(Refused::Denied { action: action.clone(), denied });
             self.policy.judge(action, judging).map_err(denied)
         };
@@ -186,6 +194,17 @@ impl Rooms {
         let barred = |barred| Box::new(Refused::Barred { action: actions.first().clone(), barred });
         self.executor.may(&permits, errand, &self.daemon.store, now_ms()).map_err(barred)?;
         Ok(permits)
+    }
+
+    /// Why what was proposed is not done without an operator's word: whoever proposed it said so, or it is of a model that
+    /// the watchtower suspends.
+    fn needs_word(&self, proposal: &Proposal) -> Option<String> {
+        let suspended = || self.daemon.mind.watch(|tower| tower.suspends(Instant::now()));
+        let of_suspended = || {
+            let why = proposal.is_of_model().then(suspended)??;
+            Some(format!("the model is suspended: {why}"))
+        };
+        proposal.only_with_approval.clone().or_else(of_suspended)
     }
 
     fn refused(&self, mut trace: Trace, proposal: Proposal, actions: Actions, refused: &Refused) -> Pass {

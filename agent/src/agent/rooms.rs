@@ -12,6 +12,7 @@ use crate::{
     execute::{ActionRequest, Approval, ExecuteError, Executor, Guard, HoldKind, Judging, Permit, Policy},
     explain::{Baseline, Explanation, Incident, explain},
     live::{Autonomy, Daemon, News},
+    mind::packet,
     observe::{
         ProcessId, SignalType,
         classify::{self, Threshold},
@@ -117,6 +118,14 @@ impl Rooms {
                 .map_or_else(|| "by the autonomy level".to_owned(), |by| format!("approved by {by}")),
         };
         self.complain("a permit", self.daemon.store.keep_permit(&row));
+    }
+
+    /// What was done about the first hypothesis changed nothing: on this evidence no model is to believe it again.
+    pub(super) fn keep_refuted(&self, incident: &Incident, explanation: &Explanation, proposal: &Proposal) {
+        let Some(best) = proposal.hypotheses.first() else { return };
+        let evidence = packet::evidence(incident, explanation);
+        let kept = self.daemon.store.keep_refuted(&incident.fingerprint, best.failure_mode, &evidence, now_ms());
+        self.complain("what was refuted", kept);
     }
 
     /// A row for the denial of the trace, if it ended with one.

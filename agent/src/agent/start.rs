@@ -22,10 +22,11 @@ use super::{
 use crate::{
     clock::now_ms,
     config::{Settings, StoreSettings},
-    decide::rules::Rules,
+    decide::model::Together,
     execute::{Executor, Guard, Limits as Bounds, Policy},
     explain::Correlator,
     live::{Daemon, Live},
+    mind::{Mind, thinking::Thinking},
     observe::{Window, classify::Thresholds},
     store::{Limits, Store},
     tools::Rights,
@@ -63,13 +64,19 @@ impl Agent {
             thresholds: Arc::new(thresholds),
             restartable: policy.restartable().into(),
             rights: Arc::new(rights),
+            mind: Mind::new(
+                settings.model.clone(),
+                past.model.unwrap_or_else(|| settings.model.choice()),
+                past.next_case,
+            ),
         };
         standing::begin(&daemon, settings.autonomy.or(past.autonomy), &eyes, &executor, past.notes);
         daemon.change().status.holds = guard.holds(now_ms());
+        let thinking = Thinking::new(daemon.clone(), Arc::clone(&policy));
         Ok(Self {
             rooms: Arc::new(Rooms {
                 daemon,
-                reasoner: Arc::new(Rules),
+                reasoner: Arc::new(Together::new(Arc::new(thinking))),
                 policy,
                 guard,
                 executor,

@@ -6,6 +6,7 @@ pub mod eyes;
 
 pub mod actions;
 pub mod approve;
+pub mod ask;
 pub mod audit;
 pub mod autonomy;
 pub mod bench;
@@ -15,10 +16,13 @@ pub mod doctor;
 pub mod dry_run;
 pub mod incidents;
 pub mod mcp;
+pub mod model;
 pub mod pause;
 pub mod policy;
 pub mod predict;
 pub mod proposals;
+pub mod reason;
+pub mod replay;
 pub mod resume;
 pub mod run;
 pub mod signals;
@@ -82,6 +86,12 @@ pub enum Verb {
     Changes(changes::Changes),
     /// The whole story of one pass of the loop; without a number, the latest ones.
     Trace(trace::Trace),
+    /// Ask the model something about this node, in your own words.
+    Ask(ask::Ask),
+    /// Go through the model's conversation of a trace again, with no network.
+    Replay(replay::Replay),
+    /// Show or set which model is asked beside the rules.
+    Model(model::Model),
     /// What waits for an operator's word.
     Proposals(proposals::Proposals),
     /// Let one proposal be carried out.
@@ -110,6 +120,9 @@ pub enum Verb {
     Tools(tools::Tools),
     /// Call any tool by its name; the answer is JSON.
     Call(tools::Call),
+    /// Think with a model, for the daemon, whose socket is the standard input.
+    #[command(hide = true)]
+    Reason(reason::Reason),
     /// Time each program beside an empty one.
     #[command(hide = true)]
     BenchProbes(bench::BenchProbes),
@@ -224,11 +237,15 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Audit(verb) => verb.run(&context),
         Verb::Policy(verb) => done(verb.run(&context)),
         Verb::Doctor(verb) => verb.run(&context),
+        Verb::Ask(verb) => done(verb.run(&context)),
+        Verb::Replay(verb) => done(verb.run(&context)),
+        Verb::Model(verb) => done(verb.run(&context)),
         Verb::Mcp(verb) => done(verb.run(&context)),
         Verb::Tools(verb) => done(verb.run(&context)),
         Verb::Call(verb) => done(verb.run(&context)),
         Verb::Top(verb) => done(verb.run(&context)),
         Verb::Changes(verb) => done(verb.run(&context)),
+        Verb::Reason(verb) => done(verb.run(&context)),
         Verb::BenchProbes(verb) => done(verb.run(&context)),
         Verb::BenchCalls(verb) => done(verb.run(&context)),
         Verb::BenchBlock(verb) => done(verb.run(&context)),

@@ -40,6 +40,9 @@ pub struct Run {
     /// Directory of the sockets of actors, who act for a daemon that has no power but to watch.
     #[arg(long, value_name = "DIR")]
     pub actors: Option<PathBuf>,
+    /// The socket behind which the service manager makes the process that thinks with a model.
+    #[arg(long, value_name = "SOCKET")]
+    pub reasoner: Option<PathBuf>,
     /// Time between two samples, ms.
     #[arg(long, value_name = "MS")]
     pub tick_ms: Option<u64>,
@@ -58,6 +61,7 @@ impl Run {
         let settings = self.settings(socket)?;
         let context = Context { socket: settings.socket.clone(), json: context.json, eyes: context.eyes.clone() };
         agent::come_first();
+        let reasoners = agent::Reasoners::begin(&settings);
         // While there is one thread: what others are confined by, they have from it.
         let unconfined = agent::confine(&settings).err();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -72,7 +76,7 @@ impl Run {
                 }
             });
             // On a worker: there a timer wakes the thread that waits for it, and not another one through this.
-            let ended = tokio::spawn(agent::run(settings, unconfined)).await;
+            let ended = tokio::spawn(agent::run(settings, unconfined, reasoners)).await;
             told.abort();
             ended
         });
@@ -91,6 +95,7 @@ impl Run {
         settings.autonomy = self.autonomy.or(settings.autonomy);
         settings.policies = self.policies.map(absolute).or(settings.policies);
         settings.actors = self.actors.map(absolute).or(settings.actors);
+        settings.reasoner = self.reasoner.map(absolute).or(settings.reasoner);
         settings.tick_ms = self.tick_ms.unwrap_or(settings.tick_ms);
         settings.watch_calls = self.watch_calls.unwrap_or(settings.watch_calls);
         settings.checked().map_err(usage)

@@ -10,6 +10,8 @@ use super::{
 };
 use crate::{
     live::{self, Part, PartState},
+    llm::ModelChoice,
+    mind::{ModelStatus, settings::Decide, watchtower::ModelState},
     tools::{get_status::GetStatus, params::Nothing},
 };
 
@@ -36,6 +38,9 @@ pub fn text(status: &live::Status, all: bool, eyes: &Eyes) -> String {
     fact("level", level(status.autonomy));
     for hold in &status.holds {
         fact("hold", paint(Mood::Warn, &format!("{hold}; `kernelsight resume` ends it")));
+    }
+    if let Some(asked) = &status.model {
+        fact("model", model(asked));
     }
     fact("costs", costs(status));
     fact("events", events(status));
@@ -93,6 +98,25 @@ fn level(level: live::Autonomy) -> String {
         live::Autonomy::Agent => "it does whatever the policy permits",
     };
     format!("{}: {means}", level.name())
+}
+
+fn model(asked: &ModelStatus) -> String {
+    let ModelChoice { provider, model, .. } = &asked.choice;
+    let decides = match asked.decide {
+        Decide::Rules => "the rules decide",
+        Decide::Model => "it decides",
+        Decide::Both => "it and the rules decide, and the milder holds",
+    };
+    let seconds = |ms: u64| eyes::duration(ms as f64 / 1000.0);
+    let state = match &asked.state {
+        ModelState::Idle => "idle".to_owned(),
+        ModelState::Asked { for_ms } => format!("asked {} ago", seconds(*for_ms)),
+        ModelState::Waiting { for_ms, why } => {
+            paint(Mood::Warn, &format!("asked again in {}: {why}", seconds(*for_ms)))
+        }
+        ModelState::Suspended { why } => paint(Mood::Warn, &format!("suspended, nothing is done on its word: {why}")),
+    };
+    format!("{provider}/{model}: {decides}; {state}")
 }
 
 fn costs(status: &live::Status) -> String {

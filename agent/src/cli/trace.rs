@@ -13,11 +13,13 @@ use super::{
 };
 use crate::{
     explain::Incident,
+    mind,
     reflect::{self, story},
     tools::{
         get_incident::{self, GetIncident},
         list_traces::{Answer, Head, ListTraces, Params},
         params::{Bounded, Prose},
+        query_case::{self, QueryCase},
         query_trace::{self, QueryTrace},
     },
     verify::Verdict,
@@ -49,7 +51,23 @@ impl Trace {
         };
         let id = id.into_string();
         match id.parse() {
-            Ok(trace) => context.show::<QueryTrace>(&query_trace::Params { trace }, |trace, _| story(trace)),
+            Ok(trace) => {
+                let trace = context.ask::<QueryTrace>(&query_trace::Params { trace })?;
+                let case = trace.proposal.as_ref().and_then(|proposal| proposal.case).filter(|_| !context.json);
+                let thinking = case.map(|case| {
+                    let params = query_case::Params { case: Bounded::clamped(case), wait: false };
+                    context.ask::<QueryCase>(&params)
+                });
+                // A trace tells its story without it, too.
+                let thoughts = match thinking.transpose() {
+                    Ok(kept) => kept.map(|kept| mind::story::story(&kept.case, &kept.turns)),
+                    Err(error) => Some(format!("The model's thoughts cannot be told: {error}")),
+                };
+                context.print(&trace, |trace, _| {
+                    let thoughts = thoughts.map_or(String::new(), |thoughts| format!("\n{thoughts}"));
+                    format!("{}{thoughts}", story(trace))
+                })
+            }
             Err(_) => {
                 let passes = passes(context, id)?;
                 context.print(&passes, stories)?;

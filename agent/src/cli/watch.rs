@@ -76,7 +76,8 @@ fn is_main(news: &News) -> bool {
         News::IncidentChanged { incident } => incident.status != IncidentStatus::Working,
         News::Step { step, .. } => matches!(step.phase, Phase::Decide | Phase::Execute | Phase::Verify),
         News::SignalChanged { .. } | News::SignalClosed { .. } | News::Raw { .. } => false,
-        News::IncidentOpened { .. } | News::Note { .. } => true,
+        News::Thinks { .. } | News::Said { .. } => false,
+        News::IncidentOpened { .. } | News::Waits { .. } | News::Note { .. } => true,
     }
 }
 
@@ -104,6 +105,19 @@ pub fn line(news: &News, eyes: &Eyes) -> String {
         News::Step { incident, step } => {
             let words = format!("{} {}", short(incident), one_line(&step.text));
             tagged(phase(step.phase), phase(step.phase), &words)
+        }
+        News::Thinks { case, incident } => {
+            let about = incident.as_ref().map_or_else(|| "a question".to_owned(), |uid| short(uid).to_string());
+            tagged("think", "think", &format!("{about} is put before the model (case {case})"))
+        }
+        News::Said { voice, text, .. } => tagged("said", "said", &format!("{voice}: {}", one_line(text))),
+        News::Waits { ms, why, .. } => {
+            let again = eyes::duration(*ms as f64 / 1000.0);
+            tagged(
+                &paint(Mood::Warn, "wait"),
+                "wait",
+                &format!("the model is asked again in {again}: {}", one_line(why)),
+            )
         }
         News::Note { text } => tagged("note", "note", text),
         News::Raw { event } => {

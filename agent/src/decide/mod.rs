@@ -3,6 +3,7 @@
 //! A proposal is untrusted whoever made it: only the policy of [`crate::execute`] turns it into a permit.
 
 pub mod council;
+pub mod model;
 pub mod rules;
 
 pub use rules::Rules;

@@ -7,6 +7,7 @@ mod trace;
 
 pub use beliefs::{Experience, beliefs, next_confidence};
 pub use outcome::{Accuracy, accuracy, lesson, lesson_of_test};
+pub(crate) use story::in_line;
 pub use story::story;
 pub use trace::Part;
 

@@ -95,7 +95,7 @@ fn time(unix_ms: i64) -> String {
 }
 
 /// Names that strangers chose cannot break a line.
-fn in_line(text: &str) -> String {
+pub(crate) fn in_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 

@@ -6,6 +6,7 @@
 mod actions;
 mod audit;
 pub mod bench;
+mod cases;
 pub mod chain;
 mod error;
 pub mod families;
@@ -40,6 +41,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use actions::ActionFilter;
 pub use audit::{AuditFilter, DenialRow, PermitRow};
+pub use cases::{CaseFilter, CaseRow, TurnRow};
 pub use error::StoreError;
 pub use families::Family;
 pub use health::StoreHealth;
@@ -53,6 +55,7 @@ pub use signals::SignalFilter;
 pub use traces::TraceFilter;
 
 use crate::{
+    decide::{FailureMode, council::Agreement},
     explain::Incident,
     observe::{Entity, Signal, SignalType, window::Tick},
     reflect::Trace,
@@ -242,6 +245,48 @@ impl Store {
     pub fn keep_denial(&self, denial: &DenialRow) -> Result<i64, StoreError> {
         let denial = denial.clone();
         self.durable(move |connection| audit::write_denial(connection, &denial))
+    }
+
+    /// Keeps a case as it is now.
+    ///
+    /// # Errors
+    /// When it is not on disk.
+    pub fn keep_case(&self, row: &CaseRow) -> Result<(), StoreError> {
+        let row = cases::StoredCase::of(row)?;
+        self.durable(move |connection| row.write(connection))
+    }
+
+    /// Keeps how the model of a case stood to the rules.
+    ///
+    /// # Errors
+    /// When it is not on disk.
+    pub fn keep_agreement(&self, case: i64, agreement: Agreement) -> Result<(), StoreError> {
+        let name = rows::name_of("cases", &agreement)?;
+        self.durable(move |connection| cases::write_agreement(connection, case, &name))
+    }
+
+    /// Keeps a turn.
+    ///
+    /// # Errors
+    /// When it is not on disk.
+    pub fn keep_turn(&self, row: &TurnRow) -> Result<(), StoreError> {
+        let row = cases::StoredTurn::of(row)?;
+        self.durable(move |connection| row.write(connection))
+    }
+
+    /// Keeps that a hypothesis was wrong on that evidence.
+    ///
+    /// # Errors
+    /// When it is not on disk.
+    pub fn keep_refuted(
+        &self,
+        fingerprint: &str,
+        failure_mode: FailureMode,
+        evidence: &str,
+        at_ms: i64,
+    ) -> Result<(), StoreError> {
+        let (fingerprint, evidence) = (rows::bounded(fingerprint), rows::bounded(evidence));
+        self.durable(move |connection| cases::write_refuted(connection, &fingerprint, failure_mode, &evidence, at_ms))
     }
 
     /// Sets what outlives the daemon, such as the autonomy level.

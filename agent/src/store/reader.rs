@@ -11,8 +11,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags, Params, Row, types::ValueRef};
 
 use super::{
-    ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit, blocking,
-    incidents, lock, metrics, proposals, readings, schema, signals, traces,
+    ActionFilter, AuditFilter, CaseFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions,
+    audit, blocking, cases, incidents, lock, metrics, proposals, readings, schema, signals, traces,
 };
 use crate::{observe::SignalType, text::Text};
 
@@ -249,6 +249,12 @@ fn questions() -> Vec<(String, String)> {
         ("percentiles", readings::PERCENTILES.to_owned()),
         ("baseline", readings::BASELINE.to_owned()),
         ("points", readings::POINTS.to_owned()),
+        ("cases", cases::query(&CaseFilter::default())),
+        ("cases of an incident", cases::query(&CaseFilter { incident: of(), ..CaseFilter::default() })),
+        ("turns of a case", cases::TURNS_OF.to_owned()),
+        ("an earlier reply", cases::BY_DIGEST.to_owned()),
+        ("what models cost", cases::SPENT.to_owned()),
+        ("what models cost on an incident", cases::SPENT_ON.to_owned()),
     ];
     let metrics = Family::ALL.map(|family| (family.table.to_owned(), metrics::range_query(family).to_owned()));
     named.map(|(question, sql)| (question.to_owned(), sql)).into_iter().chain(metrics).collect()

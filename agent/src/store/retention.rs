@@ -110,6 +110,9 @@ impl Retention {
             (by_id("permits", "id", "at_ms < ?1", "at_ms"), traces),
             (by_id("denials", "id", "at_ms < ?1", "at_ms"), traces),
             (by_id("notes", "id", "at_ms < ?1", "at_ms"), traces),
+            (by_id("cases", "case_id", "begun_ms < ?1", "begun_ms"), traces),
+            (by_id("turns", "turn_id", "at_ms < ?1", "at_ms"), traces),
+            ("DELETE FROM refuted WHERE at_ms < ?1 AND ?2 > 0".to_owned(), traces),
             (old_actions(), traces),
         ] {
             removed += self.step(&transaction, &sql, params![bound, STEP])?;

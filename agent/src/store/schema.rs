@@ -21,6 +21,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/0002_actions_together.sql")),
     M::up(include_str!("../../../migrations/0003_owed_and_refused.sql")),
     M::up(include_str!("../../../migrations/0004_chained_journal.sql")),
+    M::up(include_str!("../../../migrations/0005_mind.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The number of the newest migration.

@@ -9,7 +9,7 @@ use crate::{
     explain::Incident,
     live::{Daemon, Live, Order},
     observe::{Entity, ProcessId},
-    store::{Reader, StoreError},
+    store::{Reader, Store, StoreError},
 };
 
 /// Longest wait for the spine: an action runs 30 s at most, and its capture and its undo note take their time too.
@@ -51,6 +51,20 @@ pub async fn read<T: Send + 'static>(
         Ok(Err(error)) => Err(ToolError::Store { problem: error.to_string() }),
         Err(_) => Err(ToolError::Store { problem: "the read was cut off".to_owned() }),
     }
+}
+
+/// Writes to the database on a thread that may block.
+///
+/// # Errors
+/// [`ToolError::Store`] when it is not on disk.
+pub async fn write(
+    daemon: &Daemon,
+    keep: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), ToolError> {
+    let store = daemon.store.clone();
+    let problem = |problem: String| ToolError::Store { problem };
+    let kept = tokio::task::spawn_blocking(move || keep(&store)).await;
+    kept.map_err(|error| problem(error.to_string()))?.map_err(|error| problem(error.to_string()))
 }
 
 /// The incident whose id is or begins so, open or over.

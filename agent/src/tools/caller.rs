@@ -1,10 +1,14 @@
 //! Who calls, and what they may.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use tokio::sync::{Mutex, broadcast};
 
-use crate::live::{News, Operator};
+use super::ToolError;
+use crate::{
+    live::{News, Operator},
+    mind::OpenCase,
+};
 
 /// What somebody is at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +44,10 @@ pub enum Audience {
     All,
     People,
     Admins,
+    /// The model alone: by these it concludes.
+    Model,
+    /// The reasoner itself; no model is offered them.
+    Reasoner,
 }
 
 impl Audience {
@@ -49,6 +57,7 @@ impl Audience {
             Self::All => matches!(role, Role::Model | Role::Viewer | Role::Admin),
             Self::People => matches!(role, Role::Viewer | Role::Admin),
             Self::Admins => matches!(role, Role::Admin),
+            Self::Model | Self::Reasoner => matches!(role, Role::Model),
         }
     }
 
@@ -59,6 +68,7 @@ impl Audience {
             Self::All => {
                 "only root, the groups kernelsight and kernelsight-admin and the agent's own reasoner may look"
             }
+            Self::Model | Self::Reasoner => "only the agent's own reasoner may",
             Self::People => "only root and the groups kernelsight and kernelsight-admin may",
             Self::Admins => {
                 "only root and the group kernelsight-admin may approve, deny, undo, execute or change the level"
@@ -76,12 +86,24 @@ pub struct Caller {
     pub(super) news: Mutex<Option<broadcast::Receiver<News>>>,
     /// Set once it asked for the kernel's own events; the daemon counts who holds this.
     pub(super) raw: OnceLock<Arc<()>>,
+    /// What the reasoner thinks about now.
+    case: std::sync::Mutex<Option<Arc<OpenCase>>>,
 }
 
 impl Caller {
     #[must_use]
     pub fn new(operator: Operator, role: Role) -> Self {
-        Self { operator, role, news: Mutex::new(None), raw: OnceLock::new() }
+        Self { operator, role, news: Mutex::new(None), raw: OnceLock::new(), case: std::sync::Mutex::default() }
+    }
+
+    /// What it thinks about.
+    pub(super) fn case(&self) -> Result<Arc<OpenCase>, ToolError> {
+        self.case.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(ToolError::NoCase)
+    }
+
+    /// It thinks about that from now on; one that it had before is left to others.
+    pub(super) fn take(&self, case: Option<Arc<OpenCase>>) -> Option<Arc<OpenCase>> {
+        std::mem::replace(&mut *self.case.lock().unwrap_or_else(PoisonError::into_inner), case)
     }
 
     pub(super) fn who(&self) -> String {

@@ -16,6 +16,6 @@ impl Tool for GetStatus {
     type Answer = Status;
 
     async fn call(daemon: &Daemon, _: &Caller, _: Nothing) -> Result<Status, ToolError> {
-        Ok(daemon.look().status.clone())
+        Ok(Status { model: daemon.mind.status(), ..daemon.look().status.clone() })
     }
 }

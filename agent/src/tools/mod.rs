@@ -11,12 +11,15 @@ mod rights;
 pub mod seen;
 
 pub mod approve_proposal;
+pub mod ask_model;
 pub mod check_policy;
 pub mod deny_proposal;
 pub mod describe_cgroup;
 pub mod describe_process;
 pub mod diff_state;
+pub mod draft_recommendation;
 pub mod dry_run;
+pub mod end_case;
 pub mod execute_remediation;
 pub mod find_similar_incidents;
 pub mod follow;
@@ -24,20 +27,27 @@ pub mod get_incident;
 pub mod get_logs;
 pub mod get_pressure;
 pub mod get_status;
+pub mod give_opinion;
 pub mod list_actions;
 pub mod list_incidents;
 pub mod list_proposals;
 pub mod list_traces;
+pub mod may_ask;
 pub mod pause;
 pub mod propose_action;
 pub mod query_baseline;
+pub mod query_case;
 pub mod query_signals;
 pub mod query_trace;
+pub mod record_turn;
 pub mod resume;
 pub mod set_autonomy;
+pub mod set_model;
 pub mod simulate_action;
 pub mod simulate_scenario;
 pub mod summarize_trends;
+pub mod take_case;
+pub mod tell_progress;
 pub mod top_processes;
 pub mod undo_action;
 pub mod undo_all;
@@ -65,6 +75,7 @@ pub static TOOLS: &[Entry] = &[
     entry::<get_incident::GetIncident>(),
     entry::<list_traces::ListTraces>(),
     entry::<query_trace::QueryTrace>(),
+    entry::<query_case::QueryCase>(),
     entry::<query_baseline::QueryBaseline>(),
     entry::<list_actions::ListActions>(),
     entry::<list_proposals::ListProposals>(),
@@ -82,6 +93,9 @@ pub static TOOLS: &[Entry] = &[
     entry::<verify_claim::VerifyClaim>(),
     entry::<propose_action::ProposeAction>(),
     entry::<check_policy::CheckPolicy>(),
+    entry::<ask_model::AskModel>(),
+    entry::<give_opinion::GiveOpinion>(),
+    entry::<draft_recommendation::DraftRecommendation>(),
     entry::<dry_run::DryRun>(),
     entry::<deny_proposal::DenyProposal>(),
     entry::<undo_action::UndoAction>(),
@@ -89,8 +103,15 @@ pub static TOOLS: &[Entry] = &[
     entry::<pause::Pause>(),
     entry::<resume::Resume>(),
     entry::<set_autonomy::SetAutonomy>(),
+    entry::<set_model::SetModel>(),
     entry::<approve_proposal::ApproveProposal>(),
     entry::<execute_remediation::ExecuteRemediation>(),
+    // The reasoner's own; no model is offered them.
+    entry::<take_case::TakeCase>(),
+    entry::<may_ask::MayAsk>(),
+    entry::<record_turn::RecordTurn>(),
+    entry::<tell_progress::TellProgress>(),
+    entry::<end_case::EndCase>(),
 ];
 
 /// One tool. Its parameters and its answer are types, so that a client written in Rust cannot misread them.
@@ -166,6 +187,11 @@ pub enum ToolError {
     Level { tool: &'static str, level: &'static str, needs: &'static str },
     #[error("{tool}: {problem}")]
     Params { tool: &'static str, problem: String },
+    #[error("there is no case to think about; take one first")]
+    NoCase,
+    /// Any of the others, as a model may read it.
+    #[error("{said}")]
+    Veiled { kind: &'static str, said: String },
     #[error("the agent has just begun to watch, and has seen nothing yet; ask again in a second")]
     Early,
     #[error("{what} is not there; {hint}")]
@@ -194,6 +220,8 @@ impl ToolError {
             Self::Blocked { .. } => "blocked",
             Self::Level { .. } => "level",
             Self::Params { .. } => "params",
+            Self::NoCase => "no_case",
+            Self::Veiled { kind, .. } => kind,
             Self::Early => "early",
             Self::NotFound { .. } => "not_found",
             Self::Refused { .. } => "refused",
@@ -223,7 +251,17 @@ pub async fn call(
     })?;
     let level = daemon.look().status.autonomy;
     permit(tool, caller, &daemon.rights, level)?;
-    (tool.call)(daemon, caller, params).await
+    if caller.role != Role::Model || tool.audience == Audience::Reasoner {
+        return (tool.call)(daemon, caller, params).await;
+    }
+    // What a model asks and is told goes through the veil of its case.
+    let case = caller.case()?;
+    let answered = (tool.call)(daemon, caller, case.uncover(&params)).await;
+    case.count(|tally| tally.called(answered.is_err()));
+    match answered {
+        Ok(answer) => Ok(case.cover(&answer)),
+        Err(error) => Err(ToolError::Veiled { kind: error.kind(), said: case.cover_text(&error.to_string()) }),
+    }
 }
 
 /// The tools that somebody of that role may call, at one level or another.

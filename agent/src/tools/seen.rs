@@ -26,7 +26,7 @@ pub struct SeenProcess {
 }
 
 impl SeenProcess {
-    pub(super) fn of(process: &ProcessTick, tick: &Tick) -> Self {
+    pub(crate) fn of(process: &ProcessTick, tick: &Tick) -> Self {
         let sample = &process.sample;
         Self {
             id: sample.id,
@@ -49,7 +49,7 @@ pub struct SeenCgroup {
 }
 
 impl SeenCgroup {
-    pub(super) fn of(cgroup: &CgroupTick) -> Self {
+    pub(crate) fn of(cgroup: &CgroupTick) -> Self {
         let mut numbers = Numbers::default();
         facts::of_cgroup(&mut numbers, cgroup);
         Self { path: cgroup.sample.path.clone(), unit: unit_of(&cgroup.sample.path), numbers }

@@ -24,7 +24,7 @@ pub struct Params {
 }
 
 /// Something that can be looked up. Bounds are inclusive; one at least is to be given where there are two.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Claim {
     /// The process runs, and is called so.

@@ -1,0 +1,64 @@
+//! `may_ask`: whether a turn may be taken: within the budget and the time, and not if the same was asked before.
+
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Prose};
+use crate::{
+    clock::now_ms,
+    live::Daemon,
+    llm::Usage,
+    mind::{brief::Leave, budget::HOUR_MS},
+};
+
+/// A reply serves again for so long: the packet tells the time of each signal, so it is the same case again.
+const CACHED_FOR_MS: i64 = 24 * HOUR_MS;
+
+#[derive(Debug)]
+pub struct MayAsk;
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// SHA-256 of all that is sent, hexadecimal.
+    pub digest: Prose<64>,
+    /// What it will take, about.
+    pub estimate: Usage,
+}
+
+impl Tool for MayAsk {
+    const NAME: &'static str = "may_ask";
+    const DESCRIPTION: &'static str = "Whether the provider may be asked: yes, no, or not needed.";
+    const TIER: Tier = Tier::Observe;
+    const AUDIENCE: Audience = Audience::Reasoner;
+    type Params = Params;
+    type Answer = Leave;
+
+    async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Leave, ToolError> {
+        let case = caller.case()?;
+        let stop = |why: String| Ok(Leave::Stop { why });
+        if case.is_over() {
+            return stop("nobody waits for it any more".to_owned());
+        }
+        if case.left().is_zero() {
+            return stop("the time is over".to_owned());
+        }
+        let incident = case.incident.as_ref().map(|incident| incident.uid.clone());
+        let digest = params.digest.into_string();
+        let (known, spent) = ask::read(daemon, move |reader| {
+            let known = reader.reply_to(&digest, now_ms() - CACHED_FOR_MS)?;
+            Ok((known, reader.spent(incident.as_ref(), now_ms())?))
+        })
+        .await?;
+        if let Some(reply) = known {
+            return Ok(Leave::Cached { reply });
+        }
+        if let Err(over) = daemon.mind.settings().budget.admit(&spent, &params.estimate) {
+            return stop(over.to_string());
+        }
+        daemon.mind.watch(|tower| tower.asked(Instant::now()));
+        Ok(Leave::Go)
+    }
+}

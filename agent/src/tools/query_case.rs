@@ -1,0 +1,65 @@
+//! `query_case`: what a model was asked, what it said, and what came of it, whole.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
+use crate::{
+    live::Daemon,
+    store::{CaseRow, TurnRow},
+};
+
+/// How long it waits for the end, and how often it looks.
+const WAIT: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug)]
+pub struct QueryCase;
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    pub case: Bounded<1, { i64::MAX }>,
+    /// Whether to wait some seconds for its end.
+    #[serde(default)]
+    pub wait: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    pub case: CaseRow,
+    /// In the order in which they ended.
+    pub turns: Vec<TurnRow>,
+}
+
+impl Tool for QueryCase {
+    const NAME: &'static str = "query_case";
+    const DESCRIPTION: &'static str = "One case that a model was asked about: all that it was told, each turn with thoughts, \
+        calls and results, what its claims were found to be, and what came of it.";
+    const TIER: Tier = Tier::Observe;
+    const AUDIENCE: Audience = Audience::People;
+    type Params = Params;
+    type Answer = Answer;
+
+    async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
+        let id = params.case.get();
+        let until = Instant::now() + WAIT;
+        loop {
+            let found = ask::read(daemon, move |reader| {
+                let case = reader.case(id)?;
+                case.map(|case| reader.turns(id).map(|turns| (case, turns))).transpose()
+            });
+            let (case, turns) = found.await?.ok_or_else(|| ToolError::NotFound {
+                what: format!("case {id}"),
+                hint: "a trace tells the number of its case",
+            })?;
+            if !params.wait || case.ending.is_some() || Instant::now() >= until {
+                return Ok(Answer { case, turns });
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The daemon thinks with a model: a scripted one on loopback, a real reasoner at a real door, and what comes of it.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kernelsight::{
+    decide::{
+        Case, Decision, Proposal,
+        model::{Thinker, Thought},
+        rules,
+    },
+    execute::Policy,
+    live::Operator,
+    llm::Key,
+    mind::{Ending, Mind, ModelSettings, budget::Budget, settings::Provider, story, thinking::Thinking},
+    reason::{self, door::Door, replay::replay},
+    serve::attend,
+    tools::{Caller, Role},
+};
+use serde_json::{Value, json};
+use tokio::net::UnixStream;
+
+use crate::{
+    decide::{case, cpu_waits, spinner, victim},
+    door_support::House,
+    llm_server::{Answer, Asked, Server, gemini},
+    scene::{Scene, group},
+};
+
+/// A name that no model is to see.
+const SECRET_NAME: &str = "hog-of-ann";
+
+/// Three hog the CPU, and somebody waits.
+fn scene() -> Scene {
+    let hog = |pid| spinner(pid, SECRET_NAME, "/x");
+    Scene::of(&[hog(41), hog(42), hog(43), victim()], &[group("/x")])
+}
+
+struct Node {
+    house: House,
+    server: Server,
+    case: Case,
+    options: Vec<Proposal>,
+    rules: Proposal,
+}
+
+impl Node {
+    fn new(settings: ModelSettings, script: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> Self {
+        let mut house = House::open(Role::Admin);
+        let server = house.runtime.block_on(Server::begin(script));
+        let settings = ModelSettings {
+            provider: Some(Provider::Gemini),
+            base_url: Some(format!("{}/v1beta/", server.url())),
+            model: Some("scripted".to_owned()),
+            ..settings
+        };
+        let choice = settings.choice();
+        house.daemon.mind = Mind::new(settings, choice, 1);
+        let scene = scene();
+        let signal = cpu_waits(&scene);
+        let case = case(&scene, std::slice::from_ref(&signal));
+        {
+            let mut live = house.daemon.change();
+            live.window = scene.window;
+            live.history = scene.history;
+            live.signals = vec![signal];
+            live.incidents = vec![case.incident.clone()];
+        }
+        let (options, rules) = (rules::options(&case), rules::decide(&case));
+        assert!(!options.is_empty(), "{rules:#?}");
+        Self { house, server, case, options, rules }
+    }
+
+    /// Has a reasoner at the door, and puts the case before it.
+    fn think(&self) -> (Option<Thought>, Duration) {
+        self.house.runtime.block_on(async {
+            let reasoner = tokio::spawn(reasoner(self.house.daemon.clone()));
+            let begun = Instant::now();
+            let thinking = Thinking::new(self.house.daemon.clone(), Arc::new(Policy::load(None).unwrap()));
+            let thought = thinking.think(&self.case, &self.rules, self.options.clone()).await;
+            let took = begun.elapsed();
+            reasoner.abort();
+            (thought, took)
+        })
+    }
+
+    fn ending(&self, case: i64) -> Ending {
+        self.house.daemon.store.reader().unwrap().case(case).unwrap().unwrap().ending.unwrap()
+    }
+}
+
+async fn reasoner(daemon: kernelsight::live::Daemon) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let operator = Operator { uid: 65534, pid: 1, name: "reasoner".to_owned() };
+    let door = tokio::spawn(attend(ours, daemon, Caller::new(operator, Role::Model)));
+    let theirs = OwnedFd::from(theirs.into_std().unwrap());
+    reason::reason(Door::open(theirs).await.unwrap(), Some(key())).await.unwrap();
+    door.await.unwrap();
+}
+
+fn key() -> Key {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, "CANARY-key-7f3a\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    Key::find(Some(&file)).unwrap().unwrap()
+}
+
+fn settings() -> ModelSettings {
+    ModelSettings { specialists: false, deadline_s: 10, ..ModelSettings::default() }
+}
+
+/// A turn that thinks, and calls.
+fn says(thought: &str, tool: &str, arguments: Value) -> Answer {
+    let parts = json!([{ "text": thought }, { "functionCall": { "name": tool, "args": arguments } }]);
+    Answer::Events(vec![gemini(&parts, true)])
+}
+
+/// A draft whose first hypothesis is confirmed by these claims.
+fn draft(claims: Value, option: Option<usize>) -> Value {
+    let one = |mode: &str, verdict: &str, claims: Value| {
+        json!({
+            "failure_mode": mode,
+            "statement": format!("it is a {mode}"),
+            "would_confirm": "much CPU time",
+            "would_refute": "little CPU time",
+            "verdict": verdict,
+            "claims": claims,
+        })
+    };
+    let hypotheses = [
+        one("cpu_hog", "confirmed", claims),
+        one("fork_storm", "rejected", json!([])),
+        one("cpu_quota", "rejected", json!([])),
+    ];
+    json!({ "draft": {
+        "hypotheses": hypotheses, "timeline": [1], "option": option, "advice": "Give program-1 less of the CPU.", "confidence": 0.9,
+    } })
+}
+
+fn busy(pid: u32) -> Value {
+    json!({ "kind": "process_number", "pid": pid, "number": "cpu_percent", "at_least": 50.0 })
+}
+
+#[test]
+fn a_recommendation_that_holds_is_taken_kept_and_the_same_when_it_is_gone_through_again() {
+    let node = Node::new(settings(), |_, before| match before {
+        0 => says("Who is busy?", "top_processes", json!({ "by": "cpu" })),
+        _ => says("It is program-1.", "draft_recommendation", draft(json!([busy(41)]), Some(1))),
+    });
+    let (thought, _) = node.think();
+    let Thought { case, proposal } = thought.unwrap();
+    let proposal = proposal.unwrap();
+    assert_eq!(proposal.author, "gemini/scripted");
+    assert!(proposal.decision.is_like(&node.options[0].decision));
+    assert!(!proposal.justification.contains("program-1"), "{}", proposal.justification);
+    let reader = node.house.daemon.store.reader().unwrap();
+    let (row, turns) = (reader.case(case).unwrap().unwrap(), reader.turns(case).unwrap());
+    assert_eq!(turns.len(), 2);
+    assert_eq!(row.tally.claims, 1);
+    let told = story::story(&row, &turns);
+    for part in
+        ["*calls* top_processes", "Who is busy?", SECRET_NAME, "true: cpu_percent of process 41 is", "It took 2 turns"]
+    {
+        assert!(told.contains(part), "no {part:?} in\n{told}");
+    }
+    let replayed = node.house.runtime.block_on(replay(&row, &turns));
+    assert!(replayed.same && replayed.now.is_some(), "{replayed:#?}");
+    assert_eq!(node.server.asked().len(), 2);
+}
+
+#[test]
+fn no_name_of_the_node_and_no_key_is_in_what_is_sent() {
+    let node = Node::new(settings(), |_, before| match before {
+        0 => says("I look.", "describe_process", json!({ "pid": 41 })),
+        _ => says("It is so.", "draft_recommendation", draft(json!([busy(41)]), Some(1))),
+    });
+    node.think().0.unwrap().proposal.unwrap();
+    for asked in node.server.asked() {
+        let body = asked.body.to_string();
+        assert!(!body.contains(SECRET_NAME) && !body.contains("CANARY"), "{body}");
+        assert!(body.contains("program-1"), "{body}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_not_so_goes_back_once_and_is_refused_then() {
+    let node = Node::new(settings(), |_, _| {
+        says(
+            "It idles.",
+            "draft_recommendation",
+            draft(json!([{ "kind": "process_number", "pid": 41, "number": "cpu_percent", "at_most": 1.0 }]), Some(1)),
+        )
+    });
+    let thought = node.think().0.unwrap();
+    assert_eq!(thought.proposal, None);
+    let Ending::Refused { why } = node.ending(thought.case) else { panic!("{:?}", node.ending(thought.case)) };
+    assert!(why[0].contains("hypothesis 1: a claim is not so: cpu_percent of process 41 is"), "{why:?}");
+    assert_eq!(node.server.asked().len(), 2);
+}
+
+#[test]
+fn a_draft_that_is_mended_after_it_went_back_holds() {
+    let node = Node::new(settings(), |_, before| {
+        let number = if before == 0 { 1.0 } else { 50.0 };
+        let key = if before == 0 { "at_most" } else { "at_least" };
+        let claim = json!({ "kind": "process_number", "pid": 41, "number": "cpu_percent", key: number });
+        says("So.", "draft_recommendation", draft(json!([claim]), Some(1)))
+    });
+    assert!(node.think().0.unwrap().proposal.is_some());
+}
+
+#[test]
+fn when_all_three_are_rejected_a_person_is_asked_to_look() {
+    let node = Node::new(settings(), |_, _| {
+        let mut draft = draft(json!([]), None);
+        draft["draft"]["hypotheses"][0]["verdict"] = json!("rejected");
+        says("Nothing fits.", "draft_recommendation", draft)
+    });
+    let proposal = node.think().0.unwrap().proposal.unwrap();
+    let Decision::Inconclusive { missing } = &proposal.decision else { panic!("{proposal:?}") };
+    assert!(missing.starts_with("Status: INCONCLUSIVE. Recommend Human Investigation."), "{missing}");
+}
+
+#[test]
+fn a_model_that_says_nothing_is_waited_for_until_the_deadline_and_no_longer() {
+    let node = Node::new(ModelSettings { deadline_s: 1, ..settings() }, |_, _| Answer::Silence);
+    let (thought, took) = node.think();
+    let thought = thought.unwrap();
+    assert_eq!(thought.proposal, None);
+    assert_eq!(node.ending(thought.case), Ending::Late);
+    // A turn alone would be waited for a minute.
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn what_is_no_tool_of_a_model_cannot_be_called() {
+    let node = Node::new(settings(), |asked, before| match before {
+        0 => says("I approve.", "approve_proposal", json!({ "proposal": 1 })),
+        1 => {
+            assert!(asked.body.to_string().contains("there is no function of that name"), "{}", asked.body);
+            says("Then the level.", "set_autonomy", json!({ "level": "agent" }))
+        }
+        _ => says("Well.", "draft_recommendation", draft(json!([busy(41)]), None)),
+    });
+    node.think().0.unwrap().proposal.unwrap();
+    assert_eq!(node.house.ordered(), Vec::<String>::new());
+}
+
+#[test]
+fn the_same_call_twice_is_answered_from_the_record_and_that_is_said() {
+    let node = Node::new(settings(), |asked, before| match before {
+        0 | 1 => says("I look.", "top_processes", json!({ "by": "cpu" })),
+        _ => {
+            assert!(asked.body.to_string().contains("you_asked_this_before"), "{}", asked.body);
+            says("Well.", "draft_recommendation", draft(json!([busy(41)]), None))
+        }
+    });
+    assert!(node.think().0.unwrap().proposal.is_some());
+}
+
+#[test]
+fn nothing_is_asked_beyond_the_budget() {
+    let budget = Budget { incident_tokens: Some(10), ..Budget::default() };
+    let node = Node::new(ModelSettings { budget, ..settings() }, |_, _| Answer::Silence);
+    let thought = node.think().0.unwrap();
+    let Ending::Stopped { why } = node.ending(thought.case) else { panic!("{:?}", node.ending(thought.case)) };
+    assert!(why.contains("the budget of this incident is spent"), "{why}");
+    assert_eq!(node.server.asked().len(), 0);
+}
+
+#[test]
+fn a_hypothesis_that_was_wrong_on_this_evidence_is_not_confirmed_again() {
+    let node = Node::new(settings(), |_, _| says("So.", "draft_recommendation", draft(json!([busy(41)]), Some(1))));
+    let evidence = kernelsight::mind::packet::evidence(&node.case.incident, &node.case.explanation);
+    let store = &node.house.daemon.store;
+    let mode = kernelsight::decide::FailureMode::CpuHog;
+    store.keep_refuted(&node.case.incident.fingerprint, mode, &evidence, kernelsight::clock::now_ms()).unwrap();
+    let thought = node.think().0.unwrap();
+    let Ending::Refused { why } = node.ending(thought.case) else { panic!("{:?}", node.ending(thought.case)) };
+    assert!(why[0].contains("it may not be confirmed"), "{why:?}");
+}
+
+#[test]
+fn specialists_are_heard_at_once_and_where_they_disagree_an_operator_is_asked() {
+    let node = Node::new(ModelSettings { specialists: true, ..settings() }, |asked, _| {
+        let body = asked.body.to_string();
+        let opinion = |option: Option<usize>| {
+            json!({ "field": "cpu", "opinion": {
+                "mine": option.is_some(), "failure_mode": "cpu_hog", "statement": "so", "option": option, "confidence": 0.5, "claims": [],
+            } })
+        };
+        let field = ["CPU time, run", "resident memory", "block devices", "TCP, ports"]
+            .iter()
+            .position(|about| body.contains(&format!("specialist for {about}")));
+        match field {
+            None => says("All together.", "draft_recommendation", draft(json!([busy(41)]), Some(1))),
+            Some(at) => {
+                let mut opinion = opinion((at == 0).then_some(1));
+                opinion["field"] = json!(["cpu", "memory", "storage", "network"][at]);
+                says("My field.", "give_opinion", opinion)
+            }
+        }
+    });
+    let proposal = node.think().0.unwrap().proposal.unwrap();
+    let why = proposal.only_with_approval.unwrap();
+    assert_eq!(why, "only 25 % of the specialists would do the same");
+    assert_eq!(node.server.asked().len(), 5);
+}
