@@ -310,3 +310,35 @@ fn specialists_are_heard_at_once_and_where_they_disagree_an_operator_is_asked() 
     assert_eq!(why, "only 25 % of the specialists would do the same");
     assert_eq!(node.server.asked().len(), 5);
 }
+
+#[test]
+fn a_thought_that_was_interrupted_goes_on_where_it_was() {
+    // The second turn is not answered before the first reasoner is gone.
+    let node = Node::new(settings(), |_, before| match before {
+        0 => says("I look.", "top_processes", json!({ "by": "cpu" })),
+        1 => Answer::Silence,
+        _ => says("It is so.", "draft_recommendation", draft(json!([busy(41)]), Some(1))),
+    });
+    let thought = node.house.runtime.block_on(async {
+        let daemon = node.house.daemon.clone();
+        let first = tokio::spawn(reasoner(daemon.clone()));
+        let thinking = Thinking::new(daemon.clone(), Arc::new(Policy::load(None).unwrap()));
+        let second = async {
+            while node.server.asked().len() < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            first.abort();
+            assert!(daemon.mind.put_back());
+            reasoner(daemon.clone()).await;
+        };
+        tokio::select! {
+            thought = thinking.think(&node.case, &node.rules, node.options.clone()) => thought,
+            () = second => unreachable!("a reasoner waits for more"),
+        }
+    });
+    assert!(thought.unwrap().proposal.is_some());
+    let asked = node.server.asked();
+    assert_eq!(asked.len(), 3);
+    // What was said and found before is there again, word for word.
+    assert_eq!(asked[1].body["contents"], asked[2].body["contents"]);
+}
