@@ -199,3 +199,19 @@ fn the_same_conclusion_is_recorded_once() {
     assert!(!docket.is_new(&uid, "advise: look".into()));
     assert!(docket.is_new(&uid, "act".into()));
 }
+
+#[test]
+fn what_a_model_says_has_an_incident_looked_at_again_though_a_proposal_waits() {
+    let incidents = [incident(Severity::High, 0)];
+    let uid = incidents[0].uid.clone();
+    let mut docket = docket_that_knows(&incidents);
+    assert_eq!(docket.due(&incidents, 10_000).len(), 1);
+    // While it is worked on it is not taken up twice, and not forgotten.
+    docket.look_again(&uid);
+    assert_eq!(docket.due(&incidents, 10_500), []);
+    docket.close(&uid, Ending::AwaitsApproval, 11_000);
+    assert_eq!(docket.due(&incidents, 11_000).len(), 1);
+    assert_eq!(docket.outgrown(), std::slice::from_ref(&uid));
+    docket.close(&uid, Ending::AwaitsApproval, 12_000);
+    assert_eq!(docket.due(&incidents, 12_000), []);
+}

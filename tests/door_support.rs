@@ -159,6 +159,7 @@ async fn spine(mut orders: mpsc::Receiver<Order>, daemon: Daemon, ordered: Arc<M
                 daemon.change().status.autonomy = level;
                 reply.send(Ok(level)).unwrap();
             }
+            Order::LookAgain { incident } => note(format!("look again at {incident}")),
             Order::Approve { proposal: 7, reply, .. } => {
                 note("approve 7".to_owned());
                 reply.send(Ok(vec![outcome()])).unwrap();

@@ -17,6 +17,7 @@ mod cli_eyes;
 mod cli_values;
 mod config;
 mod confine;
+mod council;
 mod crash;
 mod daemon;
 mod decide;

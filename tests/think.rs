@@ -9,7 +9,7 @@ use std::{
 use kernelsight::{
     decide::{
         Case, Decision, Proposal,
-        model::{Thinker, Thought},
+        model::{Thinker as _, Thought},
         rules,
     },
     execute::Policy,
@@ -341,4 +341,40 @@ fn a_thought_that_was_interrupted_goes_on_where_it_was() {
     assert_eq!(asked.len(), 3);
     // What was said and found before is there again, word for word.
     assert_eq!(asked[1].body["contents"], asked[2].body["contents"]);
+}
+
+#[test]
+fn an_incident_is_asked_about_under_the_name_that_stands_for_it() {
+    let node = Node::new(settings(), |asked, before| match before {
+        0 => says("What changed?", "diff_state", json!({ "incident": "incident-1" })),
+        _ => {
+            let body = asked.body.to_string();
+            assert!(body.contains("from_ms") && !body.contains("is not there"), "{body}");
+            says("It is so.", "draft_recommendation", draft(json!([busy(41)]), Some(1)))
+        }
+    });
+    assert!(node.think().0.unwrap().proposal.is_some());
+}
+
+#[test]
+fn a_model_is_asked_beside_the_loop_and_the_incident_is_looked_at_again_for_what_it_adds() {
+    let objects = |_: &Asked, _: usize| says("No.", "draft_recommendation", draft(json!([busy(41)]), None));
+    let node = Node::new(settings(), objects);
+    node.house.runtime.block_on(async {
+        let daemon = node.house.daemon.clone();
+        let reasoner = tokio::spawn(reasoner(daemon.clone()));
+        let thinking = Thinking::new(daemon, Arc::new(Policy::load(None).unwrap()));
+        // The same twice: one thought.
+        for _ in 0..2 {
+            thinking.begin(&node.case, &node.rules, node.options.clone(), true);
+        }
+        while node.house.ordered().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let thought = thinking.recall(&node.case, &node.rules, &node.options).unwrap();
+        assert!(matches!(thought.proposal.unwrap().decision, Decision::Advise { .. }));
+        reasoner.abort();
+    });
+    assert_eq!(node.house.ordered(), [format!("look again at {}", node.case.incident.uid)]);
+    assert_eq!(node.server.asked().len(), 1);
 }

@@ -60,7 +60,7 @@ pub struct StoreSettings {
     pub max_bytes: u64,
     /// Metrics older than this go, hours.
     pub metrics_hours: u32,
-    /// Closed signals older than this go, days.
+    /// Closed signals, and what was said with a model, older than this go, days.
     pub signals_days: u32,
     /// Incidents, traces and actions older than this go, days.
     pub traces_days: u32,

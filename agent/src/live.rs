@@ -230,6 +230,10 @@ pub enum Order {
         by: Operator,
         reply: oneshot::Sender<Result<(), String>>,
     },
+    /// An incident is taken up again at once: a model has said something about it.
+    LookAgain {
+        incident: IncidentUid,
+    },
     /// Nothing is done until it is resumed, or for so long.
     Pause {
         why: String,

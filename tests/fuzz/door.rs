@@ -161,6 +161,7 @@ impl Given {
                 refuse(reply);
                 by_admins(by)
             }
+            Order::LookAgain { incident } => panic!("a client has {incident} looked at again"),
             Order::DryRun { by, reply, .. } => {
                 refuse(reply);
                 Self { changes: false, carries_out: false, by, request: None }

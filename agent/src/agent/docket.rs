@@ -73,6 +73,8 @@ struct Case {
     tried: Vec<Attempt>,
     looks: usize,
     next_look_ms: i64,
+    /// Whether somebody asked for a look at once, though a proposal waits.
+    look_again: bool,
     severity: Severity,
     /// What it was at the last look: while that goes on it may become worse.
     looked_at: Severity,
@@ -101,11 +103,12 @@ impl Docket {
             }
             let ripe = incident.severity == Severity::Critical || now_ms - case.known_since_ms >= PATIENCE_MS;
             // Whoever is asked may be asleep: what has become worse since is decided anew.
-            let waits = case.proposed_at.is_some_and(|then| incident.severity <= then);
+            let waits = !case.look_again && case.proposed_at.is_some_and(|then| incident.severity <= then);
             let attempts = case.tried.iter().filter(|attempt| !attempt.is_test).count();
             let free_of_others = !case.busy && !waits && attempts < MOST_ATTEMPTS;
-            if ripe && free_of_others && now_ms >= case.next_look_ms {
+            if ripe && free_of_others && (case.look_again || now_ms >= case.next_look_ms) {
                 case.busy = true;
+                case.look_again = false;
                 case.looked_at = incident.severity;
                 if case.proposed_at.take().is_some() {
                     self.outgrown.push(incident.uid.clone());
@@ -115,6 +118,13 @@ impl Docket {
             }
         }
         due
+    }
+
+    /// The incident is due at once, whatever waits; a proposal of it that is pending is decided anew.
+    pub fn look_again(&mut self, incident: &IncidentUid) {
+        if let Some(case) = self.cases.get_mut(incident) {
+            case.look_again = true;
+        }
     }
 
     /// Of those that were due last, whose proposal waited while they became worse.

@@ -63,6 +63,9 @@ impl Reasoners {
 
     /// Has a reasoner at the door whenever a case waits, for as long as the daemon lives.
     pub(super) async fn tend(self, daemon: Daemon) {
+        if let Self::Nowhere(why) = &self {
+            daemon.mind.set_nowhere(why);
+        }
         loop {
             if !daemon.mind.is_wanted() {
                 daemon.mind.wanted().await;
@@ -107,6 +110,9 @@ fn midwife(settings: &Settings) -> io::Result<(PathBuf, Child)> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
     let socket = directory.join(SOCKET);
+    if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent has one on this state directory"));
+    }
     // Of a daemon that was killed.
     _ = fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket)?;

@@ -44,10 +44,12 @@ impl Pass {
 
     /// What it came to without its numbers, to tell a new conclusion from one that was recorded before.
     pub(super) fn conclusion(&self) -> String {
-        let Trace { hypothesis, recommended_action, denial, .. } = &self.trace;
+        let Trace { hypothesis, recommended_action, denial, proposal, .. } = &self.trace;
         let failure_mode = hypothesis.split(':').next().unwrap_or_default();
         let rule = denial.as_ref().map_or("", |denial| &denial.rule);
-        format!("{failure_mode} {recommended_action} {rule}").replace(|c: char| c.is_ascii_digit(), "")
+        let heard =
+            if proposal.as_ref().is_some_and(|proposal| proposal.case.is_some()) { "a model was heard" } else { "" };
+        format!("{failure_mode} {recommended_action} {rule} {heard}").replace(|c: char| c.is_ascii_digit(), "")
     }
 }
 

@@ -82,14 +82,9 @@ impl Ask {
 async fn ended(client: &Client, case: i64) -> Result<query_case::Answer, CliError> {
     loop {
         let params = query_case::Params { case: Bounded::clamped(case), wait: true };
-        match client.ask::<QueryCase>(&params).await {
-            Ok(answer) if answer.case.ending.is_some() => return Ok(answer),
-            // It is kept in a moment.
-            Ok(_) => {}
-            Err(CliError::Failed { reason }) if reason.contains("is not there") => {
-                tokio::time::sleep(LAST_PIECES).await;
-            }
-            Err(error) => return Err(error),
+        let answer = client.ask::<QueryCase>(&params).await?;
+        if answer.case.ending.is_some() {
+            return Ok(answer);
         }
     }
 }

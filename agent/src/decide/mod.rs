@@ -25,9 +25,6 @@ use crate::{
     simulate::Forecast,
 };
 
-/// The author of what an operator wants.
-pub const OPERATOR: &str = "operator";
-
 /// Whoever decides: the rules, or the rules and a model. It sees values and returns a value; it can do nothing else.
 pub trait Reasoner: Debug + Send + Sync {
     /// The author's name in traces: `rules`, `gemini`, …
@@ -139,10 +136,10 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// Whether a model made it.
+    /// Whether it is what a model wants, and not the rules.
     #[must_use]
     pub fn is_of_model(&self) -> bool {
-        self.author != Rules.name() && self.author != OPERATOR
+        self.case.is_some() && self.author != Rules.name()
     }
 
     /// Every sentence of it as `say` says it; an action and its prediction stay what they are.

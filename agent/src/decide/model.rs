@@ -1,16 +1,22 @@
-//! The rules and a model as one reasoner. The rules answer first and at once; the model is asked where they would do
-//! nothing, or nothing by themselves, and it is waited for until the deadline and no longer.
+//! The rules and a model as one reasoner. The rules answer first and at once, and nobody waits for a model: a pass that did
+//! would keep a place from others, and its own incident from a look while that becomes worse. What was thought is heeded
+//! at the next look, which comes as soon as it is there.
 
-use std::{fmt::Debug, future::Future, pin::Pin, sync::Arc};
+use std::{
+    fmt::Debug,
+    future::{Future, ready},
+    pin::Pin,
+    sync::Arc,
+};
 
 use super::{
     Case, Proposal, Reasoner,
-    council::{Agreement, join},
+    council::{Agreement, Joined, join},
     rules,
 };
 use crate::mind::settings::{Consult, Decide};
 
-/// Whoever can put a case before a model. The answer comes by the deadline, or none does.
+/// Whoever can put a case before a model.
 pub trait Thinker: Debug + Send + Sync {
     /// How the model is to be heard; none: there is no model.
     fn terms(&self) -> Option<(Decide, Consult)>;
@@ -18,15 +24,12 @@ pub trait Thinker: Debug + Send + Sync {
     /// Whether what the rules decided may be done without anybody's word, as the level is now.
     fn is_reflex(&self, proposal: &Proposal) -> bool;
 
-    fn think<'a>(
-        &'a self,
-        case: &'a Case,
-        rules: &'a Proposal,
-        options: Vec<Proposal>,
-    ) -> Pin<Box<dyn Future<Output = Option<Thought>> + Send + 'a>>;
+    /// What was thought of the case before, while nothing has changed but numbers.
+    fn recall(&self, case: &Case, rules: &Proposal, options: &[Proposal]) -> Option<Thought>;
 
-    /// Keeps how the model's word stood to that of the rules.
-    fn score(&self, case: i64, agreement: Agreement);
+    /// Puts the case before the model, and comes back at once. What is thought is recalled at a later look; `look_again`
+    /// asks for one where it is not what the rules say.
+    fn begin(&self, case: &Case, rules: &Proposal, options: Vec<Proposal>, look_again: bool);
 }
 
 /// What a model thought.
@@ -50,36 +53,39 @@ impl Together {
         Self { thinker }
     }
 
-    async fn decide(&self, case: &Case) -> Proposal {
+    fn decide(&self, case: &Case) -> Proposal {
         let ours = rules::decide(case);
-        let Some((decide, consult)) = self.thinker.terms() else { return ours };
-        // What is known is done, and nobody waits. A model may say afterwards what it thinks of it.
-        if self.thinker.is_reflex(&ours) {
-            if consult == Consult::Always {
-                self.hear_afterwards(case, &ours);
+        let Some((decide, consult)) = self.thinker.terms().filter(|(decide, _)| *decide != Decide::Rules) else {
+            return ours;
+        };
+        // What is known is done. A model may say afterwards what it thinks of it.
+        let is_reflex = self.thinker.is_reflex(&ours);
+        if is_reflex && consult == Consult::Unsure {
+            return ours;
+        }
+        let options = rules::options(case);
+        match self.thinker.recall(case, &ours, &options) {
+            Some(thought) if !is_reflex => heed(ours, thought, decide),
+            Some(_) => ours,
+            None => {
+                self.thinker.begin(case, &ours, options, !is_reflex);
+                ours
             }
-            return ours;
         }
-        if decide == Decide::Rules {
-            return ours;
-        }
-        self.hear(case, &ours, decide).await.unwrap_or(ours)
     }
+}
 
-    /// What both come to; none where nobody was asked.
-    async fn hear(&self, case: &Case, ours: &Proposal, decide: Decide) -> Option<Proposal> {
-        let Thought { case: number, proposal } = self.thinker.think(case, ours, rules::options(case)).await?;
-        let Some(theirs) = proposal else { return Some(Proposal { case: Some(number), ..ours.clone() }) };
-        let joined = join(ours.clone(), theirs.clone());
-        self.thinker.score(number, joined.agreement);
-        let holds = if decide == Decide::Model { theirs } else { joined.proposal };
-        Some(Proposal { case: Some(number), ..holds })
+/// What both come to. Where the model is to decide, what is harsher than the rules' course needs an operator's word, too.
+fn heed(ours: Proposal, thought: Thought, decide: Decide) -> Proposal {
+    let case = Some(thought.case);
+    let Some(theirs) = thought.proposal else { return Proposal { case, ..ours } };
+    let Joined { proposal: milder, agreement } = join(ours.clone(), theirs.clone());
+    let is_harsher = agreement == Agreement::Differs && milder.author == ours.author;
+    if decide == Decide::Model && is_harsher {
+        let why = Some("it is harsher than what the rules would do".to_owned());
+        return Proposal { only_with_approval: theirs.only_with_approval.clone().or(why), case, ..theirs };
     }
-
-    fn hear_afterwards(&self, case: &Case, ours: &Proposal) {
-        let (this, case, ours) = (self.clone(), case.clone(), ours.clone());
-        tokio::spawn(async move { this.hear(&case, &ours, Decide::Both).await });
-    }
+    Proposal { case, ..milder }
 }
 
 impl Reasoner for Together {
@@ -88,6 +94,6 @@ impl Reasoner for Together {
     }
 
     fn decide<'a>(&'a self, case: &'a Case) -> Pin<Box<dyn Future<Output = Proposal> + Send + 'a>> {
-        Box::pin(self.decide(case))
+        Box::pin(ready(self.decide(case)))
     }
 }

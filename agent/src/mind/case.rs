@@ -44,19 +44,6 @@ pub enum Ending {
     Late,
 }
 
-impl Ending {
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Recommended { .. } => "recommended",
-            Self::Answered { .. } => "answered",
-            Self::Refused { .. } => "refused",
-            Self::Stopped { .. } => "stopped",
-            Self::Late => "late",
-        }
-    }
-}
-
 /// Shared by who waits for it and who thinks about it.
 #[derive(Debug)]
 pub struct OpenCase {

@@ -67,6 +67,8 @@ struct Desk {
     watchtower: Watchtower,
     /// Why there is no reasoner; none: there is one, or none was needed.
     no_reasoner: Option<String>,
+    /// Why there will be none before the agent is started anew.
+    nowhere: Option<String>,
 }
 
 /// Who is asked, and how that goes.
@@ -180,6 +182,18 @@ impl Mind {
     /// Keeps why there is no reasoner, or that there is one.
     pub fn set_reasoner(&self, gone: Option<String>) {
         self.desk().no_reasoner = gone;
+    }
+
+    /// Keeps why there will be no reasoner before the agent is started anew.
+    pub fn set_nowhere(&self, why: &str) {
+        let mut desk = self.desk();
+        desk.nowhere = Some(why.to_owned());
+        desk.no_reasoner = Some(why.to_owned());
+    }
+
+    #[must_use]
+    pub fn nowhere(&self) -> Option<String> {
+        self.desk().nowhere.clone()
     }
 
     /// How it is; none where nobody is asked.

@@ -1,9 +1,7 @@
 //! How a case is put before a model: packed, laid on the desk, waited for, and kept.
 
 use std::{
-    collections::HashMap,
-    future::Future,
-    pin::Pin,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,39 +19,48 @@ use crate::{
     clock::now_ms,
     decide::{
         Case, Decision, Proposal,
-        council::Agreement,
+        council::{Agreement, join},
         model::{Thinker, Thought},
     },
     execute::{Judging, Policy},
     explain::IncidentUid,
-    live::Daemon,
+    live::{Daemon, Order},
     store::{CaseRow, StoreError},
 };
 
-/// While the rules come to the same, an incident is not put before a model again within this.
+/// While the rules come to the same, an incident is not put before a model again within this; each time twice as long.
 const AGAIN_AFTER: Duration = Duration::from_secs(900);
+const AGAIN_AFTER_MOST: Duration = Duration::from_secs(86_400);
 
 /// The daemon, as whoever decides sees the model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Thinking {
     daemon: Daemon,
     policy: Arc<Policy>,
-    heard: Mutex<HashMap<IncidentUid, Heard>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    heard: HashMap<IncidentUid, Heard>,
+    under_way: HashSet<IncidentUid>,
 }
 
 /// What was thought of an incident.
 #[derive(Clone, Debug)]
 struct Heard {
     at: Instant,
+    /// How often it was thought about while the rules came to the same.
+    times: u32,
     /// What the rules came to then, without its numbers.
     rules: String,
     thought: Thought,
 }
 
-impl Thinking {
-    #[must_use]
-    pub fn new(daemon: Daemon, policy: Arc<Policy>) -> Self {
-        Self { daemon, policy, heard: Mutex::default() }
+impl Heard {
+    fn is_fresh(&self) -> bool {
+        let doubled = AGAIN_AFTER.saturating_mul(1 << self.times.saturating_sub(1).min(16));
+        self.at.elapsed() < doubled.min(AGAIN_AFTER_MOST)
     }
 }
 
@@ -73,44 +80,11 @@ impl Thinker for Thinking {
         })
     }
 
-    fn think<'a>(
-        &'a self,
-        case: &'a Case,
-        rules: &'a Proposal,
-        options: Vec<Proposal>,
-    ) -> Pin<Box<dyn Future<Output = Option<Thought>> + Send + 'a>> {
-        Box::pin(async move {
-            let uid = &case.incident.uid;
-            if let Some(thought) = self.remembered(uid, rules, &options) {
-                return Some(thought);
-            }
-            match self.ask(case, rules, options).await {
-                Ok(thought) => {
-                    if let Some(thought) = &thought {
-                        self.remember(uid, rules, thought);
-                    }
-                    thought
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a case could not be put before the model; the rules decide");
-                    None
-                }
-            }
-        })
-    }
-
-    fn score(&self, case: i64, agreement: Agreement) {
-        if let Err(error) = self.daemon.store.keep_agreement(case, agreement) {
-            tracing::warn!(%error, "how rules and model stood to each other was not kept");
-        }
-    }
-}
-
-impl Thinking {
-    /// What was thought before, where nothing has changed but numbers: an option as it is now.
-    fn remembered(&self, uid: &IncidentUid, rules: &Proposal, options: &[Proposal]) -> Option<Thought> {
-        let heard = self.heard().get(uid).filter(|heard| heard.rules == conclusion(rules)).cloned()?;
-        let mut thought = heard.thought;
+    fn recall(&self, case: &Case, rules: &Proposal, options: &[Proposal]) -> Option<Thought> {
+        let conclusion = conclusion(rules);
+        let is_of_this = |heard: &&Heard| heard.rules == conclusion && heard.is_fresh();
+        let mut thought = self.memory().heard.get(&case.incident.uid).filter(is_of_this)?.thought.clone();
+        // An option as it is now.
         if let Some(proposal) = &mut thought.proposal
             && let Decision::Act { .. } = &proposal.decision
         {
@@ -119,15 +93,60 @@ impl Thinking {
         Some(thought)
     }
 
-    fn remember(&self, uid: &IncidentUid, rules: &Proposal, thought: &Thought) {
-        let heard = Heard { at: Instant::now(), rules: conclusion(rules), thought: thought.clone() };
-        self.heard().insert(uid.clone(), heard);
+    fn begin(&self, case: &Case, rules: &Proposal, options: Vec<Proposal>, look_again: bool) {
+        if !self.memory().under_way.insert(case.incident.uid.clone()) {
+            return;
+        }
+        let (this, case, rules) = (self.clone(), case.clone(), rules.clone());
+        tokio::spawn(async move {
+            let uid = case.incident.uid.clone();
+            let thought = this.think(&case, &rules, options).await;
+            this.memory().under_way.remove(&uid);
+            let is_news = |model: Proposal| join(rules.clone(), model).agreement != Agreement::Agrees;
+            if look_again && thought.and_then(|thought| thought.proposal).is_some_and(is_news) {
+                // A daemon that stops looks at nothing any more.
+                _ = this.daemon.orders.send(Order::LookAgain { incident: uid }).await;
+            }
+        });
+    }
+}
+
+impl Thinking {
+    #[must_use]
+    pub fn new(daemon: Daemon, policy: Arc<Policy>) -> Self {
+        Self { daemon, policy, memory: Arc::default() }
     }
 
-    fn heard(&self) -> MutexGuard<'_, HashMap<IncidentUid, Heard>> {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.retain(|_, heard| heard.at.elapsed() < AGAIN_AFTER);
-        heard
+    /// What a model thinks of a case, by its deadline at the latest; kept, and compared with the rules. None where it
+    /// could not be put before one.
+    pub async fn think(&self, case: &Case, rules: &Proposal, options: Vec<Proposal>) -> Option<Thought> {
+        let thought = match self.ask(case, rules, options).await {
+            Ok(thought) => thought?,
+            Err(error) => {
+                tracing::warn!(%error, "a case could not be put before the model; the rules decide");
+                return None;
+            }
+        };
+        if let Some(model) = &thought.proposal {
+            let agreement = join(rules.clone(), model.clone()).agreement;
+            if let Err(error) = self.daemon.store.keep_agreement(thought.case, agreement) {
+                tracing::warn!(%error, "how rules and model stood to each other was not kept");
+            }
+        }
+        self.remember(&case.incident.uid, conclusion(rules), &thought);
+        Some(thought)
+    }
+
+    fn remember(&self, uid: &IncidentUid, rules: String, thought: &Thought) {
+        let mut memory = self.memory();
+        memory.heard.retain(|_, heard| heard.at.elapsed() < 2 * AGAIN_AFTER_MOST);
+        let before = memory.heard.get(uid).filter(|heard| heard.rules == rules).map_or(0, |heard| heard.times);
+        let heard = Heard { at: Instant::now(), times: before + 1, rules, thought: thought.clone() };
+        memory.heard.insert(uid.clone(), heard);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, case: &Case, rules: &Proposal, options: Vec<Proposal>) -> Result<Option<Thought>, StoreError> {

@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 use crate::redact;
 
 /// What is veiled, by the key that it stands under; the placeholder's beginning tells the kind.
-const VEILED: [(&str, &str); 12] = [
+const VEILED: [(&str, &str); 14] = [
+    // A long identity is hidden as what may be a secret; under this name it can be asked about.
+    ("incident", "incident"),
+    ("uid", "incident"),
     ("comm", "program"),
     ("name", "program"),
     ("cgroup", "/cgroup"),
@@ -206,7 +209,8 @@ fn replaced(text: &str, real: &str, cover: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find(real) {
         let (before, after) = (&rest[..at], &rest[at + real.len()..]);
-        let joined = (real.starts_with(is_of_word) && before.ends_with(is_of_word))
+        let left = before.chars().next_back().or_else(|| done.chars().next_back());
+        let joined = (real.starts_with(is_of_word) && left.is_some_and(is_of_word))
             || (real.ends_with(is_of_word) && after.starts_with(is_of_word));
         done += before;
         done += if joined { real } else { cover };

@@ -181,7 +181,8 @@ impl<D: Desk> Talk<'_, D> {
             turn.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             let Asked { reply, opened } = asked;
             let error = match reply {
-                Ok(reply) => {
+                Ok(mut reply) => {
+                    counted(&mut reply, &asking.estimate);
                     (turn.failed, turn.reply) = (None, Some(reply.clone()));
                     self.desk.record(&turn, None).await;
                     self.took(&reply);
@@ -310,6 +311,14 @@ fn sorted(value: &Value) -> String {
         }
         Value::Array(all) => format!("[{}]", all.iter().map(sorted).collect::<Vec<_>>().join(",")),
         other => other.to_string(),
+    }
+}
+
+/// Some tell no usage: then it is reckoned, or a budget would not bound them.
+fn counted(reply: &mut Reply, estimate: &Usage) {
+    if reply.usage.input_tokens == 0 && reply.usage.output_tokens == 0 {
+        let bytes = serde_json::to_string(&reply.parts).map_or(0, |text| text.len() as u64);
+        reply.usage = Usage { output_tokens: self::estimate(bytes), ..*estimate };
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Reader, StoreError,
-    rows::{bounded, limit, name_of, named, parse, signed, unsigned},
+    rows::{bounded, name_of, named, parse, signed, unsigned},
 };
 use crate::{
     decide::{FailureMode, Proposal, council::Agreement},
@@ -56,13 +56,6 @@ pub struct TurnRow {
     pub at_ms: i64,
     pub turn: Turn,
     pub usd: Option<f64>,
-}
-
-/// Which cases to read, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct CaseFilter {
-    pub incident: Option<String>,
-    pub limit: Option<usize>,
 }
 
 /// A part whole; it is certain to read back.
@@ -231,14 +224,6 @@ pub(super) const SPENT_ON: &str = "SELECT coalesce(sum(input_tokens + output_tok
     WHERE case_id IN (SELECT case_id FROM cases WHERE incident = ?1)";
 
 impl Reader {
-    /// Cases, newest first, 1,000 at most unless more are asked for.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn cases(&self, filter: &CaseFilter) -> Result<super::Listed<CaseRow>, StoreError> {
-        self.list("read cases", &query(filter), params![filter.incident, limit(filter.limit)], read_case)
-    }
-
     /// The case of that number.
     ///
     /// # Errors
@@ -330,11 +315,6 @@ impl Reader {
         // One that this version does not know cannot be confirmed either.
         Ok(names.into_iter().filter_map(|name| serde_json::from_value(name.into()).ok()).collect())
     }
-}
-
-pub(super) fn query(filter: &CaseFilter) -> String {
-    let of = if filter.incident.is_some() { "incident = ?1" } else { "?1 IS NULL AND case_id > 0" };
-    format!("SELECT {CASE_COLUMNS} FROM cases WHERE {of} ORDER BY case_id DESC LIMIT ?2")
 }
 
 fn read_case(row: &Row<'_>) -> Result<CaseRow, StoreError> {

@@ -11,8 +11,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags, Params, Row, types::ValueRef};
 
 use super::{
-    ActionFilter, AuditFilter, CaseFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions,
-    audit, blocking, cases, incidents, lock, metrics, proposals, readings, schema, signals, traces,
+    ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit, blocking,
+    cases, incidents, lock, metrics, proposals, readings, schema, signals, traces,
 };
 use crate::{observe::SignalType, text::Text};
 
@@ -249,8 +249,6 @@ fn questions() -> Vec<(String, String)> {
         ("percentiles", readings::PERCENTILES.to_owned()),
         ("baseline", readings::BASELINE.to_owned()),
         ("points", readings::POINTS.to_owned()),
-        ("cases", cases::query(&CaseFilter::default())),
-        ("cases of an incident", cases::query(&CaseFilter { incident: of(), ..CaseFilter::default() })),
         ("turns of a case", cases::TURNS_OF.to_owned()),
         ("an earlier reply", cases::BY_DIGEST.to_owned()),
         ("what models cost", cases::SPENT.to_owned()),

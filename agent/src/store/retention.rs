@@ -110,8 +110,9 @@ impl Retention {
             (by_id("permits", "id", "at_ms < ?1", "at_ms"), traces),
             (by_id("denials", "id", "at_ms < ?1", "at_ms"), traces),
             (by_id("notes", "id", "at_ms < ?1", "at_ms"), traces),
-            (by_id("cases", "case_id", "begun_ms < ?1", "begun_ms"), traces),
-            (by_id("turns", "turn_id", "at_ms < ?1", "at_ms"), traces),
+            // Conversations are large; a trace tells without them what was decided.
+            (by_id("cases", "case_id", "begun_ms < ?1", "begun_ms"), signals),
+            (by_id("turns", "turn_id", "at_ms < ?1", "at_ms"), signals),
             ("DELETE FROM refuted WHERE at_ms < ?1 AND ?2 > 0".to_owned(), traces),
             (old_actions(), traces),
         ] {

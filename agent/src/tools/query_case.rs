@@ -52,12 +52,14 @@ impl Tool for QueryCase {
                 let case = reader.case(id)?;
                 case.map(|case| reader.turns(id).map(|turns| (case, turns))).transpose()
             });
-            let (case, turns) = found.await?.ok_or_else(|| ToolError::NotFound {
-                what: format!("case {id}"),
-                hint: "a trace tells the number of its case",
-            })?;
-            if !params.wait || case.ending.is_some() || Instant::now() >= until {
-                return Ok(Answer { case, turns });
+            let is_last = !params.wait || Instant::now() >= until;
+            match found.await? {
+                Some((case, turns)) if is_last || case.ending.is_some() => return Ok(Answer { case, turns }),
+                None if is_last => {
+                    let hint = "a trace tells the number of its case";
+                    return Err(ToolError::NotFound { what: format!("case {id}"), hint });
+                }
+                _ => {}
             }
             sleep(LOOK_EVERY).await;
         }

@@ -42,6 +42,10 @@ impl Tool for SetModel {
 
     async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Answer, ToolError> {
         let now = choice(params).map_err(|problem| ToolError::Params { tool: Self::NAME, problem })?;
+        if let Some(why) = daemon.mind.nowhere().filter(|_| now.is_some()) {
+            let reason = format!("no model can be asked: {why}; set it there, and start the agent anew");
+            return Err(ToolError::Refused { reason });
+        }
         let value = serde_json::to_string(&now).map_err(|error| ToolError::Store { problem: error.to_string() })?;
         let by = caller.operator.name.clone();
         ask::write(daemon, move |store| store.keep_setting(MODEL, &value, &by, now_ms())).await?;
