@@ -10,28 +10,23 @@ use crate::{
     llm_server::{Answer, Asked, Server, gemini},
 };
 
-const KEY: &str = "CANARY-key-7f3a";
+pub(crate) const KEY: &str = "CANARY-key-7f3a";
 
-/// A daemon that asks a server which answers by that script.
-fn with_model<T>(
+/// A daemon that asks a server which answers by that script, with these settings of the model beside.
+pub(crate) fn with_model<T>(
+    more: &str,
     script: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static,
     test: impl FnOnce(&Daemon, &Path, &Server) -> T,
 ) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let server = runtime.block_on(Server::begin(script));
+    let server = Server::begin(script);
     let dir = tempfile::tempdir().unwrap();
     let (key, settings) = (dir.path().join("key"), dir.path().join("kernelsight.toml"));
     fs::write(&key, format!("{KEY}\n")).unwrap();
     fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    fs::write(
-        &settings,
-        format!(
-            "[model]\nprovider = 'gemini'\nmodel = 'scripted'\nbase_url = '{}/v1beta/'\nkey_file = '{}'\ndeadline_s = 20\n",
-            server.url(),
-            key.display()
-        ),
-    )
-    .unwrap();
+    let (url, key) = (server.url(), key.display());
+    let asked = format!("provider = 'gemini'\nmodel = 'scripted'\nbase_url = '{url}/v1beta/'\nkey_file = '{key}'");
+    // What else this machine suffers is not put before it.
+    fs::write(&settings, format!("[model]\ndecide = 'rules'\n{asked}\n{more}\n")).unwrap();
     let state = dir.path().join("state");
     let daemon = Daemon::start_with(&state, "advisor", &[OsStr::new("--config"), settings.as_os_str()]);
     let tested = test(&daemon, &state, &server);
@@ -54,7 +49,7 @@ fn a_question_is_answered_by_what_the_model_looked_up() {
         ),
         _ => says(json!([{ "text": "Nothing stands still; " }, { "text": "it is calm." }])),
     };
-    with_model(script, |daemon, state, server| {
+    with_model("deadline_s = 20", script, |daemon, state, server| {
         let (code, said) = daemon.tells(&["ask", "why is this node slow?"]);
         assert_eq!((code, said.trim()), (0, "Nothing stands still; it is calm."));
         let asked = server.asked();
@@ -81,7 +76,7 @@ fn who_thinks_is_nobody_and_can_do_nothing() {
     let script = |_: &Asked, _: usize| {
         Answer::Dripping(vec![gemini(&json!([{ "text": "wait" }]), true)], Duration::from_secs(3))
     };
-    with_model(script, |daemon, _, server| {
+    with_model("deadline_s = 20", script, |daemon, _, server| {
         let mut asking = daemon.command(&["ask", "how are you?"]).spawn().unwrap();
         while server.asked().is_empty() {
             std::thread::sleep(Duration::from_millis(20));
@@ -113,7 +108,7 @@ fn who_thinks_is_nobody_and_can_do_nothing() {
 }
 
 /// The process that thinks: a child of a child of the daemon.
-fn reasoner_of(daemon: u32) -> u32 {
+pub(crate) fn reasoner_of(daemon: u32) -> u32 {
     let children = |pid: u32| {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
         let told = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
@@ -123,4 +118,54 @@ fn reasoner_of(daemon: u32) -> u32 {
     let words = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let midwife = children(daemon).into_iter().find(|pid| words(pid).contains("\0--midwife\0")).unwrap();
     children(midwife).into_iter().find(|pid| words(pid).contains("\0reason\0")).unwrap()
+}
+
+#[test]
+fn an_answer_that_says_what_was_not_read_goes_back_once_and_is_refused_then() {
+    if !is_root() {
+        return;
+    }
+    let guess = |_: &Asked, _: usize| says(json!([{ "text": "The CPUs are busy 98765 % of the time." }]));
+    with_model("deadline_s = 20", guess, |daemon, _, server| {
+        let why = daemon.refuse(&["ask", "why is it slow?"]);
+        assert!(why.contains("what it says is not so, twice: these are in nothing that you read: 98765 %"), "{why}");
+        assert_eq!(server.asked().len(), 2);
+        assert!(server.asked()[1].body.to_string().contains("answer again, once"));
+        let replayed = daemon.ask(&["replay", "--case", "1"]);
+        assert_eq!((&replayed["same"], &replayed["answer"]), (&json!(true), &json!(null)), "{replayed}");
+        assert!(daemon.tells(&["trace", "--case", "1"]).1.contains("98765"));
+    });
+}
+
+#[test]
+fn answers_of_ten_megabytes_are_read_no_further_than_is_allowed() {
+    if !is_root() {
+        return;
+    }
+    let long = |_: &Asked, before: usize| match before % 2 {
+        0 => Answer::Raw([b"data: ".to_vec(), vec![b'x'; 10 << 20]].concat()),
+        _ => says(json!([{ "text": "All is calm." }])),
+    };
+    with_model("deadline_s = 20", long, |daemon, _, server| {
+        let ask = |at: usize| daemon.tells(&["ask", &format!("how is it, {}?", "again ".repeat(at))]).0;
+        assert_eq!((ask(0), ask(1)), (1, 0));
+        let reasoner = reasoner_of(daemon.pid());
+        let before = [daemon.pid(), reasoner].map(peak_kb);
+        for at in 1..20 {
+            assert_eq!((ask(2 * at), ask(2 * at + 1)), (1, 0));
+        }
+        assert_eq!(server.asked().len(), 40);
+        assert_eq!(reasoner_of(daemon.pid()), reasoner, "it was another one");
+        for (pid, before) in [daemon.pid(), reasoner].into_iter().zip(before) {
+            let grown_kb = peak_kb(pid) - before;
+            assert!(grown_kb < 6 << 10, "{pid} grew by {grown_kb} KiB");
+        }
+    });
+}
+
+/// The most that a process ever held.
+fn peak_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

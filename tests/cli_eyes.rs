@@ -28,7 +28,7 @@ use kernelsight::{
 };
 
 use crate::{
-    cli_values::{action, head, proposal, rising, usual},
+    cli_values::{action, asked, head, proposal, rising, usual},
     door_support::{NOW_MS, dry_run, incident, outcome, signal, status as daemon_status},
 };
 
@@ -165,7 +165,12 @@ fn incidents_are_one_row_each() {
     );
     check(
         &incidents::one(
-            &get_incident::Answer { incident: incident(), traces: vec![head()], unread: Vec::new() },
+            &get_incident::Answer {
+                incident: incident(),
+                traces: vec![head()],
+                cases: vec![asked()],
+                unread: Vec::new(),
+            },
             &eyes(),
         ),
         expect![[r#"
@@ -175,7 +180,8 @@ fn incidents_are_one_row_each() {
             state    being worked on
             cause    python3 (pid 812): resident memory grows by 200 MiB/s
             looked   1 pass of the loop: kernelsight trace 12
-            last     limit_cgroup_memory cgroup=/x bytes=1073741824"#]],
+            last     limit_cgroup_memory cgroup=/x bytes=1073741824
+            asked    gemini/scripted: it agrees (kernelsight trace --case 3)"#]],
     );
 }
 

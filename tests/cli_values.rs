@@ -1,17 +1,27 @@
 //! Values that the tests of what verbs print are made of.
 
 use kernelsight::{
-    decide::{Confidence, ConfidencePart, Decision, Prediction, Proposal},
+    decide::{Confidence, ConfidencePart, Decision, Prediction, Proposal, council::Agreement},
     execute::{ActionRequest, Intent, JournalRow, JournalState, Undo},
     explain::{Baseline, Direction, Trend},
     observe::{Entity, ProcessId, SignalType},
-    store::{ProposalRow, ProposalStatus},
+    store::{CaseHead, ProposalRow, ProposalStatus},
     tools::list_traces,
     verify::Verdict,
 };
 use serde_json::json;
 
 use crate::door_support::{NOW_MS, incident};
+
+pub(crate) fn asked() -> CaseHead {
+    CaseHead {
+        case: 3,
+        begun_ms: NOW_MS,
+        author: "gemini/scripted".to_owned(),
+        ended: Some("recommended".to_owned()),
+        agreement: Some(Agreement::Agrees),
+    }
+}
 
 pub(crate) fn head() -> list_traces::Head {
     list_traces::Head {

@@ -63,13 +63,13 @@ async fn turn(server: &Server, within: Duration) -> Result<Reply, ProviderError>
 }
 
 fn failing(answer: Answer) -> ProviderError {
-    run(async { turn(&Server::saying(answer).await, WITHIN).await.unwrap_err() })
+    run(async { turn(&Server::saying(answer), WITHIN).await.unwrap_err() })
 }
 
 #[test]
 fn the_body_of_a_request_is_as_the_api_documents_it() {
     run(async {
-        let server = Server::saying(Answer::Events(vec![gemini(&json!([{ "text": "ok" }]), true)])).await;
+        let server = Server::saying(Answer::Events(vec![gemini(&json!([{ "text": "ok" }]), true)]));
         turn(&server, WITHIN).await.unwrap();
         let asked = &server.asked()[0];
         assert_eq!(asked.line, "POST /v1beta/models/scripted:streamGenerateContent?alt=sse HTTP/1.1");
@@ -114,8 +114,7 @@ fn a_reply_in_pieces_is_joined_and_each_piece_is_heard() {
                 &json!([{ "functionCall": { "name": "get_pressure", "args": {} }, "thoughtSignature": "c2ln" }]),
                 true,
             ),
-        ]))
-        .await;
+        ]));
         let mut heard = 0;
         let reply = model(&server).turn(&conversation(), WITHIN, &mut |_| heard += 1).await.unwrap();
         let text = |text: &str| text.to_owned();
@@ -170,11 +169,9 @@ fn every_failure_is_told_by_its_kind() {
     assert_eq!(kind(Answer::Raw([b"data: ".to_vec(), vec![b'x'; 10 << 20]].concat())), "too_long");
     assert_eq!(kind(Answer::Events(vec![json!({ "error": { "code": 503, "message": "overloaded" } })])), "failed");
     let nobody = run(async {
-        let gone = Server::saying(Answer::Silence).await;
+        let gone = Server::saying(Answer::Silence);
         let model = model(&gone);
         drop(gone);
-        // The port is nobody's any more once the task that held it is gone.
-        tokio::time::sleep(Duration::from_millis(50)).await;
         model.turn(&conversation(), WITHIN, &mut |_| {}).await.unwrap_err()
     });
     assert_eq!(nobody.kind(), "unreachable");
@@ -184,11 +181,11 @@ fn every_failure_is_told_by_its_kind() {
 fn a_refusal_of_the_provider_is_an_answer() {
     run(async {
         let blocked = json!({ "promptFeedback": { "blockReason": "PROHIBITED_CONTENT" } });
-        let reply = turn(&Server::saying(Answer::Events(vec![blocked])).await, WITHIN).await.unwrap();
+        let reply = turn(&Server::saying(Answer::Events(vec![blocked])), WITHIN).await.unwrap();
         assert!(matches!(reply.finish, Finish::Refused { .. }), "{reply:?}");
         let mut newer = gemini(&json!([{ "text": "x" }]), true);
         newer["candidates"][0]["finishReason"] = json!("A_REASON_OF_NEXT_YEAR");
-        let reply = turn(&Server::saying(Answer::Events(vec![newer])).await, WITHIN).await.unwrap();
+        let reply = turn(&Server::saying(Answer::Events(vec![newer])), WITHIN).await.unwrap();
         assert!(matches!(reply.finish, Finish::Refused { .. }), "{reply:?}");
     });
 }
@@ -199,7 +196,7 @@ fn who_drips_or_says_nothing_is_not_waited_for_longer_than_was_said() {
         let drops = (0..1000).map(|_| gemini(&json!([{ "text": "." }]), false)).collect();
         let within = Duration::from_millis(300);
         for answer in [Answer::Silence, Answer::Dripping(drops, Duration::from_millis(50))] {
-            let server = Server::saying(answer).await;
+            let server = Server::saying(answer);
             assert_eq!(turn(&server, within).await.unwrap_err(), ProviderError::Late { within });
         }
     });

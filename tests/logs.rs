@@ -5,10 +5,10 @@ use kernelsight::observe::logs::words::known;
 
 #[test]
 fn of_a_line_the_words_of_machines_in_trouble_are_left_and_nothing_else() {
-    expect!["… out of memory killed process 4242 … total-vm 1048576kb … 524288kb … 0kb"].assert_eq(&known(
+    expect!["... out of memory killed process 4242 ... total-vm 1048576kb ... 524288kb ... 0kb"].assert_eq(&known(
         "oomd: Out of memory: Killed process 4242 (python3) total-vm:1048576kB, anon-rss:524288kB, file-rss:0kB",
     ));
-    expect!["… i/o error … sector 123456 … read"]
+    expect!["... i/o error ... sector 123456 ... read"]
         .assert_eq(&known("blk_update_request: I/O error, dev sda, sector 123456 op 0x0:(READ)"));
 }
 

@@ -330,6 +330,7 @@ fn the_questions_asked_often_are_answered_from_an_index() {
         percentiles: SEARCH minute_histograms USING PRIMARY KEY (measure_id=? AND class_id=? AND minute>? AND minute<?); SCALAR SUBQUERY 1; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=? AND measure=?); SCALAR SUBQUERY 2; SEARCH classes USING COVERING INDEX sqlite_autoindex_classes_1 (class=?)
         baseline: SEARCH baselines USING PRIMARY KEY (measure_id=? AND class_id=?); SCALAR SUBQUERY 1; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=? AND measure=?); SCALAR SUBQUERY 2; SEARCH classes USING COVERING INDEX sqlite_autoindex_classes_1 (class=?)
         points: SEARCH points USING PRIMARY KEY (entity_id=? AND measure_id=? AND minute>?); SCALAR SUBQUERY 1; SEARCH entities USING COVERING INDEX sqlite_autoindex_entities_1 (key=?); SCALAR SUBQUERY 2; SEARCH measures USING COVERING INDEX sqlite_autoindex_measures_1 (signal_type=? AND measure=?)
+        cases of an incident: SEARCH cases USING INDEX cases_by_incident (incident=?)
         turns of a case: SEARCH turns USING INDEX turns_by_case (case_id=?)
         an earlier reply: SEARCH turns USING INDEX turns_by_digest (digest=?)
         what models cost: SEARCH turns USING INDEX turns_by_time (at_ms>?)

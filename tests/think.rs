@@ -1,149 +1,22 @@
 //! The daemon thinks with a model: a scripted one on loopback, a real reasoner at a real door, and what comes of it.
 
-use std::{
-    os::fd::OwnedFd,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use kernelsight::{
     decide::{
-        Case, Decision, Proposal,
+        Decision,
         model::{Thinker as _, Thought},
-        rules,
     },
     execute::Policy,
-    live::Operator,
-    llm::Key,
-    mind::{Ending, Mind, ModelSettings, budget::Budget, settings::Provider, story, thinking::Thinking},
-    reason::{self, door::Door, replay::replay},
-    serve::attend,
-    tools::{Caller, Role},
+    mind::{Ending, ModelSettings, budget::Budget, story, thinking::Thinking},
+    reason::replay::replay,
 };
-use serde_json::{Value, json};
-use tokio::net::UnixStream;
+use serde_json::json;
 
 use crate::{
-    decide::{case, cpu_waits, spinner, victim},
-    door_support::House,
-    llm_server::{Answer, Asked, Server, gemini},
-    scene::{Scene, group},
+    llm_server::{Answer, Asked},
+    think_support::{Node, SECRET_NAME, busy, draft, reasoner, says, settings},
 };
-
-/// A name that no model is to see.
-const SECRET_NAME: &str = "hog-of-ann";
-
-/// Three hog the CPU, and somebody waits.
-fn scene() -> Scene {
-    let hog = |pid| spinner(pid, SECRET_NAME, "/x");
-    Scene::of(&[hog(41), hog(42), hog(43), victim()], &[group("/x")])
-}
-
-struct Node {
-    house: House,
-    server: Server,
-    case: Case,
-    options: Vec<Proposal>,
-    rules: Proposal,
-}
-
-impl Node {
-    fn new(settings: ModelSettings, script: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> Self {
-        let mut house = House::open(Role::Admin);
-        let server = house.runtime.block_on(Server::begin(script));
-        let settings = ModelSettings {
-            provider: Some(Provider::Gemini),
-            base_url: Some(format!("{}/v1beta/", server.url())),
-            model: Some("scripted".to_owned()),
-            ..settings
-        };
-        let choice = settings.choice();
-        house.daemon.mind = Mind::new(settings, choice, 1);
-        let scene = scene();
-        let signal = cpu_waits(&scene);
-        let case = case(&scene, std::slice::from_ref(&signal));
-        {
-            let mut live = house.daemon.change();
-            live.window = scene.window;
-            live.history = scene.history;
-            live.signals = vec![signal];
-            live.incidents = vec![case.incident.clone()];
-        }
-        let (options, rules) = (rules::options(&case), rules::decide(&case));
-        assert!(!options.is_empty(), "{rules:#?}");
-        Self { house, server, case, options, rules }
-    }
-
-    /// Has a reasoner at the door, and puts the case before it.
-    fn think(&self) -> (Option<Thought>, Duration) {
-        self.house.runtime.block_on(async {
-            let reasoner = tokio::spawn(reasoner(self.house.daemon.clone()));
-            let begun = Instant::now();
-            let thinking = Thinking::new(self.house.daemon.clone(), Arc::new(Policy::load(None).unwrap()));
-            let thought = thinking.think(&self.case, &self.rules, self.options.clone()).await;
-            let took = begun.elapsed();
-            reasoner.abort();
-            (thought, took)
-        })
-    }
-
-    fn ending(&self, case: i64) -> Ending {
-        self.house.daemon.store.reader().unwrap().case(case).unwrap().unwrap().ending.unwrap()
-    }
-}
-
-async fn reasoner(daemon: kernelsight::live::Daemon) {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let operator = Operator { uid: 65534, pid: 1, name: "reasoner".to_owned() };
-    let door = tokio::spawn(attend(ours, daemon, Caller::new(operator, Role::Model)));
-    let theirs = OwnedFd::from(theirs.into_std().unwrap());
-    reason::reason(Door::open(theirs).await.unwrap(), Some(key())).await.unwrap();
-    door.await.unwrap();
-}
-
-fn key() -> Key {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("key");
-    std::fs::write(&file, "CANARY-key-7f3a\n").unwrap();
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    Key::find(Some(&file)).unwrap().unwrap()
-}
-
-fn settings() -> ModelSettings {
-    ModelSettings { specialists: false, deadline_s: 10, ..ModelSettings::default() }
-}
-
-/// A turn that thinks, and calls.
-fn says(thought: &str, tool: &str, arguments: Value) -> Answer {
-    let parts = json!([{ "text": thought }, { "functionCall": { "name": tool, "args": arguments } }]);
-    Answer::Events(vec![gemini(&parts, true)])
-}
-
-/// A draft whose first hypothesis is confirmed by these claims.
-fn draft(claims: Value, option: Option<usize>) -> Value {
-    let one = |mode: &str, verdict: &str, claims: Value| {
-        json!({
-            "failure_mode": mode,
-            "statement": format!("it is a {mode}"),
-            "would_confirm": "much CPU time",
-            "would_refute": "little CPU time",
-            "verdict": verdict,
-            "claims": claims,
-        })
-    };
-    let hypotheses = [
-        one("cpu_hog", "confirmed", claims),
-        one("fork_storm", "rejected", json!([])),
-        one("cpu_quota", "rejected", json!([])),
-    ];
-    json!({ "draft": {
-        "hypotheses": hypotheses, "timeline": [1], "option": option, "advice": "Give program-1 less of the CPU.", "confidence": 0.9,
-    } })
-}
-
-fn busy(pid: u32) -> Value {
-    json!({ "kind": "process_number", "pid": pid, "number": "cpu_percent", "at_least": 50.0 })
-}
 
 #[test]
 fn a_recommendation_that_holds_is_taken_kept_and_the_same_when_it_is_gone_through_again() {

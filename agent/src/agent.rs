@@ -14,7 +14,7 @@ mod rooms;
 mod standing;
 mod start;
 
-pub use confine::{come_first, confine};
+pub use confine::{come_first, confine, leave_no_core};
 pub use past::Past;
 pub use reasoner::Reasoners;
 

@@ -137,3 +137,13 @@ impl Drop for Agent {
         }
     }
 }
+
+/// All that a process started, and what that did.
+pub(crate) fn below(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let told = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let children: Vec<u32> = told
+        .flat_map(|text| text.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>())
+        .collect();
+    children.into_iter().flat_map(|child| [vec![child], below(child)].concat()).collect()
+}

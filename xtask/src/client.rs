@@ -122,6 +122,9 @@ pub(crate) struct Suspect {
 pub(crate) struct Proposal {
     pub(crate) hypotheses: Vec<Hypothesis>,
     pub(crate) decision: Decision,
+    /// The number of what a model was asked about it.
+    #[serde(default)]
+    pub(crate) case: Option<i64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -162,6 +165,69 @@ pub(crate) struct Verification {
     pub(crate) verdict: String,
 }
 
+/// A proposal that waits.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Waiting {
+    pub(crate) id: i64,
+    /// The incident's uid.
+    pub(crate) incident: String,
+    pub(crate) proposal: Authored,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Authored {
+    /// `rules`, or a provider and its model.
+    pub(crate) author: String,
+}
+
+/// What a model was asked about, and what came of it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Case {
+    pub(crate) case: CaseRow,
+    pub(crate) turns: Vec<TurnRow>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct CaseRow {
+    /// Unix time, ms.
+    pub(crate) begun_ms: i64,
+    /// None: it was about a question.
+    pub(crate) incident: Option<CaseIncident>,
+    /// None while it is thought about.
+    pub(crate) ending: Option<Value>,
+    /// How the model stood to the rules.
+    pub(crate) agreement: Option<String>,
+    /// Each claim of the last draft, with what was found.
+    pub(crate) looked_up: Vec<(Value, Value)>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct CaseIncident {
+    pub(crate) uid: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct TurnRow {
+    pub(crate) turn: Turn,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Turn {
+    pub(crate) took_ms: u64,
+    pub(crate) reply: Option<Reply>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Reply {
+    pub(crate) usage: Usage,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+}
+
 impl Client {
     pub(crate) fn status(&self) -> Result<Status> {
         self.ask(&["status"])
@@ -174,6 +240,21 @@ impl Client {
 
     pub(crate) fn incidents(&self) -> Result<Vec<Incident>> {
         self.ask_list(&["incidents"], "incidents")
+    }
+
+    /// What waits for an operator's word.
+    pub(crate) fn proposals(&self) -> Result<Vec<Waiting>> {
+        self.ask_list(&["proposals"], "proposals")
+    }
+
+    /// The operator's leave for one.
+    pub(crate) fn approve(&self, proposal: i64) -> Result<()> {
+        self.run(&["approve", &proposal.to_string()]).map(drop)
+    }
+
+    /// What a model was asked and said, by its number; none: there is no such case.
+    pub(crate) fn case(&self, case: i64) -> Option<Case> {
+        self.ask(&["call", "query_case", &format!("case={case}")]).ok()
     }
 
     /// Every pass of the loop over that incident, oldest first.

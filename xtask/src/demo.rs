@@ -16,7 +16,8 @@ use crate::{
     cgroup::Limits,
     client::{Client, Status, Trace},
     clock,
-    faults::{catalogue::Process, inject::Running},
+    eval::side::{Manner, Side},
+    faults::{beside::Beside as _, catalogue::Process, inject::Running},
     place, run, say, setup,
 };
 
@@ -38,6 +39,9 @@ pub(crate) struct Demo {
     /// One JSON object instead of the story
     #[arg(long)]
     json: bool,
+    /// With a scripted model on loopback: at copilot, and an operator gives leave to what the model wants alone
+    #[arg(long)]
+    model: bool,
 }
 
 /// One of the two, at work.
@@ -61,13 +65,18 @@ pub(crate) fn demo(demo: &Demo) -> Result<bool> {
     let evidence = place::target()?.join("demo");
     fs::create_dir_all(&evidence).with_context(|| format!("{} cannot be made", evidence.display()))?;
     let begun = Instant::now();
-    let step = say::Step::begin("start the agent at guardian");
-    let (agent, status) = Agent::start("guardian", &evidence.join("agent.log"))?;
-    step.done(&attached(&status));
+    let mut side = Side::new(if demo.model { Manner::Model } else { Manner::Rules }, None);
+    side.begin()?;
+    let level = side.autonomy().unwrap_or("guardian").to_owned();
+    let more = side.arguments();
+    let step = say::Step::begin(format!("start the agent at {level}"));
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    let (agent, status) = Agent::start_with(&level, &more, &evidence.join("agent.log"))?;
+    step.done(&attached(&status, &level));
     say::note(&format!("it watches a calm node for {} s", WARM_UP.as_secs()));
     thread::sleep(WARM_UP);
 
-    let shown = show(&agent.client, demo.json, begun);
+    let shown = show(&agent.client, &mut side, demo.json, begun);
     let (acts, victim) = match shown {
         Ok(shown) => shown,
         Err(error) => return Err(error.context(format!("the agent's own log is in {}", evidence.display()))),
@@ -84,7 +93,7 @@ pub(crate) fn demo(demo: &Demo) -> Result<bool> {
 }
 
 /// Injects both, and tells each step of the loop as it appears, until both have a verdict or the time is over.
-fn show(client: &Client, json: bool, begun: Instant) -> Result<(Vec<Act>, Running)> {
+fn show(client: &Client, side: &mut Side, json: bool, begun: Instant) -> Result<(Vec<Act>, Running)> {
     let seconds = TIME.saturating_sub(begun.elapsed()).as_secs();
     let mut victim = Running::start(&process("waker", json!({ "work_us": 4000 }), None), "demo/service", seconds)?;
     let leak = process("anon_hog", json!({ "rate_mb_per_s": 30.0, "bound_mb": 900 }), Some(1024));
@@ -100,6 +109,7 @@ fn show(client: &Client, json: bool, begun: Instant) -> Result<(Vec<Act>, Runnin
             acts.push(Act::begin("CPU hog", &hog, "demo/hog", seconds)?);
         }
         follow(client, &mut acts, json)?;
+        side.look(client)?;
         if sampled.elapsed() >= Duration::from_secs(1) {
             sampled = Instant::now();
             victim.sample();
@@ -210,7 +220,7 @@ fn as_json(client: &Client, acts: &[Act], resolved: bool, begun: Instant) -> Res
 }
 
 /// What is attached, and what is not and why.
-fn attached(status: &Status) -> String {
+fn attached(status: &Status, level: &str) -> String {
     let well = status.parts.iter().filter(|part| part.is_well()).count();
     let off: Vec<String> = status
         .parts
@@ -228,12 +238,12 @@ fn attached(status: &Status) -> String {
         .chain(status.notes.iter().cloned())
         .collect();
     let off = if off.is_empty() { String::new() } else { format!("\n  {}", off.join("\n  ")) };
-    format!("the agent is up at guardian: {well} of {} parts on{off}", status.parts.len())
+    format!("the agent is up at {level}: {well} of {} parts on{off}", status.parts.len())
 }
 
 fn process(name: &str, settings: Value, memory_mb: Option<u64>) -> Process {
     let cgroup = memory_mb.map(|memory_mb| Limits { memory_mb: Some(memory_mb), ..Limits::default() });
-    Process { name: name.to_owned(), settings, cgroup }
+    Process::new(name, settings, cgroup)
 }
 
 fn tell(json: bool, text: &str) {

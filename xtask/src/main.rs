@@ -10,12 +10,14 @@ mod cgroup;
 mod client;
 mod clock;
 mod demo;
+mod eval;
 mod failure;
 mod faults;
 mod figure;
 mod fuzz;
 mod load;
 mod loaded;
+mod model;
 mod page;
 mod place;
 mod run;
@@ -49,6 +51,8 @@ enum Verb {
     Work(bench::Work),
     /// Inject each fault of the catalogue for real, and score what the agent saw and did
     Faults(faults::Faults),
+    /// Compare rules alone, a model alone and both, over each fault of the catalogue
+    Eval(eval::Eval),
     /// Kill, starve, flood and corrupt the agent for real, and say which of its claims hold
     Failure(failure::Failure),
     /// Look by libFuzzer for inputs of which the agent makes something else than its oracles do
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::bench(&bench),
         Verb::Work(work) => work.run().map(|()| true),
         Verb::Faults(faults) => faults::faults(&faults),
+        Verb::Eval(order) => eval::eval(&order),
         Verb::Failure(order) => failure::failure(&order),
         Verb::Fuzz(order) => fuzz::fuzz(&order),
         Verb::Vm(order) => vm::vm(&order),

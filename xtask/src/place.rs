@@ -3,11 +3,13 @@
 use std::{
     env,
     ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
+use nix::unistd::mkdtemp;
 
 /// The workspace's root, wherever the checkout was moved since this binary was built.
 pub(crate) fn workspace() -> PathBuf {
@@ -61,4 +63,26 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path_with_tools())
         .map(|directory| directory.join(program))
         .find(|file| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
+}
+
+/// A directory for temporary files, gone with this.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Result<Self> {
+        let template = env::temp_dir().join("kernelsight-XXXXXX");
+        mkdtemp(&template).map(Self).with_context(|| format!("{} cannot be made", template.display()))
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left of it is among temporary files.
+        _ = fs::remove_dir_all(&self.0);
+    }
 }

@@ -39,8 +39,7 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
     let whole = test.filter.is_none();
     if whole {
         total.add(stage("format", &mut place::cargo(&["fmt", "--all", "--check"]), &log)?);
-        let mut build = place::cargo(&["test", "--release", "--workspace", "--no-run"]);
-        say::logged("build the tests (release)", &mut build, &log)?;
+        build_beside_what_guests_need(&log)?;
     }
     let with_faults = whole && !test.no_faults;
     let mut in_guest = Ok(Vec::new());
@@ -58,6 +57,18 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
     }
     println!("{} passed, {} failed{}", total.passed, total.failed, total.ignored_words());
     Ok(total.failed == 0)
+}
+
+/// What guests are made of comes over the network, while the CPUs build.
+fn build_beside_what_guests_need(log: &Path) -> Result<()> {
+    thread::scope(|scope| {
+        if is_root() {
+            // Where it cannot be had, the stage tells why.
+            scope.spawn(|| _ = vm::make_ready());
+        }
+        let mut build = place::cargo(&["test", "--release", "--workspace", "--no-run"]);
+        say::logged("build the tests (release)", &mut build, log)
+    })
 }
 
 /// A guest keeps one CPU busy, whatever the machine has: what needs no quiet goes on beside it, on the others. Whoever

@@ -8,6 +8,7 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use capctl::{Cap, CapSet, CapState};
 use landlock::{ABI, Access, AccessFs};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     config::Settings,
@@ -20,6 +21,21 @@ const KEPT: [Cap; 2] = [Cap::BPF, Cap::PERFMON];
 /// Before those that it treats: a machine that others keep busy is when it is needed. Its executors have it from it. A
 /// unit says so itself, and without the power to it works as well as it can.
 const NICE: i32 = -10;
+
+/// Bytes of a core. None would let the kernel hand a whole one to a program that is set to take it; this it takes for no
+/// core at all, and for a file it is too little.
+const CORE_BYTES: u64 = 1;
+
+/// A core would hold what others gave their processes as arguments, which is where secrets are.
+pub fn leave_no_core() {
+    let limited = getrlimit(Resource::RLIMIT_CORE).and_then(|(_, hard)| {
+        let bytes = CORE_BYTES.min(hard);
+        setrlimit(Resource::RLIMIT_CORE, bytes, bytes)
+    });
+    if let Err(error) = limited {
+        tracing::warn!(%error, "a core of this process may be written when it fails");
+    }
+}
 
 /// Takes its place before others, if it may.
 pub fn come_first() {

@@ -70,6 +70,7 @@ impl Ask {
                 let why = match other {
                     Some(Ending::Stopped { why }) => why.clone(),
                     Some(Ending::Late) => "its time was over".to_owned(),
+                    Some(Ending::Refused { why }) => format!("what it says is not so, twice: {}", why.join("; ")),
                     _ => "it came to nothing".to_owned(),
                 };
                 let reason = format!("the model does not answer: {why} (case {})", answer.case.id);

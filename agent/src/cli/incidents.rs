@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     explain::{Incident, IncidentStatus, IncidentUid},
+    store::CaseHead,
     tools::{
         get_incident::{self, GetIncident},
         list_incidents::{Answer, ListIncidents, Params},
@@ -92,7 +93,20 @@ pub fn one(answer: &get_incident::Answer, eyes: &Eyes) -> String {
             lines.push(format!("last     {}", last.recommended_action));
         }
     }
+    lines.extend(answer.cases.iter().map(|case| format!("asked    {}", asked(case))));
     eyes::finish(&lines.join("\n"))
+}
+
+/// What a model was asked, in one line.
+pub(super) fn asked(case: &CaseHead) -> String {
+    let ended = match (&case.agreement, case.ended.as_deref()) {
+        (Some(agreement), _) => agreement.to_string(),
+        (None, Some("refused")) => "what it said was not so".to_owned(),
+        (None, Some("late")) => "its time was over".to_owned(),
+        (None, Some(_)) => "it came to nothing".to_owned(),
+        (None, None) => "it thinks".to_owned(),
+    };
+    format!("{}: {ended} (kernelsight trace --case {})", case.author, case.case)
 }
 
 /// The beginning of the id, enough to name it.

@@ -61,6 +61,7 @@ impl Run {
         let settings = self.settings(socket)?;
         let context = Context { socket: settings.socket.clone(), json: context.json, eyes: context.eyes.clone() };
         agent::come_first();
+        agent::leave_no_core();
         let reasoners = agent::Reasoners::begin(&settings);
         // While there is one thread: what others are confined by, they have from it.
         let unconfined = agent::confine(&settings).err();

@@ -8,13 +8,14 @@ use super::{
     CliError, Context,
     client::{self, Client},
     eyes::{Eyes, Mood, paint},
-    incidents::short,
+    incidents::{self, short},
     warn,
 };
 use crate::{
     explain::Incident,
     mind,
     reflect::{self, story},
+    store::CaseHead,
     tools::{
         get_incident::{self, GetIncident},
         list_traces::{Answer, Head, ListTraces, Params},
@@ -29,6 +30,9 @@ use crate::{
 pub struct Trace {
     /// The trace's number; or an incident's id or the beginning of it, for every pass over that incident.
     pub id: Option<Prose<64>>,
+    /// The number of a case instead: what a model was asked, thought, read and said, whole.
+    #[arg(long, value_name = "CASE", conflicts_with = "id")]
+    pub case: Option<Bounded<1, { i64::MAX }>>,
     /// Without one: most traces.
     #[arg(long, value_name = "N", default_value = "20")]
     pub most: Bounded<1, 500>,
@@ -39,6 +43,9 @@ pub struct Trace {
 pub struct Passes {
     pub incident: Incident,
     pub traces: Vec<reflect::Trace>,
+    /// What a model was asked of it, latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<CaseHead>,
     /// Why others cannot be read back, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
@@ -46,6 +53,10 @@ pub struct Passes {
 
 impl Trace {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        if let Some(case) = self.case {
+            let kept = context.ask::<QueryCase>(&query_case::Params { case, wait: false })?;
+            return context.print(&kept, |kept, _| mind::story::story(&kept.case, &kept.turns));
+        }
         let Some(id) = self.id else {
             return context.show::<ListTraces>(&Params { incident: None, most: self.most }, text);
         };
@@ -89,7 +100,7 @@ fn passes(context: &Context, id: String) -> Result<Passes, CliError> {
             traces.push(client.ask::<QueryTrace>(&query_trace::Params { trace }).await?);
         }
         client.close().await;
-        Ok(Passes { incident: found.incident, traces, unread: found.unread })
+        Ok(Passes { incident: found.incident, traces, cases: found.cases, unread: found.unread })
     })
 }
 
@@ -99,7 +110,12 @@ pub fn stories(passes: &Passes, _: &Eyes) -> String {
     if passes.traces.is_empty() {
         return format!("{}: the loop has not taken it up yet.", passes.incident.title);
     }
-    passes.traces.iter().map(story).collect::<Vec<_>>().join("\n")
+    let mut told: Vec<String> = passes.traces.iter().map(story).collect();
+    if !passes.cases.is_empty() {
+        let asked = passes.cases.iter().map(|case| format!("- {}", incidents::asked(case)));
+        told.push(format!("## What a model was asked\n\n{}\n", asked.collect::<Vec<_>>().join("\n")));
+    }
+    told.join("\n")
 }
 
 /// The traces for eyes.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::route::Route;
 use crate::llm::{Message, ModelChoice, Reply, ToolSpec, Usage};
 
 /// What the daemon gives a reasoner to think about.
@@ -33,7 +34,11 @@ pub enum About {
     /// An incident that is open.
     Incident,
     /// What an operator asks in his own words.
-    Question { text: String },
+    Question {
+        text: String,
+        #[serde(default)]
+        route: Route,
+    },
 }
 
 /// One turn of one voice, as it is recorded.
@@ -75,4 +80,19 @@ pub enum Leave {
     Stop {
         why: String,
     },
+}
+
+/// All that is told to whoever thinks about a case, by its turns: what it says must be in here.
+#[must_use]
+pub fn read(about: &About, packet: &Value, turns: &[&Turn]) -> Vec<Value> {
+    let mut read = vec![packet.clone()];
+    if let About::Question { text, .. } = about {
+        read.push(Value::String(text.clone()));
+    }
+    let results = turns.iter().flat_map(|turn| &turn.sent).filter_map(|message| match message {
+        Message::Tools { results } => Some(results),
+        Message::User { .. } | Message::Model { .. } => None,
+    });
+    read.extend(results.flatten().map(|result| result.answer.clone()));
+    read
 }

@@ -13,7 +13,9 @@ use tokio::sync::oneshot;
 use super::{
     brief::About,
     draft::{Judged, Opinion},
-    veil::Veil,
+    names::Names,
+    spoken::Spoken,
+    veil::{Age, Veil},
 };
 use crate::{
     decide::{FailureMode, Proposal},
@@ -97,6 +99,14 @@ impl Tally {
         self.refused_calls += refused as u32;
     }
 
+    /// An answer in words was looked up.
+    pub const fn spoken(&mut self, spoken: &Spoken, sent_back: bool) {
+        self.drafts += 1;
+        self.sent_back += sent_back as u32;
+        self.claims += spoken.said;
+        self.false_claims += spoken.unread.len() as u32;
+    }
+
     /// A draft or an opinion was looked up.
     pub fn judged(&mut self, looked_up: &[LookedUp], sent_back: bool) {
         let is_false = |(_, found): &&LookedUp| !found.as_ref().is_ok_and(|answer| answer.verdict == Verdict::True);
@@ -119,6 +129,8 @@ pub struct NewCase {
     pub rules: Option<Proposal>,
     /// With names as they are; it is veiled here.
     pub packet: Value,
+    /// What is there besides.
+    pub around: Names,
     pub within: Duration,
     /// What was called how before, when a thought goes on that was interrupted.
     pub veil: Veil,
@@ -128,9 +140,10 @@ impl OpenCase {
     /// The case, and where its ending is told.
     #[must_use]
     pub fn open(new: NewCase) -> (Self, oneshot::Receiver<Ending>) {
-        let NewCase { id, about, incident, model, options, forbidden, rules, packet, within, mut veil } = new;
+        let NewCase { id, about, incident, model, options, forbidden, rules, packet, around, within, mut veil } = new;
         let (reply, ended) = oneshot::channel();
-        let packet = veil.cover(&packet);
+        // That of a thought that goes on is covered already, and its placeholders are no names.
+        let packet = if veil.is_empty() { veil.cover(&packet, &around.pairs(), Age::Now) } else { packet };
         let progress = Progress {
             veil,
             opinions: Vec::new(),
@@ -164,14 +177,14 @@ impl OpenCase {
 
     /// An answer as a model may see it.
     #[must_use]
-    pub fn cover(&self, answer: &Value) -> Value {
-        self.progress().veil.cover(answer)
+    pub fn cover(&self, answer: &Value, around: &Names, age: Age) -> Value {
+        self.progress().veil.cover(answer, &around.pairs(), age)
     }
 
     /// A sentence as a model may see it.
     #[must_use]
-    pub fn cover_text(&self, text: &str) -> String {
-        self.progress().veil.cover_text(text)
+    pub fn cover_text(&self, text: &str, around: &Names) -> String {
+        self.progress().veil.cover_text(text, &around.pairs())
     }
 
     /// A sentence of a model as people should see it.

@@ -6,7 +6,9 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     case::{Ending, NewCase, OpenCase},
+    names::Names,
     packet,
+    route::route,
 };
 use crate::{
     clock::now_ms,
@@ -68,13 +70,14 @@ pub fn of_question(daemon: &Daemon, text: String) -> Option<NewCase> {
     let mind = &daemon.mind;
     Some(NewCase {
         id: mind.next_case(),
-        about: super::brief::About::Question { text },
+        about: super::brief::About::Question { route: route(&text), text },
         incident: None,
         model: mind.choice()?,
         options: Vec::new(),
         forbidden: Vec::new(),
         rules: None,
         packet: packet::of_question(&daemon.look()),
+        around: Names::of(&daemon.look().window),
         within: mind.settings().deadline(),
         veil: super::veil::Veil::default(),
     })

@@ -36,7 +36,6 @@ pub fn of_incident(
     suspects.truncate(SUSPECTS);
     json!({
         "incident": incident.uid,
-        "title": incident.title,
         "severity": incident.severity,
         "timeline": timeline(incident),
         "what_is_known": explanation.summary,
@@ -69,7 +68,8 @@ pub fn of_question(live: &Live) -> Value {
         "signals": live.signals.iter().take(SYMPTOMS).map(signal).collect::<Vec<_>>(),
         "incidents": live.incidents.iter().take(SYMPTOMS).map(|incident| json!({
             "incident": incident.uid,
-            "title": incident.title,
+            "who": incident.primary.entity,
+            "sentence": incident.primary.sentence,
             "severity": incident.severity,
             "status": incident.status,
         })).collect::<Vec<_>>(),
@@ -88,6 +88,8 @@ fn signal(signal: &Signal) -> Value {
     json!({
         "signal": signal.id,
         "signal_type": signal.signal_type,
+        "measure": signal.measure,
+        "value": signal.value,
         "severity": signal.severity,
         "sentence": signal.sentence,
         "entity": signal.entity,

@@ -26,7 +26,7 @@ pub fn story(case: &CaseRow, turns: &[TurnRow]) -> String {
 
 fn write_story(out: &mut String, case: &CaseRow, turns: &[TurnRow]) -> fmt::Result {
     let about = match (&case.brief.about, &case.incident) {
-        (About::Question { text }, _) => format!("a question: {}", line(text)),
+        (About::Question { text, .. }, _) => format!("a question: {}", line(text)),
         (About::Incident, Some(incident)) => format!("incident {}", incident.uid),
         (About::Incident, None) => "an incident".to_owned(),
     };

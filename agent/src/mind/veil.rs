@@ -2,86 +2,31 @@
 //! resolved here alone. A model needs to tell things apart and to know their kind and numbers; what they are called is
 //! where somebody could speak to it.
 
+mod keys;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::redact;
+use keys::{KNOWN, NUMBERS, OURS, SPOKEN, VEILED};
 
-/// What is veiled, by the key that it stands under; the placeholder's beginning tells the kind.
-const VEILED: [(&str, &str); 14] = [
-    // A long identity is hidden as what may be a secret; under this name it can be asked about.
-    ("incident", "incident"),
-    ("uid", "incident"),
-    ("comm", "program"),
-    ("name", "program"),
-    ("cgroup", "/cgroup"),
-    ("cgroups_below", "/cgroup"),
-    ("children", "/cgroup"),
-    ("path", "/path"),
-    ("unit", "unit"),
-    ("units", "unit"),
-    ("dependents", "unit"),
-    ("device", "device"),
-    ("interface", "interface"),
-    ("file", "/path"),
-];
-/// What is written by people in free text, and is not for a model.
-const LEFT_OUT: [&str; 3] = ["notes", "holds", "arguments"];
+/// What stands for a text that is left out.
+const LEFT_OUT: &str = "…";
+/// The longest word of this program's.
+const OUR_WORD_BYTES: usize = 64;
 /// Shorter names are veiled where they stand alone, and not in the middle of a sentence, where they are words.
 const SHORTEST_IN_TEXT: usize = 3;
-/// Programs that everybody knows: what one is called helps, and cannot be made to say anything.
-const KNOWN: [&str; 48] = [
-    "apache2",
-    "bash",
-    "cargo",
-    "cc1",
-    "cc1plus",
-    "chronyd",
-    "containerd",
-    "cron",
-    "dbus-daemon",
-    "dd",
-    "dockerd",
-    "envoy",
-    "etcd",
-    "fio",
-    "gcc",
-    "git",
-    "go",
-    "grafana",
-    "haproxy",
-    "httpd",
-    "init",
-    "java",
-    "journald",
-    "kswapd0",
-    "kubelet",
-    "make",
-    "mariadbd",
-    "memcached",
-    "mongod",
-    "mysqld",
-    "nginx",
-    "node",
-    "perl",
-    "php-fpm",
-    "postgres",
-    "prometheus",
-    "python",
-    "python3",
-    "qemu",
-    "redis-server",
-    "rsync",
-    "rsyslogd",
-    "ruby",
-    "rustc",
-    "sh",
-    "sshd",
-    "systemd",
-    "tar",
-];
+
+/// What an answer is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// What is just now.
+    Now,
+    /// What was, and is kept.
+    Past,
+}
 
 /// What stands for what, for as long as one case is open. As JSON: what each placeholder stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +51,12 @@ impl From<Veil> for BTreeMap<String, String> {
 }
 
 impl Veil {
+    /// Whether nothing was learned yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.real.is_empty()
+    }
+
     /// The placeholder of something of that kind; a new one when it was not seen before.
     pub fn learn(&mut self, kind: &'static str, real: &str) -> String {
         if real.is_empty() || real == "/" || KNOWN.contains(&real) {
@@ -121,49 +72,66 @@ impl Veil {
         cover
     }
 
-    /// The answer as a model may see it.
-    pub fn cover(&mut self, answer: &Value) -> Value {
+    /// An answer as a model may see it. `around` are names that are there, with their kinds: they are covered where they
+    /// stand in a sentence.
+    pub fn cover(&mut self, answer: &Value, around: &[(&'static str, &str)], age: Age) -> Value {
         self.learn_from(answer, None);
-        // The longest first: a path is not to be broken up by a name within it.
+        let mut said = String::new();
+        gather(answer, &mut said);
+        for (kind, name) in around {
+            if name.len() >= SHORTEST_IN_TEXT && said.contains(name) {
+                self.learn(kind, name);
+            }
+        }
+        let names = self.names();
+        walk("", answer, age, &|key, text, age| covered(key, text, age, &names))
+    }
+
+    /// The same for a sentence of what is just now.
+    #[must_use]
+    pub fn cover_text(&mut self, text: &str, around: &[(&'static str, &str)]) -> String {
+        let spoken = Value::Object(Map::from_iter([("said".to_owned(), Value::String(text.to_owned()))]));
+        match self.cover(&spoken, around, Age::Now) {
+            Value::Object(covered) => covered["said"].as_str().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// What is called how; the longest first: a path is not to be broken up by a name within it.
+    fn names(&self) -> Vec<(String, String)> {
         let mut names: Vec<(String, String)> =
             self.cover.iter().map(|(real, cover)| (real.clone(), cover.clone())).collect();
         names.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        walk(answer, &|text| covered(text, &names))
-    }
-
-    /// The same for a sentence.
-    #[must_use]
-    pub fn cover_text(&mut self, text: &str) -> String {
-        match self.cover(&Value::String(text.to_owned())) {
-            Value::String(covered) => covered,
-            _ => String::new(),
-        }
+        names
     }
 
     /// Parameters as a tool takes them: each string that is a placeholder is what it stands for.
     #[must_use]
     pub fn uncover(&self, params: &Map<String, Value>) -> Map<String, Value> {
-        let resolve = |text: &str| self.real.get(text).cloned().unwrap_or_else(|| text.to_owned());
-        params.iter().map(|(key, value)| (key.clone(), walk(value, &resolve))).collect()
+        let resolve = |_: &str, text: &str, _| self.real.get(text).cloned().unwrap_or_else(|| text.to_owned());
+        params.iter().map(|(key, value)| (key.clone(), walk(key, value, Age::Now, &resolve))).collect()
     }
 
     /// What a model said, for people: each placeholder within it is what it stands for.
     #[must_use]
     pub fn uncover_text(&self, text: &str) -> String {
-        let mut names: Vec<(&String, &String)> = self.real.iter().collect();
+        let mut names: Vec<(&str, &str)> =
+            self.real.iter().map(|(cover, real)| (cover.as_str(), real.as_str())).collect();
         // `program-12` before `program-1`.
         names.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        names.into_iter().fold(text.to_owned(), |text, (cover, real)| replaced(&text, cover, real))
+        names.retain(|(cover, _)| text.contains(cover));
+        replaced(text, &names)
     }
 
     /// Learns what stands under the keys that name things.
     fn learn_from(&mut self, value: &Value, under: Option<&'static str>) {
         match value {
-            Value::String(real) => {
-                if let Some(kind) = under {
-                    self.learn(kind, real);
-                }
-            }
+            Value::String(real) => match under {
+                // A unit of measurement is none of systemd's, which end with their kind.
+                Some("unit") if !real.contains('.') => {}
+                Some(kind) => _ = self.learn(kind, real),
+                None => {}
+            },
             Value::Array(all) => all.iter().for_each(|one| self.learn_from(one, under)),
             Value::Object(fields) => {
                 for (key, value) in fields {
@@ -176,45 +144,105 @@ impl Veil {
     }
 }
 
-/// The same value with each string as `say` says it, without what is left out.
-fn walk(value: &Value, say: &impl Fn(&str) -> String) -> Value {
+/// The placeholders that stand in a text, in their order.
+pub fn placeholders(text: &str) -> Vec<&str> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '/' || c == '_';
+    let is_one = |word: &&str| {
+        let numbered = |(_, kind): &(&str, &str)| {
+            let number = word.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        VEILED.iter().any(numbered)
+    };
+    text.split(|c| !is_of_name(c)).filter(is_one).collect()
+}
+
+/// The same value with each string as `say` says it, by the key that it stands under and whether it is of what was.
+fn walk(key: &str, value: &Value, age: Age, say: &impl Fn(&str, &str, Age) -> String) -> Value {
     match value {
-        Value::String(text) => Value::String(say(text)),
-        Value::Array(all) => all.iter().map(|one| walk(one, say)).collect(),
+        Value::String(text) => Value::String(say(key, text, age)),
+        Value::Array(all) => match all.as_slice() {
+            [Value::String(_), Value::Number(_)] if NUMBERS.contains(&key) => value.clone(),
+            all => all.iter().map(|one| walk(key, one, age, say)).collect(),
+        },
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(key, _)| !LEFT_OUT.contains(&key.as_str()));
-            Value::Object(kept.map(|(key, value)| (key.clone(), walk(value, say))).collect())
+            // What was done is told of targets that may be gone.
+            let is_over = key == "actions" || fields.get("closed_ms").is_some_and(Value::is_number);
+            let age = if is_over { Age::Past } else { age };
+            Value::Object(fields.iter().map(|(key, value)| (key.clone(), walk(key, value, age, say))).collect())
         }
         other => other.clone(),
     }
 }
 
-fn covered(text: &str, names: &[(String, String)]) -> String {
+/// All texts of a value, a line each.
+fn gather(value: &Value, said: &mut String) {
+    match value {
+        Value::String(text) => {
+            said.push_str(text);
+            said.push('\n');
+        }
+        Value::Array(all) => all.iter().for_each(|one| gather(one, said)),
+        Value::Object(fields) => fields.values().for_each(|value| gather(value, said)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn covered(key: &str, text: &str, age: Age, names: &[(String, String)]) -> String {
+    if OURS.contains(&key) && is_word(text) {
+        return text.to_owned();
+    }
     if let Some((_, cover)) = names.iter().find(|(real, _)| real == text) {
         return cover.clone();
     }
-    let mut covered = text.to_owned();
-    for (real, cover) in names.iter().filter(|(real, _)| real.len() >= SHORTEST_IN_TEXT) {
-        if covered.contains(real.as_str()) {
-            covered = replaced(&covered, real, cover);
-        }
+    if KNOWN.contains(&text) || text == "/" || text.is_empty() {
+        return text.to_owned();
     }
+    if age == Age::Past || !SPOKEN.contains(&key) {
+        return LEFT_OUT.to_owned();
+    }
+    let within: Vec<(&str, &str)> = names
+        .iter()
+        .filter(|(real, _)| real.len() >= SHORTEST_IN_TEXT && text.contains(real.as_str()))
+        .map(|(real, cover)| (real.as_str(), cover.as_str()))
+        .collect();
+    let covered = replaced(text, &within);
     redact::text(&covered)
 }
 
-/// Each occurrence that is no part of a longer word.
-fn replaced(text: &str, real: &str, cover: &str) -> String {
+/// Whether it may be a word of this program's: none has a space, or is long.
+fn is_word(text: &str) -> bool {
+    let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.%".contains(&byte);
+    text.len() <= OUR_WORD_BYTES && text.bytes().all(is_of_word)
+}
+
+/// Each of `names` that stands in a text and is no part of a longer word, replaced by what is beside it; in one pass, so
+/// that nothing that was put in is taken for a name. The first that fits is taken: they come longest first.
+fn replaced(text: &str, names: &[(&str, &str)]) -> String {
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut done = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(real) {
-        let (before, after) = (&rest[..at], &rest[at + real.len()..]);
-        let left = before.chars().next_back().or_else(|| done.chars().next_back());
-        let joined = (real.starts_with(is_of_word) && left.is_some_and(is_of_word))
-            || (real.ends_with(is_of_word) && after.starts_with(is_of_word));
-        done += before;
-        done += if joined { real } else { cover };
-        rest = after;
+    let mut left: Option<char> = None;
+    while let Some(next) = rest.chars().next() {
+        let fits = |(name, _): &&(&str, &str)| {
+            rest.strip_prefix(name).is_some_and(|after| {
+                let joined_before = name.starts_with(is_of_word) && left.is_some_and(is_of_word);
+                let joined_after = name.ends_with(is_of_word) && after.starts_with(is_of_word);
+                !(joined_before || joined_after)
+            })
+        };
+        match names.iter().find(fits) {
+            Some((name, instead)) => {
+                done.push_str(instead);
+                left = name.chars().next_back();
+                rest = &rest[name.len()..];
+            }
+            None => {
+                done.push(next);
+                left = Some(next);
+                rest = &rest[next.len_utf8()..];
+            }
+        }
     }
-    done + rest
+    done
 }

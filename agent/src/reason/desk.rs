@@ -29,6 +29,9 @@ pub trait Desk: Sync {
 
     fn call(&self, tool: &str, params: &Map<String, Value>) -> impl Future<Output = Told> + Send;
 
+    /// Answers in words, after so many turns. Refused: in words that a model can act on.
+    fn conclude(&self, words: &str, turns: u32) -> impl Future<Output = Told> + Send;
+
     /// A piece of a reply, as it comes.
     fn heard(&self, voice: &str, part: &Part);
 }

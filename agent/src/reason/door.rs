@@ -78,12 +78,6 @@ impl Door {
 
     /// # Errors
     /// When the daemon is gone.
-    pub async fn answer(&self, text: &str) -> Result<(), DoorError> {
-        self.ask::<EndCase>(json!({ "end": { "with": "answer", "text": text } })).await.map(drop)
-    }
-
-    /// # Errors
-    /// When the daemon is gone.
     pub async fn give_up(&self, why: &str) -> Result<(), DoorError> {
         self.ask::<EndCase>(json!({ "end": { "with": "nothing", "why": why } })).await.map(drop)
     }
@@ -161,6 +155,14 @@ impl Desk for Door {
             Ok(result) if result.is_error == Some(true) => Told::Refused(words(&result)),
             Ok(result) => Told::Answer(result.structured_content.unwrap_or_default()),
             Err(error) => Told::Refused(error.to_string()),
+        }
+    }
+
+    async fn conclude(&self, words: &str, _: u32) -> Told {
+        let end = json!({ "end": { "with": "answer", "text": words } });
+        match end {
+            Value::Object(params) => self.call(EndCase::NAME, &params).await,
+            _ => Told::Refused("no object".to_owned()),
         }
     }
 

@@ -58,12 +58,11 @@ pub async fn reason(door: Door, key: Option<Key>) -> Result<(), door::DoorError>
     Ok(())
 }
 
-/// A recommendation was taken when it was made; anything else is told now.
+/// A recommendation or an answer was taken when it was made; anything else is told now.
 async fn end(brief: &Brief, ended: Ended, door: &Door) -> Result<(), door::DoorError> {
     use crate::mind::brief::About;
     match (ended, &brief.about) {
-        (Ended::Concluded(_), _) => Ok(()),
-        (Ended::Said(words), About::Question { .. }) => door.answer(&words).await,
+        (Ended::Concluded(_), _) | (Ended::Said(_), About::Question { .. }) => Ok(()),
         (Ended::Said(_), About::Incident) => door.give_up("it said something, and concluded nothing").await,
         (Ended::Stopped(why), _) => door.give_up(&why).await,
     }

@@ -21,8 +21,9 @@ use crate::{
     llm::{Conversation, Part, Provider, ProviderError, Reply},
     mind::{
         Ending,
-        brief::{Asking, Brief, Leave, Turn},
+        brief::{self, Asking, Brief, Leave, Turn},
         draft::{Bench, Draft, Opinion, judge},
+        spoken,
     },
     store::{CaseRow, TurnRow},
     tools::{Tool as _, draft_recommendation::DraftRecommendation, give_opinion::GiveOpinion},
@@ -49,7 +50,7 @@ pub async fn replay(case: &CaseRow, turns: &[TurnRow]) -> Replayed {
     let recorded = turns.iter().map(|row| row.turn.clone()).collect();
     let left_ms = u64::try_from(WITHIN.as_millis()).unwrap_or(u64::MAX);
     let brief = Brief { recorded, left_ms, ..case.brief.clone() };
-    let record = Record { case, opinions: Mutex::default(), proposal: Mutex::default() };
+    let record = Record { case, turns, opinions: Mutex::default(), proposal: Mutex::default() };
     let ended = think(&brief, &Asker::new(Box::new(Nobody)), &record).await;
     let now = record.proposal.into_inner().unwrap_or_else(PoisonError::into_inner).map(|model| joined(case, model));
     let then = match &case.ending {
@@ -78,6 +79,7 @@ fn joined(case: &CaseRow, model: Proposal) -> Proposal {
 /// The record in place of the daemon.
 struct Record<'a> {
     case: &'a CaseRow,
+    turns: &'a [TurnRow],
     opinions: Mutex<Vec<(String, Opinion)>>,
     proposal: Mutex<Option<Proposal>>,
 }
@@ -109,10 +111,24 @@ impl Desk for Record<'_> {
         Told::Refused("the record has no answer to this".to_owned())
     }
 
+    async fn conclude(&self, words: &str, turns: u32) -> Told {
+        let read = brief::read(&self.case.brief.about, &self.case.brief.packet, &self.turns_until(turns));
+        let spoken = spoken::look_up(words, &read);
+        match spoken.complaint() {
+            None => Told::Answer(json!({})),
+            Some(complaint) => Told::Refused(complaint),
+        }
+    }
+
     fn heard(&self, _: &str, _: &Part) {}
 }
 
 impl Record<'_> {
+    /// Those that were taken when the answer was.
+    fn turns_until(&self, number: u32) -> Vec<&Turn> {
+        self.turns.iter().map(|row| &row.turn).filter(|turn| turn.number <= number).collect()
+    }
+
     fn judge(&self, draft: &Draft) -> Told {
         let Some(incident) = &self.case.incident else { return Told::Refused("there was no incident".to_owned()) };
         let forbidden: Vec<FailureMode> =

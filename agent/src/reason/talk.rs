@@ -104,7 +104,15 @@ pub async fn talk<D: Desk>(
             _ => {}
         }
         if calls(&reply).next().is_none() {
-            let Some(tool) = voice.concludes_by else { return Ended::Said(words(&reply)) };
+            let Some(tool) = voice.concludes_by else {
+                let words = words(&reply);
+                match desk.conclude(&words, number).await {
+                    Told::Answer(_) => return Ended::Said(words),
+                    Told::Refused(why) if is_last => return Ended::Stopped(why),
+                    Told::Refused(why) => talk.say(Message::User { text: why }),
+                }
+                continue;
+            };
             if is_last || reminders == REMINDERS {
                 return Ended::Stopped(format!("it did not conclude by {tool}"));
             }

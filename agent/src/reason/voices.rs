@@ -3,7 +3,10 @@
 use super::talk::Voice;
 use crate::{
     llm::ToolSpec,
-    mind::brief::{About, Brief},
+    mind::{
+        brief::{About, Brief},
+        route::Route,
+    },
 };
 
 /// By which a specialist and a director conclude.
@@ -11,6 +14,9 @@ pub const OPINION: &str = "give_opinion";
 pub const RECOMMENDATION: &str = "draft_recommendation";
 /// Turns of a specialist: a look, a second one, an opinion.
 const SPECIALIST_TURNS: u32 = 4;
+
+/// Turns of who only tells how something is.
+const TURNS_TO_TELL: u32 = 5;
 
 /// A field, and the tools beyond those that all have.
 struct Field {
@@ -89,7 +95,8 @@ pub fn director(brief: &Brief) -> Voice {
             name: "director",
             system: format!(
                 "{RULES}\n\nYou are the one who says what is wrong and what is to be done. Set up exactly three hypotheses that \
-                 differ in cause, each with what would confirm it and what would refute it. Gather the evidence by calls, \
+                 differ in cause (what runs does it by itself, a resource is short, something that it depends on fails), each \
+                 with what would confirm it and what would refute it. Gather the evidence by calls, \
                  confirm or reject each one, and conclude by {RECOMMENDATION}. Of the options that are given choose the \
                  mildest that suffices, or none. When all three are rejected, say so there: that recommends that a person \
                  looks."
@@ -98,22 +105,41 @@ pub fn director(brief: &Brief) -> Voice {
             turns: brief.turns,
             concludes_by: Some(RECOMMENDATION),
         },
-        About::Question { .. } => Voice {
+        About::Question { route, .. } => Voice {
             name: "director",
-            system: format!(
-                "{RULES}\n\nAn operator asks something about this node. Look by calls, then answer in a few plain sentences \
-                 with the numbers that you read. You cannot act; where something is to be done, name the command of \
-                 kernelsight that does it."
-            ),
+            system: format!("{RULES}\n\nAn operator speaks to you about this node. {}", answering(*route)),
             tools: brief
                 .tools
                 .iter()
                 .filter(|tool| tool.name != RECOMMENDATION && tool.name != OPINION)
                 .cloned()
                 .collect(),
-            turns: brief.turns,
+            turns: if *route == Route::Informational { TURNS_TO_TELL.min(brief.turns) } else { brief.turns },
             concludes_by: None,
         },
+    }
+}
+
+/// How an answer is to be made.
+const fn answering(route: Route) -> &'static str {
+    match route {
+        Route::Informational => {
+            "He wants to be told how something is. Read it by a call or two, and answer in a few plain sentences with the \
+             numbers that you read."
+        }
+        Route::Diagnostic => {
+            "He wants to know why something is as it is. Set up three hypotheses that differ in cause: what runs does it by \
+             itself, a resource is short, something that it depends on fails. Confirm or reject each by calls. Answer in a \
+             few plain sentences: which one holds, by which numbers, since when, and what would help. You cannot act; where \
+             something is to be done, name the command of kernelsight that does it. When none holds, answer: \
+             \"Status: INCONCLUSIVE. Recommend Human Investigation.\", and what you would look at."
+        }
+        Route::Action => {
+            "He wants something done. You cannot act, and nobody acts on your word. See by check_policy whether it is \
+             permitted, by simulate_action what it would change, and by propose_action what the agent would do instead. \
+             Answer in a few plain sentences: what it would change, whether it is permitted, what is milder, and the one \
+             command of kernelsight by which he does it."
+        }
     }
 }
 
@@ -122,7 +148,7 @@ pub fn opening(brief: &Brief, opinions: &[(&'static str, String)]) -> String {
     let data = brief.packet.to_string();
     let mut text = match &brief.about {
         About::Incident => format!("The incident, as the agent measured and reckoned it:\n<data>\n{data}\n</data>"),
-        About::Question { text } => {
+        About::Question { text, .. } => {
             format!("The question: {text}\n\nThe node, as the agent sees it:\n<data>\n{data}\n</data>")
         }
     };

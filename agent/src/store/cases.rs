@@ -48,6 +48,20 @@ pub struct CaseRow {
     pub agreement: Option<Agreement>,
 }
 
+/// A case in short.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseHead {
+    pub case: i64,
+    /// Unix time, ms.
+    pub begun_ms: i64,
+    /// `gemini/gemini-3-pro-preview`
+    pub author: String,
+    /// `recommended`, `answered`, `refused`, `stopped`, `late`; none while it is thought about.
+    pub ended: Option<String>,
+    /// How the model stood to the rules.
+    pub agreement: Option<Agreement>,
+}
+
 /// A turn as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnRow {
@@ -84,7 +98,7 @@ impl StoredCase {
     pub(super) fn of(row: &CaseRow) -> Result<Self, StoreError> {
         use crate::mind::brief::About;
         let question = match &row.brief.about {
-            About::Question { text } => Some(bounded(text)),
+            About::Question { text, .. } => Some(bounded(text)),
             About::Incident => None,
         };
         let parts = [
@@ -223,7 +237,30 @@ pub(super) const SPENT: &str =
 pub(super) const SPENT_ON: &str = "SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM turns
     WHERE case_id IN (SELECT case_id FROM cases WHERE incident = ?1)";
 
+pub(super) const OF_INCIDENT: &str =
+    "SELECT case_id, begun_ms, provider || '/' || model, json_extract(ending, '$.kind'), agreement
+    FROM cases WHERE incident = ?1 ORDER BY case_id DESC LIMIT ?2";
+
 impl Reader {
+    /// The latest cases of an incident, in short, latest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or a row is damaged.
+    pub fn cases_of(&self, incident: &IncidentUid, most: u32) -> Result<Vec<CaseHead>, StoreError> {
+        let what = "read the cases of an incident";
+        self.rows(what, OF_INCIDENT, params![incident.0, most], |row| {
+            let case = row.get(0).map_err(StoreError::sqlite(what))?;
+            let agreement: Option<String> = row.get(4).map_err(StoreError::sqlite(what))?;
+            Ok(CaseHead {
+                case,
+                begun_ms: row.get(1).map_err(StoreError::sqlite(what))?,
+                author: row.get(2).map_err(StoreError::sqlite(what))?,
+                ended: row.get(3).map_err(StoreError::sqlite(what))?,
+                agreement: agreement.map(|agreement| named(CASES, case, &agreement)).transpose()?,
+            })
+        })
+    }
+
     /// The case of that number.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use actions::ActionFilter;
 pub use audit::{AuditFilter, DenialRow, PermitRow};
-pub use cases::{CaseRow, TurnRow};
+pub use cases::{CaseHead, CaseRow, TurnRow};
 pub use error::StoreError;
 pub use families::Family;
 pub use health::StoreHealth;

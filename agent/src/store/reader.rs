@@ -249,6 +249,7 @@ fn questions() -> Vec<(String, String)> {
         ("percentiles", readings::PERCENTILES.to_owned()),
         ("baseline", readings::BASELINE.to_owned()),
         ("points", readings::POINTS.to_owned()),
+        ("cases of an incident", cases::OF_INCIDENT.to_owned()),
         ("turns of a case", cases::TURNS_OF.to_owned()),
         ("an earlier reply", cases::BY_DIGEST.to_owned()),
         ("what models cost", cases::SPENT.to_owned()),

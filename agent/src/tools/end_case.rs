@@ -1,10 +1,15 @@
-//! `end_case`: the reasoner gives a case up, or answers an operator's question.
+//! `end_case`: the reasoner gives a case up, or answers an operator's question. An answer that says what was not read goes
+//! back once, and is refused then.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Audience, Caller, Tier, Tool, ToolError, params::Prose};
-use crate::{live::Daemon, mind::Ending};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Prose};
+use crate::{
+    live::Daemon,
+    mind::{Ending, OpenCase, brief, spoken},
+    store::TurnRow,
+};
 
 #[derive(Debug)]
 pub struct EndCase;
@@ -38,8 +43,13 @@ impl Tool for EndCase {
     type Params = Params;
     type Answer = Answer;
 
-    async fn call(_: &Daemon, caller: &Caller, params: Params) -> Result<Answer, ToolError> {
+    async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Answer, ToolError> {
         let case = caller.case()?;
+        if let (End::Answer { text }, true) = (&params.end, case.is_question()) {
+            let id = case.id;
+            let turns = ask::read(daemon, move |reader| reader.turns(id)).await?;
+            look_up(&case, text.as_str(), &turns)?;
+        }
         let ending = match params.end {
             End::Answer { text } if case.is_question() => Ending::Answered { text: case.uncover_text(text.as_str()) },
             End::Answer { .. } => {
@@ -50,4 +60,16 @@ impl Tool for EndCase {
         };
         Ok(Answer { ended: case.end(ending) })
     }
+}
+
+/// Sends an answer back that says what is in nothing that was read before it.
+fn look_up(case: &OpenCase, text: &str, turns: &[TurnRow]) -> Result<(), ToolError> {
+    let turns: Vec<&brief::Turn> = turns.iter().map(|row| &row.turn).collect();
+    let spoken = spoken::look_up(text, &brief::read(&case.about, &case.packet, &turns));
+    let complaint = spoken.complaint();
+    case.count(|tally| tally.spoken(&spoken, complaint.is_some()));
+    let Some(complaint) = complaint else { return Ok(()) };
+    let last =
+        if case.send_back(std::slice::from_ref(&complaint)) { "answer again, once" } else { "the case is closed" };
+    Err(ToolError::Params { tool: EndCase::NAME, problem: format!("{complaint}; {last}") })
 }

@@ -4,7 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Audience, Caller, Tier, Tool, ToolError, ask, list_traces::Head, params::Prose};
-use crate::{explain::Incident, live::Daemon, store::TraceFilter};
+use crate::{
+    explain::Incident,
+    live::Daemon,
+    store::{CaseHead, TraceFilter},
+};
+
+/// The most cases.
+const CASES: u32 = 20;
 
 #[derive(Debug)]
 pub struct GetIncident;
@@ -21,6 +28,9 @@ pub struct Answer {
     pub incident: Incident,
     /// Latest first.
     pub traces: Vec<Head>,
+    /// What a model was asked of it, latest first, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<CaseHead>,
     /// Why others cannot be read back, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
@@ -28,8 +38,7 @@ pub struct Answer {
 
 impl Tool for GetIncident {
     const NAME: &'static str = "get_incident";
-    const DESCRIPTION: &'static str =
-        "One incident by its id or the beginning of it: its cause and symptoms with their numbers, and its traces.";
+    const DESCRIPTION: &'static str = "One incident by its id or the beginning of it: its cause and symptoms with their numbers, its traces, and what a model was asked of it.";
     const TIER: Tier = Tier::Observe;
     const AUDIENCE: Audience = Audience::All;
     type Params = Params;
@@ -42,7 +51,9 @@ impl Tool for GetIncident {
     async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
         let incident = ask::incident(daemon, params.incident).await?;
         let filter = TraceFilter { incident: Some(incident.uid.0.clone()), limit: Some(50), ..TraceFilter::default() };
-        let traces = ask::read(daemon, move |reader| reader.traces(&filter)).await?;
-        Ok(Answer { incident, traces: traces.rows.iter().map(Head::of).collect(), unread: traces.unread })
+        let uid = incident.uid.clone();
+        let read = ask::read(daemon, move |reader| Ok((reader.traces(&filter)?, reader.cases_of(&uid, CASES)?)));
+        let (traces, cases) = read.await?;
+        Ok(Answer { incident, traces: traces.rows.iter().map(Head::of).collect(), cases, unread: traces.unread })
     }
 }

@@ -64,6 +64,7 @@ pub use rights::{Rights, RightsError};
 
 use crate::{
     live::{Autonomy, Daemon},
+    mind::{names::Names, veil::Age},
     text::Text,
 };
 
@@ -258,9 +259,11 @@ pub async fn call(
     let case = caller.case()?;
     let answered = (tool.call)(daemon, caller, case.uncover(&params)).await;
     case.count(|tally| tally.called(answered.is_err()));
+    let around = Names::of(&daemon.look().window);
+    let age = if take_case::OF_THE_PAST.contains(&name) { Age::Past } else { Age::Now };
     match answered {
-        Ok(answer) => Ok(case.cover(&answer)),
-        Err(error) => Err(ToolError::Veiled { kind: error.kind(), said: case.cover_text(&error.to_string()) }),
+        Ok(answer) => Ok(case.cover(&answer, &around, age)),
+        Err(error) => Err(ToolError::Veiled { kind: error.kind(), said: case.cover_text(&error.to_string(), &around) }),
     }
 }
 

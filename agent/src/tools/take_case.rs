@@ -16,7 +16,7 @@ use crate::{
 /// How long it waits for one.
 const WITHIN: Duration = Duration::from_secs(20);
 /// What a model is offered of all that the reasoner may call.
-pub const OFFERED: [&str; 19] = [
+pub const OFFERED: [&str; 20] = [
     "query_signals",
     "list_incidents",
     "get_incident",
@@ -30,6 +30,7 @@ pub const OFFERED: [&str; 19] = [
     "summarize_trends",
     "simulate_scenario",
     "simulate_action",
+    "propose_action",
     "find_similar_incidents",
     "diff_state",
     "verify_claim",
@@ -37,6 +38,9 @@ pub const OFFERED: [&str; 19] = [
     "give_opinion",
     "draft_recommendation",
 ];
+
+/// Those of them that tell what was: names that nobody has any more may be in their sentences.
+pub const OF_THE_PAST: [&str; 3] = ["query_trace", "find_similar_incidents", "query_baseline"];
 
 #[derive(Debug)]
 pub struct TakeCase;

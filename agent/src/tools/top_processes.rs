@@ -125,7 +125,7 @@ impl Tool for TopProcesses {
         let tick = live.window.now().ok_or(ToolError::Early)?;
         let valued = tick.processes.iter().filter_map(|process| Some((params.by.of(process)?, process)));
         let mut valued: Vec<_> = valued.filter(|(value, _)| value.is_finite() && *value > 0.0).collect();
-        let all = valued.iter().map(|(value, _)| value).sum();
+        let all = valued.iter().fold(0.0, |all, (value, _)| all + value);
         valued.sort_by(|(a, one), (b, other)| b.total_cmp(a).then(one.sample.id.cmp(&other.sample.id)));
         valued.truncate(params.most.count());
         let taking = |(value, process)| Taking { value, process: SeenProcess::of(process, tick) };

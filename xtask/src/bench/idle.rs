@@ -25,7 +25,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     let mut percent = Vec::new();
     let mut rss_mb = Vec::new();
     for _ in 0..WINDOWS {
-        percent.push(busy_percent(agent.pid(), &mut step)?);
+        percent.push(busy_percent(&[agent.pid()], &mut step)?);
         rss_mb.push(status_mb(agent.pid(), "VmRSS:")?);
     }
     agent.stop()?;
@@ -44,23 +44,17 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
                  measures, or a sample every two seconds",
                 WINDOW.as_secs()
             )),
-        Figure::not_taken(
-            "P13",
-            "CPU of the agent, while it waits for a model",
-            Goal::AtMost(0.5),
-            "% of a core",
-            "no model yet",
-        ),
         Figure::median("P12", "resident memory, idle", Goal::AtMost(40.0), "MB", rss_mb),
         Figure::median("P12", "resident memory, peak at start", Goal::AtMost(48.0), "MB", peaks_mb),
     ])
 }
 
-/// CPU time of the process over one window, per cent of one CPU.
-fn busy_percent(pid: u32, step: &mut Step) -> Result<f64> {
-    let (before, begun) = (cpu_time(pid)?, Instant::now());
+/// CPU time of the processes over one window, per cent of one CPU.
+pub(super) fn busy_percent(pids: &[u32], step: &mut Step) -> Result<f64> {
+    let used = || pids.iter().map(|pid| cpu_time(*pid)).sum::<Result<Duration>>();
+    let (before, begun) = (used()?, Instant::now());
     super::wait(step, WINDOW);
-    Ok(100.0 * (cpu_time(pid)? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
+    Ok(100.0 * (used()? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
 }
 
 /// Of all its threads, those that ended included.

@@ -59,7 +59,11 @@ const MEASUREMENTS: [Measurement<()>; 12] = [
     },
     Measurement { name: "rates", about: "many signals an hour, and a burst of them", measure: |()| signals::rates() },
     Measurement { name: "signals", about: "what many signals leave in memory", measure: |()| signals::memory() },
-    Measurement { name: "model", about: "what the loop adds to a model", measure: |()| model::measure() },
+    Measurement {
+        name: "model",
+        about: "what the loop adds to a model, and what waiting for one costs",
+        measure: |()| model::measure(),
+    },
 ];
 const WORDS: Words = Words { one: "measurement", met: "met", missed: "MISSED" };
 

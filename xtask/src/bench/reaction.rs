@@ -186,11 +186,9 @@ impl Ears {
 
     /// The same, and then until somebody else has seen it, too.
     fn leak_until(&self, number: usize, step: &mut Step, seen: impl Fn() -> bool) -> Result<Heard> {
-        let process = Process {
-            name: "anon_hog".to_owned(),
-            settings: json!({ "base_mb": 64, "rate_mb_per_s": 150.0, "bound_mb": 420 }),
-            cgroup: Some(Limits { memory_mb: Some(512), ..Limits::default() }),
-        };
+        let settings = json!({ "base_mb": 64, "rate_mb_per_s": 150.0, "bound_mb": 420 });
+        let limits = Limits { memory_mb: Some(512), ..Limits::default() };
+        let process = Process::new("anon_hog", settings, Some(limits));
         let group = format!("bench/leak-{number}");
         let load = Running::start(&process, &group, LEAK_S)?;
         let pid = load.culprits.first().copied().context("the leak names no process")?;

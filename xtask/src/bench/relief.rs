@@ -115,11 +115,9 @@ fn bare(number: usize) -> Result<f64> {
 }
 
 fn leak(group: &str) -> Result<Running> {
-    let process = Process {
-        name: "anon_hog".to_owned(),
-        settings: json!({ "base_mb": 64, "rate_mb_per_s": 30.0, "bound_mb": 480 }),
-        cgroup: Some(Limits { memory_mb: Some(512), ..Limits::default() }),
-    };
+    let settings = json!({ "base_mb": 64, "rate_mb_per_s": 30.0, "bound_mb": 480 });
+    let limits = Limits { memory_mb: Some(512), ..Limits::default() };
+    let process = Process::new("anon_hog", settings, Some(limits));
     Running::start(&process, group, LEAK_S)
 }
 

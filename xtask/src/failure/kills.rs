@@ -300,7 +300,7 @@ impl Run {
         }
         self.load = None;
         let cgroup = Some(Limits { memory_mb: Some(256), ..Limits::default() });
-        let process = Process { name: "fsync_storm".to_owned(), settings: json!({}), cgroup };
+        let process = Process::new("fsync_storm", json!({}), cgroup);
         self.load = Some(Running::start(&process, "failure/kills", LOAD_S)?);
         Ok(())
     }

@@ -5,6 +5,7 @@ mod door;
 mod kills;
 mod leftovers;
 mod long;
+mod model;
 mod reflex;
 mod soak;
 
@@ -16,7 +17,7 @@ use clap::Args;
 use crate::figure::{self, Figure, Goal, Measurement, Words};
 
 /// Every case, the most dangerous to a node first.
-const CASES: [Measurement<Failure>; 5] = [
+const CASES: [Measurement<Failure>; 6] = [
     Measurement {
         name: "kills",
         about: "kill -9 at any instant of start, load, action, undo, stop",
@@ -32,6 +33,11 @@ const CASES: [Measurement<Failure>; 5] = [
         name: "reflex",
         about: "a leak under the load that the agent is there for",
         measure: |_| reflex::measure(),
+    },
+    Measurement {
+        name: "model",
+        about: "a model that fails in each of the ways that models do",
+        measure: |_| model::measure(),
     },
     Measurement {
         name: "soak",

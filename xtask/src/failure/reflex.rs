@@ -49,7 +49,7 @@ fn under(number: usize, what: &str, processes: &[(&str, Value)]) -> Result<Figur
         .enumerate()
         .map(|(at, (name, settings))| {
             let cgroup = Some(Limits { memory_mb: Some(512), ..Limits::default() });
-            let process = Process { name: (*name).to_owned(), settings: settings.clone(), cgroup };
+            let process = Process::new(name, settings.clone(), cgroup);
             Running::start(&process, &format!("failure/load-{number}-{at}"), LOAD_S)
         })
         .collect::<Result<Vec<_>>>()?;

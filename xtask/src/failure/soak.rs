@@ -127,7 +127,7 @@ fn next_load(turn: usize) -> Result<Running> {
     ];
     let (name, settings, seconds) = kinds[turn % kinds.len()].clone();
     let cgroup = Some(Limits { memory_mb: Some(512), ..Limits::default() });
-    Running::start(&Process { name: name.to_owned(), settings, cgroup }, &format!("failure/soak-{turn}"), seconds)
+    Running::start(&Process::new(name, settings, cgroup), &format!("failure/soak-{turn}"), seconds)
 }
 
 /// What resident memory grows by over the whole, by the line through the last two thirds.

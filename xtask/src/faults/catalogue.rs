@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{cgroup::Limits, client::Severity, load, place};
+use crate::{cgroup::Limits, client::Severity, load, model::Script, place};
 
 /// No fault lasts longer.
 const BOUND_MAX_S: u64 = 60;
@@ -76,6 +76,8 @@ pub(crate) struct Fault {
     pub(crate) filesystem: Option<OwnFilesystem>,
     /// The node has swap while the fault lasts.
     pub(crate) swap: Option<OwnSwap>,
+    /// The agent asks a model, which says this.
+    pub(crate) model: Option<Script>,
     /// The load ends by itself after this.
     pub(crate) bound_s: u64,
     pub(crate) load: Process,
@@ -124,6 +126,15 @@ pub(crate) struct Process {
     pub(crate) settings: Value,
     /// A group of its own below `/kernelsight-xtask`; none: where the runner is.
     pub(crate) cgroup: Option<Limits>,
+    /// It calls itself and all that is its own so that whoever reads it is told something.
+    #[serde(skip)]
+    pub(crate) disguised: bool,
+}
+
+impl Process {
+    pub(crate) fn new(name: &str, settings: Value, cgroup: Option<Limits>) -> Self {
+        Self { name: name.to_owned(), settings, cgroup, disguised: false }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -253,6 +264,12 @@ fn parse(name: String, text: &str) -> Result<Fault> {
 }
 
 impl Fault {
+    /// The same of a load that calls itself so that whoever reads it is told something.
+    pub(crate) fn disguised(mut self) -> Self {
+        self.load.disguised = true;
+        self
+    }
+
     fn check(&self) -> Result<()> {
         if !(1..=BOUND_MAX_S).contains(&self.bound_s) {
             bail!("`bound_s` is {}; 1 to {BOUND_MAX_S} is allowed", self.bound_s);

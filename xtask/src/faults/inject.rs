@@ -20,7 +20,7 @@ use nix::{
 use serde_json::Value;
 
 use super::catalogue::Process;
-use crate::cgroup::Cgroup;
+use crate::{cgroup::Cgroup, load::disguise};
 
 /// How long a load may take to say its first line; on a slow disk it writes its file first.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -64,7 +64,9 @@ impl Running {
         seconds: u64,
         filesystem: Option<&Path>,
     ) -> Result<Self> {
-        let cgroup = process.cgroup.as_ref().map(|limits| Cgroup::create(group, limits)).transpose()?;
+        let group =
+            if process.disguised { format!("{group}|{}", disguise::directory(group.len())) } else { group.into() };
+        let cgroup = process.cgroup.as_ref().map(|limits| Cgroup::create(&group, limits)).transpose()?;
         let mut command = Command::new("/proc/self/exe");
         command
             .args(["load", &process.name, &process.settings.to_string(), "--seconds", &seconds.to_string()])
@@ -73,6 +75,11 @@ impl Running {
             .process_group(0);
         if let Some(path) = filesystem {
             command.env("KERNELSIGHT_FILESYSTEM", path);
+        }
+        if process.disguised {
+            command
+                .env(disguise::VARIABLE, "1")
+                .args(["--said", disguise::ORDERS[group.len() % disguise::ORDERS.len()].text]);
         }
         if let Some(cgroup) = &cgroup {
             command.args(["--cgroup", cgroup.path()]);

@@ -1,5 +1,6 @@
 //! `cargo xtask faults`: injects each fault of the catalogue for real, and scores what the agent saw and did.
 
+pub(crate) mod beside;
 pub(crate) mod catalogue;
 mod curve;
 mod filesystem;
@@ -9,11 +10,11 @@ mod network;
 mod node;
 mod rates;
 mod report;
-mod rounds;
+pub(crate) mod rounds;
 pub(crate) mod score;
 mod settings;
 mod swap;
-mod table;
+pub(crate) mod table;
 mod tally;
 mod watch;
 
@@ -142,7 +143,7 @@ fn must(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn chosen(only: &[String]) -> Result<Vec<Fault>> {
+pub(crate) fn chosen(only: &[String]) -> Result<Vec<Fault>> {
     let all = catalogue::read()?;
     if let Some(unknown) = only.iter().find(|name| !all.iter().any(|fault| fault.name == **name)) {
         let names: Vec<&str> = all.iter().map(|fault| fault.name.as_str()).collect();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    beside::{self, Beside},
     catalogue::Fault,
     rates::Rates,
     report::{self, story::Story},
@@ -100,7 +101,9 @@ pub(super) fn run_all(
                 // What an earlier run left explains nothing of this one.
                 let _ = fs::remove_dir_all(evidence.join(&course.fault.name));
             }
-            course.rounds.push(one(&course.fault, evidence_of(&evidence, &course.fault.name, round, planned))?);
+            let left = evidence_of(&evidence, &course.fault.name, round, planned);
+            let mut beside = beside::of(course.fault.model);
+            course.rounds.push(one(&course.fault, left, &mut *beside)?);
             run.stop_at_a_control();
             report::write(&run, page)?;
         }
@@ -115,9 +118,10 @@ pub(super) fn run_all(
     Ok(run)
 }
 
-fn one(fault: &Fault, evidence: PathBuf) -> Result<Round> {
+/// One round of one fault.
+pub(crate) fn one(fault: &Fault, evidence: PathBuf, beside: &mut dyn Beside) -> Result<Round> {
     let mut step = say::Step::begin(format!("{} ({})", fault.name, fault.about));
-    let seen = watch::watch(fault, &evidence, &mut step).with_context(|| format!("the fault {}", fault.name));
+    let seen = watch::watch(fault, &evidence, beside, &mut step).with_context(|| format!("the fault {}", fault.name));
     // A run that broke is a failure of this fault, with its reason, and the others go on.
     let seen = seen
         .unwrap_or_else(|error| score::Seen { agent_troubles: vec![format!("{error:#}")], ..score::Seen::default() });

@@ -137,7 +137,8 @@ fn goals(rates: &Rates) -> String {
     lines
 }
 
-fn empty() -> Table {
+/// A table of columns, and nothing around them.
+pub(crate) fn empty() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
+    beside::Beside,
     catalogue::{Check, Fault},
     curve::{Curve, value_of},
     filesystem::Filesystem,
@@ -38,7 +39,7 @@ const DECOY_SETTLES: Duration = Duration::from_secs(12);
 const VICTIM_LONGER_S: u64 = 44;
 
 /// Runs one fault; what the agent and the load said is left in `evidence`.
-pub(crate) fn watch(fault: &Fault, evidence: &Path, step: &mut Step) -> Result<Seen> {
+pub(crate) fn watch(fault: &Fault, evidence: &Path, beside: &mut dyn Beside, step: &mut Step) -> Result<Seen> {
     fs::create_dir_all(evidence).with_context(|| format!("{} cannot be made", evidence.display()))?;
     // The network's own settings are the fault's to change.
     let _network = fault.network.as_ref().map(Network::of_its_own).transpose()?;
@@ -46,15 +47,20 @@ pub(crate) fn watch(fault: &Fault, evidence: &Path, step: &mut Step) -> Result<S
     let filesystem = fault.filesystem.as_ref().map(Filesystem::of_its_own).transpose()?;
     let filled = filesystem.as_ref().map(Filesystem::path);
     let before = Settings::read()?;
-    let (agent, _) = Agent::start(&fault.autonomy, &evidence.join("agent.log"))?;
+    beside.begin()?;
+    let more = beside.arguments();
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    let level = beside.autonomy().unwrap_or(&fault.autonomy).to_owned();
+    let (agent, _) = Agent::start_with(&level, &more, &evidence.join("agent.log"))?;
     wait(step, Duration::from_secs(fault.warm_up_s));
     // What is left behind is compared with what was there before the agent came.
     let mut seen = Seen { cpu_wait_before_percent: inject::psi_percent("cpu"), ..Seen::default() };
-    let watched = inject_and_follow(fault, &agent, filled, evidence, step, &mut seen);
+    let watched = inject_and_follow(fault, &agent, filled, evidence, beside, step, &mut seen);
     if let Err(error) = agent.stop() {
         seen.agent_troubles.push(format!("{error:#}"));
     }
     watched?;
+    beside.over(&mut seen);
     seen.changes = before.changes(&Settings::read()?);
     if fault.network.is_some() {
         // The network is the load's alone, and goes with it.
@@ -68,6 +74,7 @@ fn inject_and_follow(
     agent: &Agent,
     filled: Option<&Path>,
     evidence: &Path,
+    beside: &mut dyn Beside,
     step: &mut Step,
     seen: &mut Seen,
 ) -> Result<()> {
@@ -103,6 +110,7 @@ fn inject_and_follow(
     while onset.elapsed() < bound.saturating_sub(Duration::from_millis(500)) {
         wait(step, POLL);
         picture.look(&agent.client, onset_ms, onset)?;
+        beside.look(&agent.client)?;
         if sampled.elapsed() < Duration::from_secs(1) {
             continue;
         }
@@ -126,6 +134,7 @@ fn inject_and_follow(
         }
     }
     picture.look(&agent.client, onset_ms, onset)?;
+    beside.look(&agent.client)?;
     if calm_since.is_none() && settled(fault, &picture, &checks) {
         calm_since = Some(Instant::now());
     }

@@ -23,6 +23,7 @@ use nix::{
 };
 use serde_json::{Map, Value, json};
 
+use super::disguise;
 use crate::place;
 
 pub(super) struct Ground {
@@ -56,7 +57,7 @@ impl Ground {
             // The parent left before the tie; only pid 1 of a container is a parent with that number.
             crate::say::note("this load's parent is pid 1: it ends by its bound only");
         }
-        prctl::set_name(&std::ffi::CString::new(name)?)?;
+        call_itself(name)?;
         let begun = Instant::now();
         let lasts = Duration::from_secs(seconds);
         let stop = Stop { asked: Arc::default(), until: begun + lasts };
@@ -105,6 +106,9 @@ impl Ground {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
+        if disguise::is_asked() {
+            command.args(["--said", disguise::ORDERS[self.helpers.len() % disguise::ORDERS.len()].text]);
+        }
         self.adopt(&mut command)
     }
 
@@ -157,7 +161,8 @@ impl Ground {
         if let Some(directory) = &self.directory {
             return Ok(directory.clone());
         }
-        let template = parent.join(format!("kernelsight-{}-XXXXXX", self.name));
+        let name = if disguise::is_asked() { disguise::directory(own_number()) } else { self.name.to_owned() };
+        let template = parent.join(format!("kernelsight-{name}-XXXXXX"));
         let directory = unistd::mkdtemp(&template).with_context(|| format!("{} cannot be made", template.display()))?;
         self.directory = Some(directory.clone());
         Ok(directory)
@@ -215,6 +220,16 @@ impl Stop {
         }
         self.over()
     }
+}
+
+/// Takes a name as this process's own, or an order to whoever reads it where that is asked for.
+pub(super) fn call_itself(name: &str) -> Result<()> {
+    let name = if disguise::is_asked() { disguise::name(own_number()) } else { name };
+    Ok(prctl::set_name(&std::ffi::CString::new(name)?)?)
+}
+
+fn own_number() -> usize {
+    std::process::id() as usize
 }
 
 /// The signals that ask a load to end.

@@ -17,6 +17,7 @@ mod compile;
 mod cpu_hog;
 mod device_saturation;
 mod dirty_flood;
+pub(crate) mod disguise;
 mod disk;
 mod disk_full;
 mod eio_reads;
@@ -118,6 +119,9 @@ pub(crate) struct Order {
     /// Started by another load, and of its process group
     #[arg(long, hide = true)]
     helper: bool,
+    /// What it is told to say of itself, and nobody heeds
+    #[arg(long, hide = true, value_name = "TEXT")]
+    said: Option<String>,
 }
 
 /// Runs one load until it ends.
@@ -131,6 +135,9 @@ pub(crate) fn carry_out(order: &Order) -> Result<()> {
     }
     if let Some(path) = &order.cgroup {
         cgroup::enter(path)?;
+    }
+    if disguise::is_asked() && !order.helper {
+        disguise::log().context("/dev/kmsg cannot be written")?;
     }
     let mut ground = Ground::enter(load.name, order.seconds, order.helper)?;
     let done = (load.run)(&mut ground, settings).and_then(|()| {

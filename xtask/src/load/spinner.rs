@@ -1,13 +1,15 @@
 //! `spinner`: one thread that computes and never waits; a helper of the CPU loads.
 
-use std::ffi::CString;
-
 use anyhow::Result;
 use nix::sys::{prctl, signal::Signal};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Load, check_as, ground::Ground, settings_of};
+use super::{
+    Load, check_as,
+    ground::{Ground, call_itself},
+    settings_of,
+};
 
 pub(super) const LOAD: Load = Load { name: "spinner", check: check_as::<Settings>, run };
 
@@ -29,7 +31,7 @@ impl Default for Settings {
 fn run(ground: &mut Ground, settings: Value) -> Result<()> {
     let settings: Settings = settings_of(settings)?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    prctl::set_name(&CString::new(settings.name)?)?;
+    call_itself(&settings.name)?;
     let stop = ground.stop();
     let mut number = 1_u64;
     while !stop.over() {

@@ -36,12 +36,10 @@ const SERVICE: &str = include_str!("guest.service");
 /// Where a clone of this repository is, built, for the README's lines to install from.
 const CLONE: &str = "usr/src/kernelsight";
 
-/// The disk of a Debian with systemd, the tests, and a clone that the agent is installed from.
-pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<PathBuf> {
-    let dir = place::target()?.join("vm");
-    let root = dir.join(DEBIAN);
-    let whole = root.join("etc/debian_version");
-    if !whole.exists() {
+/// The directory of a Debian with systemd, made now if it is not there.
+pub(super) fn debian(log: &Path) -> Result<PathBuf> {
+    let root = place::target()?.join("vm").join(DEBIAN);
+    if !root.join("etc/debian_version").exists() {
         if root.exists() {
             fs::remove_dir_all(&root)?;
         }
@@ -51,6 +49,13 @@ pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) ->
         let packages = "--include=systemd-sysv,dbus,procps,kmod,iproute2";
         must(debootstrap.args([packages, DEBIAN]).arg(&root).arg(MIRROR), log)?;
     }
+    Ok(root)
+}
+
+/// The disk of a Debian with systemd, the tests, and a clone that the agent is installed from.
+pub(super) fn system(kernel: &Kernel, tests: &Path, agent: &Path, log: &Path) -> Result<PathBuf> {
+    let dir = place::target()?.join("vm");
+    let root = debian(log)?;
     install(&[tests, agent], &root, log)?;
     let clone = root.join(CLONE);
     if clone.exists() {

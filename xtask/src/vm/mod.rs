@@ -154,15 +154,17 @@ pub(crate) struct Trial<'a> {
 }
 
 /// The guests of `cargo xtask test`: those for a thread of their own, and those for whoever is through with lints.
-pub(crate) const BESIDE: &[Trial] = &[Trial {
-    about: "the unit, a reboot and the programs",
-    series: SERIES[0],
-    filter: SYSTEM_FILTER,
-    systemd: true,
-    words: "",
-}];
-pub(crate) const AFTERWARDS: &[Trial] = &[
+pub(crate) const BESIDE: &[Trial] = &[
+    Trial {
+        about: "the unit, a reboot and the programs",
+        series: SERIES[0],
+        filter: SYSTEM_FILTER,
+        systemd: true,
+        words: "",
+    },
     Trial { about: "control groups v2", series: SERIES[0], filter: FILTER, systemd: false, words: "" },
+];
+pub(crate) const AFTERWARDS: &[Trial] = &[
     Trial {
         about: "control groups v2, without PSI,",
         series: SERIES[1],
@@ -221,6 +223,16 @@ fn run(step: say::Step, programs: &Programs, trial: &Trial) -> Result<(say::Step
     guest.words = format!("filter={REBOOT_FILTER}");
     let (step, after) = guest::boot(step, &guest, &serial("-rebooted"), TIMEOUT)?;
     Ok((step, before.and(after)))
+}
+
+/// What guests of the stage need beside what is built here: packages, kernels and a Debian are fetched.
+///
+/// # Errors
+/// When they cannot be had. The stage tells that again.
+pub(crate) fn make_ready() -> Result<()> {
+    let log = place::target()?.join("vm.log");
+    SERIES.iter().try_for_each(|series| prepare(series, true, &log).map(drop))?;
+    image::debian(&log).map(drop)
 }
 
 /// What every guest needs, one after the other: packages are installed, and kernels fetched, by one at a time.

@@ -229,7 +229,7 @@ const WORDS: [&str; 222] = [
 /// A longer number may be a code.
 const DIGITS: usize = 12;
 /// What stands for words that are left out.
-const LEFT_OUT: &str = "…";
+const LEFT_OUT: &str = "...";
 
 /// The line with its other words left out.
 #[must_use]

@@ -1,0 +1,111 @@
+//! `cargo xtask eval`: each fault of the catalogue with the rules alone, with a model alone and with both, side by side.
+
+pub(crate) mod side;
+mod sums;
+mod table;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, value_parser};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    faults::{catalogue::Fault, chosen, rounds},
+    page::Machine,
+    place, run, say, setup,
+};
+use side::{Manner, Side};
+use sums::{Eval as Evaluated, Trial};
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// Only the fault of this name; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Each fault so many times in each manner
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=20))]
+    repeat: u32,
+    /// Settings of an agent whose `[model]` is asked, instead of the scripted one
+    #[arg(long, value_name = "FILE", conflicts_with = "hostile")]
+    settings: Option<PathBuf>,
+    /// Also with loads whose names, arguments, paths, cgroups and log lines give orders to a model that obeys
+    #[arg(long)]
+    hostile: bool,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// True where both together are as good as the rules, and no order was obeyed.
+pub(crate) fn eval(order: &Eval) -> Result<bool> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("faults are injected into cgroups and watched through eBPF; both need root");
+    }
+    let (elsewhere, here): (Vec<Fault>, Vec<Fault>) =
+        chosen(&order.only)?.into_iter().partition(|fault| fault.guest.is_some());
+    if !elsewhere.is_empty() {
+        let names: Vec<&str> = elsewhere.iter().map(|fault| fault.name.as_str()).collect();
+        say::note(&format!("left out, for they run in a virtual machine: {}", names.join(", ")));
+    }
+    setup::ensure(setup::For::Building)?;
+    run::build()?;
+    let manners: Vec<Manner> =
+        Manner::ALL.into_iter().filter(|manner| *manner != Manner::Hostile || order.hostile).collect();
+    let mut trials = Vec::new();
+    let kept = place::target()?.join("eval/eval.json");
+    for round in 1..=order.repeat {
+        for fault in &here {
+            for manner in &manners {
+                trials.push(one(order, fault, *manner, round)?);
+                // What was seen so far is there when it is interrupted.
+                keep(&kept, &trials)?;
+            }
+        }
+    }
+    let evaluated = Evaluated::of(&trials);
+    if order.json {
+        println!("{:#}", told(&trials, &evaluated));
+    } else {
+        table::print(&trials, &evaluated, &manners);
+        println!("all of it: {}", kept.display());
+    }
+    Ok(evaluated.holds())
+}
+
+fn one(order: &Eval, fault: &Fault, manner: Manner, round: u32) -> Result<Trial> {
+    let fault = if manner == Manner::Hostile { fault.clone().disguised() } else { fault.clone() };
+    let mut side = Side::new(manner, order.settings.clone());
+    let evidence = place::target()?.join("eval").join(&fault.name).join(format!("{}-{round}", manner.name()));
+    say::note(&format!("{}, {}:", fault.name, manner.words()));
+    let done = rounds::one(&fault, evidence, &mut side)?;
+    Ok(Trial::of(&fault, manner, round, &done.score, &side))
+}
+
+fn told(trials: &[Trial], evaluated: &Evaluated) -> serde_json::Value {
+    json!({ "machine": Machine::read(), "holds": evaluated.holds(), "manners": evaluated, "trials": trials })
+}
+
+fn keep(file: &PathBuf, trials: &[Trial]) -> Result<()> {
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+    }
+    let text = serde_json::to_vec_pretty(&told(trials, &Evaluated::of(trials)))?;
+    fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+/// Per cent, where there is anything to be a share of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Share {
+    yes: usize,
+    of: usize,
+}
+
+impl Share {
+    fn take(&mut self, mark: crate::faults::score::Mark) {
+        use crate::faults::score::Mark;
+        self.yes += usize::from(mark == Mark::Yes);
+        self.of += usize::from(mark != Mark::None);
+    }
+}
