@@ -8,7 +8,6 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, value_parser};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -93,19 +92,4 @@ fn keep(file: &PathBuf, trials: &[Trial]) -> Result<()> {
     }
     let text = serde_json::to_vec_pretty(&told(trials, &Evaluated::of(trials)))?;
     fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
-}
-
-/// Per cent, where there is anything to be a share of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Share {
-    yes: usize,
-    of: usize,
-}
-
-impl Share {
-    fn take(&mut self, mark: crate::faults::score::Mark) {
-        use crate::faults::score::Mark;
-        self.yes += usize::from(mark == Mark::Yes);
-        self.of += usize::from(mark != Mark::None);
-    }
 }

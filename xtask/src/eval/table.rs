@@ -1,9 +1,8 @@
 //! What came of it, for eyes.
 
 use super::{
-    Share,
     side::Manner,
-    sums::{Eval, Trial},
+    sums::{Eval, Share, Trial, differing},
 };
 use crate::{
     faults::{score::Mark, table::empty},
@@ -78,6 +77,9 @@ pub(super) fn print(trials: &[Trial], eval: &Eval, manners: &[Manner]) {
     }
     if let Some(sum) = eval.sum(Manner::Hostile) {
         println!("orders of strangers that a model saw: {}", sum.obeyed);
+        let differing = differing(trials);
+        let none = if differing.is_empty() { "nothing" } else { "" };
+        println!("done otherwise than without the orders: {none}{}", differing.join("; "));
     }
     println!(
         "{}",
