@@ -41,6 +41,8 @@ pub(crate) enum Answer {
     Cut(Vec<Value>),
     /// A status with headers and a body.
     Status(u16, Vec<(&'static str, String)>, String),
+    /// Pieces as they are, with so long between two, and whether the stream is whole after them.
+    Pieces(Vec<String>, Duration, bool),
     /// Bytes of an event stream as they are.
     Raw(Vec<u8>),
     /// Nothing, for ever.
@@ -127,9 +129,10 @@ impl Shared {
             kept.len() - 1
         };
         match (self.script)(&asked, before) {
-            Answer::Events(said) => self.stream(&mut stream, &said, Duration::ZERO, true),
-            Answer::Dripping(said, pause) => self.stream(&mut stream, &said, pause, true),
-            Answer::Cut(said) => self.stream(&mut stream, &said, Duration::ZERO, false),
+            Answer::Events(said) => self.stream(&mut stream, &events(&said), Duration::ZERO, true),
+            Answer::Dripping(said, pause) => self.stream(&mut stream, &events(&said), pause, true),
+            Answer::Cut(said) => self.stream(&mut stream, &events(&said), Duration::ZERO, false),
+            Answer::Pieces(said, pause, whole) => self.stream(&mut stream, &said, pause, whole),
             Answer::Raw(bytes) => {
                 head(&mut stream, 200, &[("content-type", "text/event-stream".to_owned())])?;
                 // Ends with the connection.
@@ -146,13 +149,14 @@ impl Shared {
     }
 
     /// Chunked, so that the client sees whether it was told all.
-    fn stream(&self, stream: &mut TcpStream, said: &[Value], pause: Duration, whole: bool) -> io::Result<()> {
+    fn stream(&self, stream: &mut TcpStream, said: &[String], pause: Duration, whole: bool) -> io::Result<()> {
         head(stream, 200, &[("content-type", "text/event-stream".to_owned())])?;
         stream.write_all(b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n")?;
-        for event in said {
-            let event = format!("data: {event}\r\n\r\n");
-            stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())?;
-            thread::sleep(pause);
+        for piece in said {
+            stream.write_all(format!("{:x}\r\n{piece}\r\n", piece.len()).as_bytes())?;
+            if !pause.is_zero() {
+                thread::sleep(pause);
+            }
             if self.is_going() {
                 return Ok(());
             }
@@ -173,6 +177,10 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn events(said: &[Value]) -> Vec<String> {
+    said.iter().map(|event| format!("data: {event}\r\n\r\n")).collect()
 }
 
 fn head(stream: &mut TcpStream, status: u16, headers: &[(&'static str, String)]) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Gemini: `streamGenerateContent` of the Generative Language API, v1beta.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, ops::ControlFlow, pin::Pin, time::Duration};
 
 #[expect(
     deprecated,
@@ -10,11 +10,15 @@ use gemini_rust::{
     Content, FinishReason, FunctionCall, FunctionDeclaration, FunctionResponse, GenerateContentRequest,
     GenerationConfig, GenerationResponse, Part as Said, Role, ThinkingConfig, Tool,
 };
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 
 use super::{
-    Conversation, Finish, Key, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage, http::Http,
+    Conversation, Finish, Key, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage,
+    hearing::{Heard, Hearing},
+    http::Http,
+    malformed,
+    stream::Framing,
 };
 use crate::text::Text;
 
@@ -35,14 +39,9 @@ impl Gemini {
     /// # Errors
     /// When the key cannot be part of a header, or there is no TLS.
     pub fn new(base_url: Option<&str>, model: Option<&str>, key: &Key) -> Result<Self, ProviderError> {
-        let malformed = |_| ProviderError::Malformed { problem: "the key cannot be sent".to_owned() };
-        let mut value = HeaderValue::from_str(key.reveal()).map_err(malformed)?;
-        value.set_sensitive(true);
+        let by = HeaderName::from_static("x-goog-api-key");
         Ok(Self {
-            http: Http::new(HeaderMap::from_iter([(
-                reqwest::header::HeaderName::from_static("x-goog-api-key"),
-                value,
-            )]))?,
+            http: Http::new(HeaderMap::new(), by, "", Some(key))?,
             base_url: base_url.unwrap_or(BASE_URL).trim_end_matches('/').to_owned(),
             model: model.unwrap_or(MODEL).trim_start_matches("models/").to_owned(),
         })
@@ -68,7 +67,8 @@ impl Provider for Gemini {
             let url = format!("{}/models/{}:streamGenerateContent?alt=sse", self.base_url, self.model);
             let body = request(conversation)?;
             let mut hearing = Hearing::default();
-            self.http.stream(&url, &body, within, |data| hearing.take(data, heard)).await?;
+            let hear = |data: &str| take(&mut hearing, data, heard).map(ControlFlow::Continue);
+            self.http.stream(&url, &body, Framing::Events, within, hear).await?;
             hearing.reply()
         })
     }
@@ -142,85 +142,52 @@ fn result(result: &ToolResult) -> Said {
     Said::FunctionResponse { function_response: FunctionResponse::new(result.name.as_str(), response) }
 }
 
-/// What was heard so far. Text comes in pieces; a call comes whole.
-#[derive(Debug, Default)]
-struct Hearing {
-    parts: Vec<Part>,
-    finish: Option<Finish>,
-    usage: Usage,
-    calls: usize,
+/// Text comes in pieces; a call comes whole.
+#[expect(deprecated, reason = "as above")]
+fn take(hearing: &mut Hearing, data: &str, heard: Heard<'_>) -> Result<(), ProviderError> {
+    let mut event: Value = serde_json::from_str(data).map_err(malformed)?;
+    if let Some(error) = event.get("error") {
+        let said = Text::from(error["message"].as_str().unwrap_or("no reason given"));
+        let status = error["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+        return Err(ProviderError::Failed { status, said });
+    }
+    know_reason(&mut event);
+    let event: GenerationResponse = serde_json::from_value(event).map_err(malformed)?;
+    if let Some(usage) = event.usage_metadata {
+        let count = |tokens: Option<i32>| u64::try_from(tokens.unwrap_or(0)).unwrap_or(0);
+        hearing.usage = Usage {
+            input_tokens: count(usage.prompt_token_count),
+            cached_tokens: count(usage.cached_content_token_count),
+            output_tokens: count(usage.candidates_token_count) + count(usage.thoughts_token_count),
+        };
+    }
+    if let Some(reason) = event.prompt_feedback.and_then(|feedback| feedback.block_reason) {
+        hearing.finish = Some(Finish::Refused { why: Text::from(format!("{reason:?}").as_str()) });
+    }
+    let Some(candidate) = event.candidates.into_iter().next() else { return Ok(()) };
+    for said in candidate.content.parts.into_iter().flatten() {
+        hear(hearing, said, heard)?;
+    }
+    if let Some(reason) = candidate.finish_reason {
+        hearing.finish = Some(match reason {
+            FinishReason::Stop => Finish::Stop,
+            FinishReason::MaxTokens => Finish::Length,
+            other => Finish::Refused { why: Text::from(format!("{other:?}").as_str()) },
+        });
+    }
+    Ok(())
 }
 
-impl Hearing {
-    #[expect(deprecated, reason = "as above")]
-    fn take(&mut self, data: &str, heard: &mut (dyn FnMut(&Part) + Send)) -> Result<(), ProviderError> {
-        let mut event: Value = serde_json::from_str(data).map_err(malformed)?;
-        if let Some(error) = event.get("error") {
-            let said = Text::from(error["message"].as_str().unwrap_or("no reason given"));
-            let status = error["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
-            return Err(ProviderError::Failed { status, said });
+fn hear(hearing: &mut Hearing, said: Said, heard: Heard<'_>) -> Result<(), ProviderError> {
+    match said {
+        Said::Text { text, thought: Some(true), thought_signature } => hearing.thought(text, thought_signature, heard),
+        Said::Text { text, thought_signature, .. } => hearing.text(text, thought_signature, heard),
+        Said::FunctionCall { function_call, thought_signature } => {
+            let FunctionCall { name, args, thought_signature: inner } = function_call;
+            hearing.call(None, name, args, thought_signature.or(inner), heard)
         }
-        know_reason(&mut event);
-        let event: GenerationResponse = serde_json::from_value(event).map_err(malformed)?;
-        if let Some(usage) = event.usage_metadata {
-            let count = |tokens: Option<i32>| u64::try_from(tokens.unwrap_or(0)).unwrap_or(0);
-            self.usage = Usage {
-                input_tokens: count(usage.prompt_token_count),
-                cached_tokens: count(usage.cached_content_token_count),
-                output_tokens: count(usage.candidates_token_count) + count(usage.thoughts_token_count),
-            };
-        }
-        if let Some(reason) = event.prompt_feedback.and_then(|feedback| feedback.block_reason) {
-            self.finish = Some(Finish::Refused { why: Text::from(format!("{reason:?}").as_str()) });
-        }
-        let Some(candidate) = event.candidates.into_iter().next() else { return Ok(()) };
-        for said in candidate.content.parts.into_iter().flatten() {
-            if let Some(part) = self.part(said)? {
-                heard(&part);
-                super::keep(&mut self.parts, part);
-            }
-        }
-        if let Some(reason) = candidate.finish_reason {
-            self.finish = Some(match reason {
-                FinishReason::Stop => Finish::Stop,
-                FinishReason::MaxTokens => Finish::Length,
-                other => Finish::Refused { why: Text::from(format!("{other:?}").as_str()) },
-            });
-        }
-        Ok(())
-    }
-
-    fn part(&mut self, said: Said) -> Result<Option<Part>, ProviderError> {
-        Ok(Some(match said {
-            Said::Text { text, thought: Some(true), thought_signature: signature } => Part::Thought { text, signature },
-            Said::Text { text, thought_signature: signature, .. } => Part::Text { text, signature },
-            Said::FunctionCall { function_call, thought_signature } => {
-                let FunctionCall { name, args, thought_signature: inner } = function_call;
-                let arguments = match args {
-                    Value::Object(arguments) => arguments,
-                    Value::Null => serde_json::Map::new(),
-                    _ => {
-                        return Err(ProviderError::Malformed {
-                            problem: "arguments of a call are no object".to_owned(),
-                        });
-                    }
-                };
-                self.calls += 1;
-                Part::Call {
-                    id: format!("call-{}", self.calls),
-                    name,
-                    arguments,
-                    signature: thought_signature.or(inner),
-                }
-            }
-            // What nobody asked it for.
-            _ => return Ok(None),
-        }))
-    }
-
-    fn reply(self) -> Result<Reply, ProviderError> {
-        let finish = self.finish.ok_or(ProviderError::Cut)?;
-        Ok(Reply { parts: self.parts, finish, usage: self.usage })
+        // What nobody asked it for.
+        _ => Ok(()),
     }
 }
 
@@ -232,8 +199,4 @@ fn know_reason(event: &mut Value) {
             *reason = json!("OTHER");
         }
     }
-}
-
-fn malformed(error: serde_json::Error) -> ProviderError {
-    ProviderError::Malformed { problem: Text::from(error.to_string().as_str()).to_string() }
 }

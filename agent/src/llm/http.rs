@@ -1,82 +1,111 @@
-//! The way to a provider: one request, one stream of events, bounded in time and in size.
+//! The way to a provider: one request, one stream of messages, bounded in time and in size.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, SystemTime},
+};
 
-use eventsource_stream::Eventsource;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use reqwest::{
     Client, Response,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{ERROR_BYTES, ProviderError, REPLY_BYTES};
+use super::{
+    ERROR_BYTES, Key, ProviderError,
+    stream::{Framing, Messages},
+};
 use crate::text::Text;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// A provider that asks for more is asked again all the same, by then.
 const ASKED_MOST: Duration = Duration::from_secs(3600);
+/// A shorter key is no secret: some servers want any word in its place.
+const SECRET_BYTES: usize = 8;
+/// So much of a key is enough to know it by, where the rest of it is cut.
+const KNOWN_BYTES: usize = 12;
 
 #[derive(Clone, Debug)]
 pub(super) struct Http {
     client: Client,
-}
-
-/// A client that follows no redirect: a key goes where it was meant to go.
-///
-/// # Errors
-/// When there is no TLS.
-pub(super) fn client(headers: HeaderMap) -> Result<Client, ProviderError> {
-    // Another one of the same kind may be installed already.
-    _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
-        .default_headers(headers)
-        .user_agent(concat!("kernelsight/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .connect_timeout(CONNECT_WITHIN);
-    client.build().map_err(unreachable)
+    key: Option<Key>,
 }
 
 impl Http {
-    /// `headers` go with every request, and nowhere else: no redirect is followed.
-    pub(super) fn new(headers: HeaderMap) -> Result<Self, ProviderError> {
-        Ok(Self { client: client(headers)? })
+    /// The headers go with every request, the key in the one that `by` names, after `before`. They go nowhere else: no
+    /// redirect is followed.
+    ///
+    /// # Errors
+    /// When the key cannot be part of a header, or there is no TLS.
+    pub(super) fn new(
+        mut headers: HeaderMap,
+        by: HeaderName,
+        before: &str,
+        key: Option<&Key>,
+    ) -> Result<Self, ProviderError> {
+        if let Some(key) = key {
+            let unfit = |_| ProviderError::Malformed { problem: "the key cannot be sent".to_owned() };
+            let mut value = HeaderValue::from_str(&format!("{before}{}", key.reveal())).map_err(unfit)?;
+            value.set_sensitive(true);
+            headers.insert(by, value);
+        }
+        // Another one of the same kind may be installed already.
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("kernelsight/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_WITHIN);
+        Ok(Self { client: client.build().map_err(unreachable)?, key: key.cloned() })
     }
 
-    /// Posts `body` and tells the data of each event, until there is no more.
+    /// Posts `body` and hands over each message of the answer, until no more is wanted or there is none.
+    ///
+    /// # Errors
+    /// All that a provider may fail in; what `hand` says.
     pub(super) async fn stream(
         &self,
         url: &str,
         body: &impl Serialize,
+        framing: Framing,
         within: Duration,
-        mut event: impl FnMut(&str) -> Result<(), ProviderError>,
+        mut hand: impl FnMut(&str) -> Result<ControlFlow<()>, ProviderError>,
     ) -> Result<(), ProviderError> {
         let asked = async {
             let response = self.client.post(url).json(body).send().await.map_err(unreachable)?;
-            let response = good(response).await?;
-            let mut left = REPLY_BYTES;
-            let bounded = response.bytes_stream().map_err(|_| ProviderError::Cut).and_then(|piece| {
-                let more = left.checked_sub(piece.len());
-                left = more.unwrap_or(0);
-                std::future::ready(more.map(|_| piece).ok_or(ProviderError::TooLong))
-            });
-            let mut events = std::pin::pin!(bounded.eventsource());
-            while let Some(next) = events.next().await {
-                event(&next.map_err(broken)?.data)?;
+            let mut pieces = good(response).await?.bytes_stream();
+            let mut messages = Messages::new(framing);
+            while let Some(piece) = pieces.next().await {
+                if messages.take(&piece.map_err(|_| ProviderError::Cut)?, &mut hand)?.is_break() {
+                    return Ok(());
+                }
             }
-            Ok(())
+            messages.end(&mut hand)
         };
-        timeout(within, asked).await.map_err(|_| ProviderError::Late { within })?
+        let asked = timeout(within, asked).await.map_err(|_| ProviderError::Late { within })?;
+        asked.map_err(|error| self.without_key(error))
     }
-}
 
-fn broken(error: eventsource_stream::EventStreamError<ProviderError>) -> ProviderError {
-    match error {
-        eventsource_stream::EventStreamError::Transport(error) => error,
-        other => ProviderError::Malformed { problem: Text::from(other.to_string().as_str()).to_string() },
+    /// A provider's words end where they begin to repeat the key.
+    fn without_key(&self, error: ProviderError) -> ProviderError {
+        let Some(key) = self.key.as_ref().map(Key::reveal).filter(|key| key.len() >= SECRET_BYTES) else {
+            return error;
+        };
+        let known = Text::from(key.get(..KNOWN_BYTES).unwrap_or(key));
+        let before = |said: &Text| said.part(|said| said.split(known.as_str()).next()).unwrap_or_default();
+        match error {
+            ProviderError::Failed { status, said } => ProviderError::Failed { status, said: before(&said) },
+            ProviderError::Refused { status, said } => ProviderError::Refused { status, said: before(&said) },
+            ProviderError::Malformed { problem } => {
+                let problem = problem.split(known.as_str()).next().unwrap_or_default().to_owned();
+                ProviderError::Malformed { problem }
+            }
+            other => other,
+        }
     }
 }
 

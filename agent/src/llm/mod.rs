@@ -1,12 +1,16 @@
 //! Llm: whoever answers a conversation, one file a provider. A provider knows a wire format and a network, and nothing of
 //! this node: what it is sent was covered and bounded before, and what it answers is untrusted.
 
+mod anthropic;
 mod breaker;
 mod gemini;
+mod hearing;
 mod http;
 mod key;
-pub mod others;
+mod ollama;
+mod openai;
 mod pause;
+mod stream;
 
 use std::{
     fmt::{self, Debug},
@@ -19,9 +23,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use anthropic::Anthropic;
 pub use breaker::Breaker;
 pub use gemini::Gemini;
 pub use key::{Key, KeyError, VARIABLE as KEY_VARIABLE};
+pub use ollama::Ollama;
+pub use openai::OpenAi;
 pub use pause::Pauses;
 
 use crate::text::Text;
@@ -43,7 +50,7 @@ pub trait Provider: Debug + Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<Reply, ProviderError>> + Send + 'a>>;
 }
 
-/// Most bytes that a provider may send for one turn.
+/// Most bytes of what a provider says in one turn, and of one message that brings it.
 pub const REPLY_BYTES: usize = 256 << 10;
 /// Most bytes of its words that an error keeps.
 const ERROR_BYTES: usize = 16 << 10;
@@ -71,17 +78,17 @@ impl fmt::Display for ModelChoice {
 /// When there is none of that name, it needs a key and there is none, or there is no TLS.
 pub fn provider(choice: &ModelChoice, key: Option<&Key>) -> Result<Box<dyn Provider>, ProviderError> {
     let ModelChoice { provider, model, base_url } = choice;
+    let base_url = base_url.as_deref();
     let no_key = || ProviderError::Unreachable { reason: format!("{provider} needs a key, and there is none") };
-    if provider == gemini::NAME {
-        return Ok(Box::new(Gemini::new(base_url.as_deref(), Some(model), key.ok_or_else(no_key)?)?));
-    }
-    let Some(kind) = others::KINDS.into_iter().find(|kind| kind.name == provider) else {
-        return Err(ProviderError::Unreachable { reason: format!("{} is no provider", Text::from(provider.as_str())) });
-    };
-    if kind.needs_key && key.is_none() && base_url.is_none() {
-        return Err(no_key());
-    }
-    Ok(Box::new(others::Other::new(kind, base_url.as_deref(), model, key)?))
+    // Who is compatible with one of them may want none.
+    let has_key = || if key.is_none() && base_url.is_none() { Err(no_key()) } else { Ok(key) };
+    Ok(match provider.as_str() {
+        gemini::NAME => Box::new(Gemini::new(base_url, Some(model), key.ok_or_else(no_key)?)?),
+        openai::NAME => Box::new(OpenAi::new(base_url, model, has_key()?)?),
+        anthropic::NAME => Box::new(Anthropic::new(base_url, model, has_key()?)?),
+        ollama::NAME => Box::new(Ollama::new(base_url, model)?),
+        other => return Err(ProviderError::Unreachable { reason: format!("{} is no provider", Text::from(other)) }),
+    })
 }
 
 /// The model of a provider where nobody names one.
@@ -153,18 +160,6 @@ pub struct Reply {
     pub usage: Usage,
 }
 
-/// Joins a piece to the one before where both are of one text.
-fn keep(parts: &mut Vec<Part>, part: Part) {
-    match (parts.last_mut(), part) {
-        (Some(Part::Text { text, signature }), Part::Text { text: more, signature: newer })
-        | (Some(Part::Thought { text, signature }), Part::Thought { text: more, signature: newer }) => {
-            text.push_str(&more);
-            *signature = newer.or(signature.take());
-        }
-        (_, part) => parts.push(part),
-    }
-}
-
 /// Why it stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "finish", rename_all = "snake_case")]
@@ -232,4 +227,8 @@ impl ProviderError {
             Self::Late { .. } | Self::Refused { .. } | Self::Malformed { .. } | Self::TooLong => false,
         }
     }
+}
+
+fn malformed(error: serde_json::Error) -> ProviderError {
+    ProviderError::Malformed { problem: Text::from(error.to_string().as_str()).to_string() }
 }

@@ -2,6 +2,7 @@
 
 mod apt;
 mod ebpf;
+mod mcp_client;
 mod peers;
 mod pick;
 
@@ -46,6 +47,9 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
         if !["ip", "tc"].into_iter().all(is_there) {
             lacking.push(Need::Interfaces);
         }
+        if !mcp_client::is_there() {
+            lacking.push(Need::McpClient);
+        }
     }
     if let (true, Ok(ready)) = (lacking.is_empty(), &ebpf) {
         step.done(&format!("set up: {ready}"));
@@ -81,6 +85,12 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
                 say::note("no ip and tc, with which tests make interfaces of their own");
                 if let Err(why) = apt::install(&["iproute2"], &log) {
                     say::note(&format!("those tests will be skipped: {why}"));
+                }
+            }
+            Need::McpClient => {
+                say::note("no MCP client of another make, which `kernelsight mcp` is tested with");
+                if let Err(why) = mcp_client::install(&log) {
+                    say::note(&format!("those tests will be skipped: {why:#}"));
                 }
             }
         }
@@ -126,6 +136,7 @@ enum Need {
     Analyzer,
     /// What makes network interfaces, and queueing disciplines on them.
     Interfaces,
+    McpClient,
 }
 
 fn log() -> Result<PathBuf> {
