@@ -1,6 +1,6 @@
 //! A real daemon with a model on loopback: the process that thinks, and a question of an operator.
 
-use std::{ffi::OsStr, fs, path::Path, time::Duration};
+use std::{ffi::OsStr, fs, path::Path, process::Stdio, time::Duration};
 
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::{
 };
 
 pub(crate) const KEY: &str = "CANARY-key-7f3a";
+const OTHER_KEY: &str = "CANARY-other-9b1c";
 
 /// A daemon that asks a server which answers by that script, with these settings of the model beside.
 pub(crate) fn with_model<T>(
@@ -20,13 +21,18 @@ pub(crate) fn with_model<T>(
 ) -> T {
     let server = Server::begin(script);
     let dir = tempfile::tempdir().unwrap();
-    let (key, settings) = (dir.path().join("key"), dir.path().join("kernelsight.toml"));
-    fs::write(&key, format!("{KEY}\n")).unwrap();
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let (url, key) = (server.url(), key.display());
-    let asked = format!("provider = 'gemini'\nmodel = 'scripted'\nbase_url = '{url}/v1beta/'\nkey_file = '{key}'");
+    let settings = dir.path().join("kernelsight.toml");
+    let key = |name: &str, text: &str| {
+        let key = dir.path().join(name);
+        fs::write(&key, format!("{text}\n")).unwrap();
+        fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        key.display().to_string()
+    };
+    let (url, own, other) = (server.url(), key("key", KEY), key("other", OTHER_KEY));
+    let asked = format!("provider = 'gemini'\nmodel = 'scripted'\nbase_url = '{url}/v1beta/'\nkey_file = '{own}'");
+    let keys = format!("[model.keys]\nopenai = '{other}'\nollama = '/nonexistent/key'");
     // What else this machine suffers is not put before it.
-    fs::write(&settings, format!("[model]\ndecide = 'rules'\n{asked}\n{more}\n")).unwrap();
+    fs::write(&settings, format!("[model]\ndecide = 'rules'\n{asked}\n{more}\n{keys}\n")).unwrap();
     let state = dir.path().join("state");
     let daemon = Daemon::start_with(&state, "advisor", &[OsStr::new("--config"), settings.as_os_str()]);
     let tested = test(&daemon, &state, &server);
@@ -69,6 +75,41 @@ fn a_question_is_answered_by_what_the_model_looked_up() {
 }
 
 #[test]
+fn another_model_is_asked_without_a_restart_and_with_its_own_key() {
+    if !is_root() {
+        return;
+    }
+    let script = |asked: &Asked, _: usize| {
+        if asked.line.contains("GenerateContent") {
+            return says(json!([{ "text": "Gemini says." }]));
+        }
+        let said =
+            json!({ "choices": [{ "index": 0, "delta": { "content": "Another says." }, "finish_reason": "stop" }] });
+        Answer::Raw(format!("data: {said}\n\ndata: [DONE]\n\n").into_bytes())
+    };
+    with_model("deadline_s = 20", script, |daemon, _, server| {
+        let answer = || daemon.tells(&["ask", "how are you?"]).1.trim().to_owned();
+        assert_eq!(answer(), "Gemini says.");
+        let base_url = format!("{}/v1/", server.url());
+        daemon.ask(&["model", "openai", "gpt-x", "--base-url", &base_url]);
+        assert_eq!(answer(), "Another says.");
+        let asked = server.asked();
+        let headers: Vec<String> = asked.iter().map(|asked| format!("{:?}", asked.headers)).collect();
+        assert_eq!(headers.len(), 2);
+        assert!(headers[0].contains(KEY) && !headers[0].contains(OTHER_KEY), "{headers:?}");
+        assert!(headers[1].contains(OTHER_KEY) && !headers[1].contains(KEY), "{headers:?}");
+        // Who has no key of its own is not asked with that of another.
+        daemon.ask(&["model", "anthropic", "claude-x"]);
+        let refused = daemon.refuse(&["ask", "how are you?"]);
+        assert!(refused.contains("anthropic needs a key; give it as model.keys.anthropic"), "{refused}");
+        daemon.ask(&["model", "ollama", "qwen3", "--base-url", &server.url()]);
+        let refused = daemon.refuse(&["ask", "how are you?"]);
+        assert!(refused.contains("ollama has a key that cannot be used: the key cannot be read from"), "{refused}");
+        assert_eq!(server.asked().len(), 2);
+    });
+}
+
+#[test]
 fn who_thinks_is_nobody_and_can_do_nothing() {
     if !is_root() {
         return;
@@ -104,6 +145,35 @@ fn who_thinks_is_nobody_and_can_do_nothing() {
             assert!(!text.contains(KEY), "{place}: {text}");
         }
         asking.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_turn_that_its_process_does_not_outlive_counts_and_is_told_apart() {
+    if !is_root() {
+        return;
+    }
+    let script = |_: &Asked, before: usize| match before {
+        0 => Answer::Silence,
+        _ => says(json!([{ "text": "It is calm." }])),
+    };
+    with_model("deadline_s = 20", script, |daemon, _, server| {
+        let asking = daemon.command(&["ask", "how are you?"]).stdout(Stdio::piped()).spawn().unwrap();
+        while server.asked().is_empty() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let reasoner = i32::try_from(reasoner_of(daemon.pid())).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(reasoner), nix::sys::signal::Signal::SIGKILL).unwrap();
+        let said = asking.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(said.stdout).unwrap().trim(), "It is calm.");
+        let metrics = daemon.ask(&["model", "--metrics"]);
+        assert_eq!(metrics["turns"]["failed"], json!({ "interrupted": 1 }), "{metrics}");
+        assert_eq!((&metrics["cases"]["answered"], &metrics["turns"]["answered"]), (&json!(1), &json!(1)));
+        // As the provider says, and by our own estimate.
+        assert_eq!(metrics["tokens"]["input"], 100);
+        let sent = metrics["tokens"]["failed"].as_u64().unwrap();
+        assert!(sent > 1000, "{metrics}");
+        assert_eq!(metrics["budget"]["hour_tokens"].as_u64().unwrap(), 1_000_000 - sent - 125, "{metrics}");
     });
 }
 

@@ -43,7 +43,7 @@ fn check(text: &str, expected: Expect) {
 }
 
 /// Every verb that asks the daemon, with arguments that are right.
-const ASKING: [&[&str]; 13] = [
+const ASKING: [&[&str]; 15] = [
     &["status"],
     &["status", "--all"],
     &["signals"],
@@ -57,6 +57,8 @@ const ASKING: [&[&str]; 13] = [
     &["proposals"],
     &["autonomy"],
     &["actions"],
+    &["model"],
+    &["model", "--metrics", "--hours", "720"],
 ];
 
 #[test]
@@ -100,7 +102,7 @@ fn a_socket_on_which_nobody_speaks_mcp_is_no_daemon() {
 #[test]
 fn bad_usage_exits_2_and_says_what_is_right() {
     let nowhere = Path::new("/nonexistent/kernelsight.sock");
-    let wrong: [&[&str]; 18] = [
+    let wrong: [&[&str]; 21] = [
         &["actions", "frobnicate"],
         &["actions", "freeze_cgroup", "cgroup=/x"],
         &["actions", "freeze_cgroup", "--dry-run", "cgroup"],
@@ -119,6 +121,9 @@ fn bad_usage_exits_2_and_says_what_is_right() {
         &["changes", "--minutes", "61"],
         &["call"],
         &["call", "get_status", "now"],
+        &["model", "--metrics", "--hours", "0"],
+        &["model", "--hours", "5"],
+        &["model", "gemini", "--metrics"],
     ];
     for arguments in wrong {
         let said = kernelsight(nowhere, arguments);
@@ -303,7 +308,7 @@ fn the_doctor_needs_no_daemon_and_exits_1_where_the_agent_cannot_run() {
     check(
         &names.join(", "),
         expect![
-            "kernel, capabilities, BTF, tracepoints, ring buffer, lockdown, pressure (PSI), cgroups, sandbox, /proc, memory, state directory, socket, groups, clock"
+            "settings, kernel, capabilities, BTF, tracepoints, ring buffer, lockdown, pressure (PSI), cgroups, sandbox, /proc, memory, state directory, socket, groups, clock, model"
         ],
     );
     // A directory below a file can never be made, not even by root.

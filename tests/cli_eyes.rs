@@ -148,7 +148,7 @@ fn incidents_are_one_row_each() {
     (past.status, past.closed_ms) = (IncidentStatus::Resolved, Some(NOW_MS));
     let mut waits = incident();
     waits.status = IncidentStatus::AwaitingApproval;
-    let answer = list_incidents::Answer { incidents: vec![incident(), waits, past], unread: Vec::new() };
+    let answer = list_incidents::Answer { incidents: vec![incident(), waits, past], model: None, unread: Vec::new() };
     check(
         &incidents::text(&answer, &eyes()),
         expect![[r#"
@@ -160,7 +160,7 @@ fn incidents_are_one_row_each() {
         2 incidents are open. More of one: `kernelsight incidents ID`, `kernelsight trace ID`."#]],
     );
     check(
-        &incidents::text(&list_incidents::Answer { incidents: Vec::new(), unread: Vec::new() }, &eyes()),
+        &incidents::text(&list_incidents::Answer { incidents: Vec::new(), model: None, unread: Vec::new() }, &eyes()),
         expect!["Nothing is wrong, and nothing was."],
     );
     check(
@@ -169,6 +169,7 @@ fn incidents_are_one_row_each() {
                 incident: incident(),
                 traces: vec![head()],
                 cases: vec![asked()],
+                model: None,
                 unread: Vec::new(),
             },
             &eyes(),
@@ -205,7 +206,7 @@ fn traces_are_one_row_each() {
 #[test]
 fn a_proposal_says_what_why_and_how_to_answer() {
     let shown = list_proposals::Shown { row: proposal(), dry_runs: vec![dry_run()], no_dry_run: None };
-    let answer = list_proposals::Answer { proposals: vec![shown], unread: Vec::new() };
+    let answer = list_proposals::Answer { proposals: vec![shown], model: None, unread: Vec::new() };
     check(
         &proposals::text(&answer, &eyes()),
         expect![[r#"
@@ -235,7 +236,7 @@ fn a_proposal_says_what_why_and_how_to_answer() {
         (ProposalStatus::Denied, Some("ann".to_owned()), Some("it is the backup".to_owned()));
     denied.settled_ms = Some(NOW_MS);
     let shown = list_proposals::Shown { row: denied, dry_runs: Vec::new(), no_dry_run: None };
-    let answer = list_proposals::Answer { proposals: vec![shown], unread: Vec::new() };
+    let answer = list_proposals::Answer { proposals: vec![shown], model: None, unread: Vec::new() };
     let text = strip_str(&proposals::text(&answer, &eyes())).to_string();
     assert!(text.contains("settled  10:00:00 (now) by ann: it is the backup"), "{text}");
     assert!(!text.contains("approve"), "{text}");

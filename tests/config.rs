@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use expect_test::{Expect, expect};
-use kernelsight::config::Settings;
+use kernelsight::{config::Settings, llm::PROVIDERS};
 
 fn check(text: &str, expected: Expect) {
     let read = Settings::parse(text, Path::new("kernelsight.toml")).and_then(Settings::checked);
@@ -50,11 +50,31 @@ fn a_model_is_set_with_what_it_needs_and_may_cost() {
 }
 
 #[test]
+fn a_key_is_that_of_a_provider() {
+    check("[model.keys]\ngemini = '/etc/keys/gemini'\nollama = '/etc/keys/ollama'", expect!["1000 None"]);
+    check(
+        "[model.keys]\ngoogle = '/etc/keys/gemini'",
+        expect![[r#"
+        kernelsight.toml is not right: TOML parse error at line 2, column 1
+          |
+        2 | google = '/etc/keys/gemini'
+          | ^^^^^^
+        unknown variant `google`, expected one of `gemini`, `openai`, `anthropic`, `ollama`
+    "#]],
+    );
+}
+
+#[test]
 fn every_path_is_absolute() {
     for key in ["state_dir", "socket", "policies", "actors", "reasoner", "model.key_file"] {
         let read = Settings::parse(&format!("{key} = 'x'"), Path::new("kernelsight.toml")).unwrap();
         let refused = read.checked().unwrap_err().to_string();
         assert_eq!(refused, format!("`{key}` is x; it must be an absolute path"));
+    }
+    for provider in PROVIDERS {
+        let read = Settings::parse(&format!("[model.keys]\n{provider} = 'x'"), Path::new("kernelsight.toml")).unwrap();
+        let refused = read.checked().unwrap_err().to_string();
+        assert_eq!(refused, format!("`model.keys.{provider}` is x; it must be an absolute path"));
     }
     check("policies = '/etc/kernelsight/policies'", expect![[r#"1000 Some("/etc/kernelsight/policies")"#]]);
 }

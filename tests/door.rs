@@ -101,6 +101,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ list_traces
           ++++ query_trace
           ---- query_case
+          ---- get_model_metrics
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
@@ -144,6 +145,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ list_traces
           ++++ query_trace
           ++++ query_case
+          ++++ get_model_metrics
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals
@@ -187,6 +189,7 @@ fn every_tool_by_every_role_and_level() {
           ++++ list_traces
           ++++ query_trace
           ++++ query_case
+          ++++ get_model_metrics
           ++++ query_baseline
           ++++ list_actions
           ++++ list_proposals

@@ -1,9 +1,10 @@
 //! How the providers beside Gemini say things, for a server that answers by a script; and what they are asked.
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use kernelsight::llm::{
-    Conversation, Key, Message, ModelChoice, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, provider,
+    ChoiceError, Conversation, Keys, Message, ModelChoice, Part, Places, Provider, ProviderError, Reply, ToolResult,
+    ToolSpec, provider,
 };
 use serde_json::{Value, json};
 
@@ -133,13 +134,13 @@ impl Dialect {
         [before, pieces, (self.end)(reason)].concat()
     }
 
-    pub(crate) fn model(&self, server: &Server, key: Option<&Key>) -> Box<dyn Provider> {
+    pub(crate) fn model(&self, server: &Server, key: Option<&str>) -> Box<dyn Provider> {
         named(self.name, "scripted", Some(format!("{}{}", server.url(), self.base)), key).unwrap()
     }
 
     pub(crate) async fn turn(&self, answer: Answer) -> Result<Reply, ProviderError> {
         let server = Server::saying(answer);
-        self.model(&server, Some(&key(SECRET))).turn(&conversation(), WITHIN, &mut |_| {}).await
+        self.model(&server, Some(SECRET)).turn(&conversation(), WITHIN, &mut |_| {}).await
     }
 }
 
@@ -147,21 +148,26 @@ pub(crate) fn named(
     provider_name: &str,
     model: &str,
     base_url: Option<String>,
-    key: Option<&Key>,
-) -> Result<Box<dyn Provider>, ProviderError> {
-    provider(&ModelChoice { provider: provider_name.to_owned(), model: model.to_owned(), base_url }, key)
+    key: Option<&str>,
+) -> Result<Box<dyn Provider>, ChoiceError> {
+    let choice = ModelChoice { provider: provider_name.to_owned(), model: model.to_owned(), base_url };
+    provider(&choice, &keys(key), Some(provider_name))
 }
 
 pub(crate) fn run<T>(what: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(what)
 }
 
-pub(crate) fn key(text: &str) -> Key {
+/// That of whoever is asked; none: there is none.
+fn keys(text: Option<&str>) -> Keys {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("key");
-    std::fs::write(&file, text).unwrap();
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    Key::find(Some(&file)).unwrap().unwrap()
+    let file = text.map(|text| {
+        let file = dir.path().join("key");
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        file
+    });
+    Keys::find(&Places { file, files: BTreeMap::new(), credentials: None, variable: |_| None })
 }
 
 /// At once, and whole.

@@ -20,7 +20,7 @@ fn key() -> Key {
     let file = dir.path().join("key");
     std::fs::write(&file, "CANARY-key-7f3a\n").unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    Key::find(Some(&file)).unwrap().unwrap()
+    Key::read(&file).unwrap()
 }
 
 fn model(server: &Server) -> Gemini {

@@ -6,7 +6,7 @@ use kernelsight::llm::{ProviderError, REPLY_BYTES};
 use serde_json::json;
 
 use crate::{
-    llm_dialects::{DIALECTS, Dialect, SECRET, WITHIN, anthropic, conversation, key, ollama, openai, run, whole},
+    llm_dialects::{DIALECTS, Dialect, SECRET, WITHIN, anthropic, conversation, ollama, openai, run, whole},
     llm_server::{Answer, Server},
 };
 
@@ -72,7 +72,7 @@ fn nobody_at_the_address_is_told() {
     run(async {
         for dialect in &DIALECTS {
             let gone = Server::saying(Answer::Silence);
-            let model = dialect.model(&gone, Some(&key(SECRET)));
+            let model = dialect.model(&gone, Some(SECRET));
             drop(gone);
             // The port is nobody's any more once the task that held it is gone.
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -179,7 +179,7 @@ fn who_drips_or_says_nothing_is_not_waited_for_longer_than_was_said() {
                 Answer::Pieces(crumbs, Duration::from_millis(50), true),
             ] {
                 let server = Server::saying(answer);
-                let model = dialect.model(&server, Some(&key(SECRET)));
+                let model = dialect.model(&server, Some(SECRET));
                 let error = model.turn(&conversation(), within, &mut |_| {}).await.unwrap_err();
                 assert_eq!(error, ProviderError::Late { within }, "{}", dialect.name);
             }
@@ -230,11 +230,11 @@ fn no_error_tells_the_key() {
         // A word that stands for a key, where none is wanted, is no secret.
         let refused = run(async {
             let server = Server::saying(status(404, "the local model is not loaded"));
-            let model = dialect.model(&server, Some(&key("local")));
+            let model = dialect.model(&server, Some("local"));
             model.turn(&conversation(), WITHIN, &mut |_| {}).await.unwrap_err().to_string()
         });
         assert_eq!(refused, "it refuses the request with status 404: the local model is not loaded");
         let server = Server::saying(Answer::Silence);
-        assert!(!format!("{:?}", dialect.model(&server, Some(&key(SECRET)))).contains("7f3a"));
+        assert!(!format!("{:?}", dialect.model(&server, Some(SECRET))).contains("7f3a"));
     }
 }

@@ -5,8 +5,7 @@ use serde_json::json;
 
 use crate::{
     llm_dialects::{
-        DIALECTS, Dialect, SECRET, WITHIN, anthropic, call, conversation, key, ollama, openai, run, text, thought,
-        whole,
+        DIALECTS, Dialect, SECRET, WITHIN, anthropic, call, conversation, ollama, openai, run, text, thought, whole,
     },
     llm_server::{Answer, Server},
 };
@@ -24,7 +23,7 @@ fn a_reply_in_pieces_is_joined_and_each_piece_is_heard() {
         for (dialect, id) in DIALECTS.iter().zip(["call_0", "toolu_0", "call-1"]) {
             let server = Server::saying(whole(answer(dialect)));
             let mut heard = Vec::new();
-            let model = dialect.model(&server, Some(&key(SECRET)));
+            let model = dialect.model(&server, Some(SECRET));
             let reply = model.turn(&conversation(), WITHIN, &mut |part| heard.push(part.clone())).await.unwrap();
             let called = call(id, "describe_process", json!({ "pid": 812 }));
             assert_eq!(reply.parts, [text("I l\u{f6}\u{f6}k."), called.clone()], "{}", dialect.name);

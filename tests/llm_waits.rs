@@ -1,8 +1,8 @@
-//! Keys, pauses and the breaker: what stands between a request and the next.
+//! Pauses and the breaker: what stands between a request and the next.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::time::Duration;
 
-use kernelsight::llm::{Breaker, Key, Pauses};
+use kernelsight::llm::{Breaker, Pauses};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -38,22 +38,4 @@ fn three_failures_in_a_row_open_the_breaker_and_one_success_closes_it() {
     assert_eq!(breaker.open_for(100 * S), Some(600 * S));
     breaker.succeeded();
     assert_eq!(breaker, Breaker::default());
-}
-
-#[test]
-fn a_key_is_one_line_that_only_its_owner_can_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("key");
-    let find = |text: &str, mode| {
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        Key::find(Some(&file)).map_err(|error| error.to_string())
-    };
-    assert!(find("abc123\n", 0o600).unwrap().is_some());
-    assert!(find("abc123", 0o640).unwrap_err().contains("can be read by others (mode 640)"));
-    for wrong in ["", " \n", "two words", "two\nlines", "s\u{fc}\u{df}"] {
-        assert!(find(wrong, 0o600).unwrap_err().contains("it must be one line of printable characters"), "{wrong:?}");
-    }
-    fs::remove_file(&file).unwrap();
-    assert!(Key::find(Some(&file)).unwrap_err().to_string().contains("cannot be read from"));
 }

@@ -1,6 +1,7 @@
 //! Every test of the agent: one binary, one module a part.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod account;
 mod actions_table;
 mod actors;
 mod ask;
@@ -26,6 +27,7 @@ mod decide_suspicion;
 mod decide_tcp;
 mod degraded;
 mod docket;
+mod doctor_model;
 mod door;
 mod door_guard;
 mod door_support;
@@ -72,6 +74,7 @@ mod limits_maintenance;
 mod line;
 mod llm_dialects;
 mod llm_gemini;
+mod llm_keys;
 mod llm_others;
 mod llm_others_fail;
 mod llm_others_reply;
@@ -81,6 +84,8 @@ mod llm_ways;
 mod logs;
 mod mcp;
 mod mcp_foreign;
+mod model_metrics;
+mod model_notes;
 mod policy;
 mod redact;
 mod reflect;

@@ -335,6 +335,8 @@ fn the_questions_asked_often_are_answered_from_an_index() {
         an earlier reply: SEARCH turns USING INDEX turns_by_digest (digest=?)
         what models cost: SEARCH turns USING INDEX turns_by_time (at_ms>?)
         what models cost on an incident: SEARCH turns USING INDEX turns_by_case (case_id=?); LIST SUBQUERY 1; SEARCH cases USING COVERING INDEX cases_by_incident (incident=?)
+        what came of cases: SEARCH cases USING COVERING INDEX cases_by_time (begun_ms>?); USE TEMP B-TREE FOR GROUP BY
+        what turns took: SEARCH turns USING INDEX turns_by_time (at_ms>?)
         memory_metrics: SEARCH memory_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
         load_metrics: SEARCH load_metrics USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)
         io_stats: SEARCH io_stats USING PRIMARY KEY (at_ms>? AND at_ms<?)

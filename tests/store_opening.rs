@@ -9,7 +9,8 @@ use std::{
 use expect_test::{Expect, expect};
 use kernelsight::{
     execute::{Journal as _, JournalState},
-    store::{FILE, Limits, Opening, SignalFilter, Store, StoreError},
+    mind::case::EndingKind,
+    store::{CaseUse, FILE, Limits, Opening, SignalFilter, Store, StoreError},
     verify::Verdict,
 };
 
@@ -74,7 +75,7 @@ fn a_sound_database_is_used_on() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
-    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 5 });
+    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 6 });
     assert_eq!(count(&store), 3000);
 }
 
@@ -121,7 +122,7 @@ fn a_newer_schema_is_set_aside() {
     check(
         |path| order(path, "PRAGMA user_version = 99"),
         expect![
-            "the database could not be used (schema version 99 is newer than 5, which this build knows); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (schema version 99 is newer than 6, which this build knows); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -141,13 +142,13 @@ fn tables_that_somebody_changed_are_set_aside() {
     check(
         |path| order(path, "DROP INDEX signals_by_time"),
         expect![
-            "the database could not be used (`signals_by_time` is not as version 5 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`signals_by_time` is not as version 6 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
     check(
         |path| order(path, "CREATE TRIGGER sly AFTER INSERT ON settings BEGIN DELETE FROM denials; END"),
         expect![
-            "the database could not be used (`sly` is not as version 5 makes it); it was set aside as ASIDE and a new one begun"
+            "the database could not be used (`sly` is not as version 6 makes it); it was set aside as ASIDE and a new one begun"
         ],
     );
 }
@@ -216,6 +217,44 @@ fn a_symbolic_link_is_not_followed() {
 }
 
 #[test]
+fn cases_of_before_are_counted_by_what_came_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = [
+        include_str!("../migrations/0001_begin.sql"),
+        include_str!("../migrations/0002_actions_together.sql"),
+        include_str!("../migrations/0003_owed_and_refused.sql"),
+        include_str!("../migrations/0004_chained_journal.sql"),
+        include_str!("../migrations/0005_mind.sql"),
+    ];
+    // One that is over, one that is not, and one whose ending nobody can read.
+    let endings = [r#"'{"kind":"late"}'"#, "NULL", "'{'"];
+    let cases = endings.map(|ending| {
+        format!(
+            "INSERT INTO cases (begun_ms, question, provider, model, brief, options, names, looked_up, tally, ending)
+             VALUES ({NOW_MS}, 'why?', 'gemini', 'x', '{{}}', '[]', '{{}}', '[]', '{{\"claims\": 3}}', {ending});"
+        )
+    });
+    order(
+        &dir.path().join(FILE),
+        &format!(
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA application_id = 0x4b534442;
+             {}
+             PRAGMA user_version = 5;
+             {}",
+            schema.concat(),
+            cases.concat()
+        ),
+    );
+    let (store, opening) = Store::open(dir.path(), Limits::default()).unwrap();
+    assert_eq!(opening.notes, Vec::<String>::new());
+    let counted = store.reader().unwrap().case_use(NOW_MS).unwrap();
+    assert_eq!(counted.endings.into_iter().collect::<Vec<_>>(), [(None, 2), (Some(EndingKind::Late), 1)]);
+    assert_eq!(counted.claims, 9);
+    assert_eq!(store.reader().unwrap().case_use(NOW_MS + 1).unwrap(), CaseUse::default());
+}
+
+#[test]
 fn a_database_of_the_first_schema_is_read_on() {
     let (newest, first) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (store, _) = Store::open(newest.path(), Limits::default()).unwrap();
@@ -247,7 +286,7 @@ fn a_database_of_the_first_schema_is_read_on() {
         ),
     );
     let (store, opening) = Store::open(first.path(), Limits::default()).unwrap();
-    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 5 });
+    assert_eq!(opening, Opening { set_aside: None, notes: Vec::new(), schema_version: 6 });
     assert_eq!(store.reader().unwrap().trace(kept.trace_id).unwrap(), Some(kept));
     assert_eq!(store.unsettled().unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [old]);
     store.advance(old, JournalState::Owed, "it is stuck", NOW_MS).unwrap();

@@ -8,13 +8,13 @@ use kernelsight::{
         model::{Thinker as _, Thought},
     },
     execute::Policy,
-    mind::{Ending, ModelSettings, budget::Budget, story, thinking::Thinking},
+    mind::{Ending, ModelSettings, account, budget::Budget, story, thinking::Thinking},
     reason::replay::replay,
 };
 use serde_json::json;
 
 use crate::{
-    llm_server::{Answer, Asked},
+    llm_server::{Answer, Asked, gemini},
     think_support::{Node, SECRET_NAME, busy, draft, reasoner, says, settings},
 };
 
@@ -124,6 +124,19 @@ fn what_is_no_tool_of_a_model_cannot_be_called() {
 }
 
 #[test]
+fn a_model_is_told_nothing_of_itself() {
+    let node = Node::new(settings(), |asked, before| match before {
+        0 => says("What is wrong?", "list_incidents", json!({})),
+        _ => {
+            let body = asked.body.to_string();
+            assert!(body.contains("functionResponse") && !body.contains("thinks_about"), "{body}");
+            says("It is so.", "draft_recommendation", draft(json!([busy(41)]), None))
+        }
+    });
+    assert!(node.think().0.unwrap().proposal.is_some());
+}
+
+#[test]
 fn the_same_call_twice_is_answered_from_the_record_and_that_is_said() {
     let node = Node::new(settings(), |asked, before| match before {
         0 | 1 => says("I look.", "top_processes", json!({ "by": "cpu" })),
@@ -143,6 +156,50 @@ fn nothing_is_asked_beyond_the_budget() {
     let Ending::Stopped { why } = node.ending(thought.case) else { panic!("{:?}", node.ending(thought.case)) };
     assert!(why.contains("the budget of this incident is spent"), "{why}");
     assert_eq!(node.server.asked().len(), 0);
+}
+
+#[test]
+fn specialists_who_ask_at_once_do_not_exceed_together_what_one_of_them_may() {
+    // Each reserves a reply of 65,536 tokens: two fit, three do not. What they take really is little, so the director fits.
+    let budget = Budget { incident_tokens: None, hour_tokens: Some(195_000), ..Budget::default() };
+    let settings = ModelSettings { specialists: true, reply_tokens: 65_536, budget, ..settings() };
+    let node = Node::new(settings, |asked, _| {
+        if !asked.body.to_string().contains("You are its specialist") {
+            return says("All together.", "draft_recommendation", draft(json!([busy(41)]), None));
+        }
+        let opinion = json!({
+            "mine": false, "failure_mode": "cpu_hog", "statement": "so", "option": null, "confidence": 0.5, "claims": [],
+        });
+        let call = json!({ "name": "give_opinion", "args": { "field": "one of them", "opinion": opinion } });
+        let said = [json!([{ "text": "Not mine." }]), json!([{ "functionCall": call }])];
+        // Not before all have asked.
+        Answer::Dripping(vec![gemini(&said[0], false), gemini(&said[1], true)], Duration::from_millis(700))
+    });
+    let thought = node.think().0.unwrap();
+    assert!(thought.proposal.is_some(), "{:?}", node.ending(thought.case));
+    let turns = node.house.daemon.store.reader().unwrap().turns(thought.case).unwrap();
+    let heard = turns.iter().filter(|row| row.turn.voice != "director").count();
+    assert_eq!((heard, turns.len()), (2, 3), "{:?}", turns.iter().map(|row| &row.turn.voice).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_turn_that_fails_counts_what_it_was_sent_and_one_that_is_refused_does_not() {
+    let spent = |answer: Answer| {
+        let node = Node::new(settings(), move |_, _| answer.clone());
+        let thought = node.think().0.unwrap();
+        let reader = node.house.daemon.store.reader().unwrap();
+        let turns = reader.turns(thought.case).unwrap();
+        assert_eq!(turns.len(), 1, "{turns:?}");
+        let spent = reader.spent(Some(&node.case.incident.uid), kernelsight::clock::now_ms()).unwrap();
+        assert_eq!(spent.incident_tokens, spent.hour_tokens);
+        (turns[0].turn.failed.clone().unwrap(), turns[0].usage, spent.hour_tokens)
+    };
+    let (kind, usage, tokens) = spent(Answer::Raw(b"data: {\r\n\r\n".to_vec()));
+    assert_eq!((kind.as_str(), usage.output_tokens), ("malformed", 0));
+    // The packet and the tools are some thousand tokens.
+    assert!(usage.input_tokens > 1000 && tokens == usage.input_tokens, "{usage:?}, {tokens}");
+    let (kind, _, tokens) = spent(Answer::Status(400, Vec::new(), "no such model".to_owned()));
+    assert_eq!((kind.as_str(), tokens), ("refused", 0));
 }
 
 #[test]
@@ -201,6 +258,7 @@ fn a_thought_that_was_interrupted_goes_on_where_it_was() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             first.abort();
+            account::close(&daemon).await;
             assert!(daemon.mind.put_back());
             reasoner(daemon.clone()).await;
         };
@@ -209,9 +267,15 @@ fn a_thought_that_was_interrupted_goes_on_where_it_was() {
             () = second => unreachable!("a reasoner waits for more"),
         }
     });
-    assert!(thought.unwrap().proposal.is_some());
+    let thought = thought.unwrap();
+    assert!(thought.proposal.is_some());
     let asked = node.server.asked();
     assert_eq!(asked.len(), 3);
+    // The turn that was under way may be billed.
+    let turns = node.house.daemon.store.reader().unwrap().turns(thought.case).unwrap();
+    let told: Vec<_> = turns.iter().map(|row| (row.turn.number, row.turn.failed.as_deref())).collect();
+    assert_eq!(told, [(0, None), (1, Some(account::INTERRUPTED)), (1, None)]);
+    assert!(turns[1].usage.input_tokens > 1000, "{:?}", turns[1].usage);
     // What was said and found before is there again, word for word.
     assert_eq!(asked[1].body["contents"], asked[2].body["contents"]);
 }

@@ -1,6 +1,7 @@
 //! A case before a scripted model: a real door, a real reasoner and a server on loopback.
 
 use std::{
+    collections::BTreeMap,
     os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,7 +11,7 @@ use kernelsight::{
     decide::{Case, Proposal, model::Thought, rules},
     execute::Policy,
     live::Operator,
-    llm::Key,
+    llm::{Keys, Places},
     mind::{Ending, Mind, ModelSettings, settings::Provider, thinking::Thinking},
     observe::Signal,
     reason::{self, door::Door},
@@ -109,16 +110,17 @@ pub(crate) async fn reasoner(daemon: kernelsight::live::Daemon) {
     let operator = Operator { uid: 65534, pid: 1, name: "reasoner".to_owned() };
     let door = tokio::spawn(attend(ours, daemon, Caller::new(operator, Role::Model)));
     let theirs = OwnedFd::from(theirs.into_std().unwrap());
-    reason::reason(Door::open(theirs).await.unwrap(), Some(key())).await.unwrap();
+    reason::reason(Door::open(theirs).await.unwrap(), &keys()).await.unwrap();
     door.await.unwrap();
 }
 
-pub(crate) fn key() -> Key {
+fn keys() -> Keys {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key");
     std::fs::write(&file, "CANARY-key-7f3a\n").unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    Key::find(Some(&file)).unwrap().unwrap()
+    let places = Places { file: Some(file), files: BTreeMap::new(), credentials: None, variable: |_| None };
+    Keys::find(&places)
 }
 
 pub(crate) fn settings() -> ModelSettings {

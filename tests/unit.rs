@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use kernelsight::execute::{Power, sysctl::SysctlKey};
+use kernelsight::{
+    execute::{Power, sysctl::SysctlKey},
+    llm::PROVIDERS,
+};
 
 /// Exposure as `systemd-analyze security` reckons it, in tenths.
 const THRESHOLD: &str = "15";
@@ -123,6 +126,16 @@ fn who_thinks_has_no_power_and_is_asked_by_the_daemon_alone() {
     let run = says(&daemon, "ExecStart");
     let at = run.iter().position(|word| word == "--reasoner").unwrap();
     assert_eq!(says(&socket, "ListenStream"), [run[at + 1].clone()]);
+}
+
+#[test]
+fn who_thinks_is_given_the_key_of_each_provider_and_starts_without() {
+    let unit = read("kernelsight-reason@.service");
+    let names = PROVIDERS.map(|provider| format!("model-{provider}.key"));
+    let names: Vec<String> = [vec!["model.key".to_owned()], names.to_vec()].concat();
+    let loaded: Vec<String> = names.iter().map(|name| format!("{name}:/etc/kernelsight/{name}")).collect();
+    let without: Vec<String> = names.iter().map(|name| format!("{name}:-")).collect();
+    assert_eq!((says(&unit, "LoadCredential"), says(&unit, "SetCredential")), (loaded, without));
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod start;
 
 pub use confine::{come_first, confine, leave_no_core};
 pub use past::Past;
-pub use reasoner::Reasoners;
+pub use reasoner::{Reasoners, key_argument, midwife_socket};
 
 use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
 
@@ -40,6 +40,7 @@ use crate::{
     execute::{ExecuteError, LimitsError, PolicyError},
     explain::{Correlator, IncidentChange, IncidentStatus, IncidentUid},
     live::{News, Order},
+    mind::account,
     observe::{
         Event,
         classify::{Change, ThresholdsError},
@@ -97,12 +98,14 @@ pub async fn run(settings: Settings, unconfined: Option<String>, reasoners: Reas
     let (close_door, closed) = oneshot::channel::<()>();
     let daemon = agent.rooms.daemon.clone();
     let reasoner = tokio::spawn(reasoners.tend(daemon.clone()));
+    let served = daemon.clone();
     let mut door = tokio::spawn(async move {
         let closed = async { drop(closed.await) };
-        serve::serve(daemon, &settings, closed).await
+        serve::serve(served, &settings, closed).await
     });
     let ended = agent.turn(&mut door).await;
     reasoner.abort();
+    account::close(&daemon).await;
     drop(close_door);
     // Closing takes the socket away.
     if !door.is_finished() && timeout(STOP_WITHIN, &mut door).await.is_err() {

@@ -140,7 +140,8 @@ impl Settings {
             ("reasoner", self.reasoner.as_ref()),
             ("model.key_file", self.model.key_file.as_ref()),
         ];
-        for (key, path) in paths.into_iter().filter_map(|(key, path)| Some((key, path?))) {
+        let keys = self.model.keys.iter().map(|(provider, path)| (provider.key_setting(), path));
+        for (key, path) in paths.into_iter().filter_map(|(key, path)| Some((key, path?))).chain(keys) {
             range(key, path.display().to_string(), "an absolute path", path.is_absolute())?;
         }
         Ok(self)

@@ -4,6 +4,7 @@
 //! The first line names the file: `# thresholds`, and so on.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -129,6 +130,7 @@ fn model(table: &Table) -> Option<ModelSettings> {
                 model.base_url = Some(text(value).filter(is_web)?);
             }
             "key_file" => model.key_file = Some(text(value).map(PathBuf::from).filter(|path| path.is_absolute())?),
+            "keys" => model.keys = keys(value.as_table()?)?,
             "decide" => {
                 let all = [("rules", Decide::Rules), ("model", Decide::Model), ("both", Decide::Both)];
                 model.decide = all.into_iter().find(|(name, _)| Some(*name) == value.as_str())?.1;
@@ -147,6 +149,15 @@ fn model(table: &Table) -> Option<ModelSettings> {
     }
     let has_model = model.provider.is_none() || model.provider == Some(Provider::Gemini) || model.model.is_some();
     has_model.then_some(model)
+}
+
+fn keys(table: &Table) -> Option<BTreeMap<Provider, PathBuf>> {
+    let all = [Provider::Gemini, Provider::Openai, Provider::Anthropic, Provider::Ollama];
+    let key = |(name, value): (&String, &Value)| {
+        let provider = all.into_iter().find(|one| one.name() == name)?;
+        Some((provider, value.as_str().map(PathBuf::from).filter(|path| path.is_absolute())?))
+    };
+    table.iter().map(key).collect()
 }
 
 fn budget(table: &Table) -> Option<Budget> {

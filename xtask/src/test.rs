@@ -12,6 +12,8 @@ use crate::{
 
 /// Lines of a failed stage that are shown; the log has all of them.
 const SHOWN_LINES: usize = 150;
+/// Tests at once, for each CPU.
+const THREADS_PER_CPU: usize = 2;
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -50,7 +52,9 @@ pub(crate) fn test(test: &Test) -> Result<bool> {
     }
     // Shown in the log only; a test that was skipped says so there, and is told below.
     let mut cargo = place::cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]);
-    cargo.args(&test.filter);
+    // They wait for the kernel more than they compute.
+    let at_once = THREADS_PER_CPU * thread::available_parallelism().map_or(1, usize::from);
+    cargo.arg(format!("--test-threads={at_once}")).args(&test.filter);
     total.add(stage("tests", &mut cargo, &log)?);
     if with_faults {
         total.add(faults(in_guest)?);

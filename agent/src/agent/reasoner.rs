@@ -5,6 +5,7 @@
 //! daemon keeps itself from the network.
 
 use std::{
+    ffi::OsString,
     fs::{self, DirBuilder},
     io,
     os::{
@@ -21,7 +22,9 @@ use tokio::{net::UnixStream, time::sleep};
 use crate::{
     config::Settings,
     live::{Daemon, Operator},
-    llm, serve,
+    llm,
+    mind::{account, settings::Provider},
+    serve,
     tools::{Caller, Role},
 };
 
@@ -29,9 +32,8 @@ use crate::{
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The midwife's socket, in the state directory, which is the daemon's user's alone.
 const SOCKET: &str = "reason.sock";
-/// What a reasoner needs of the environment, where the key or a proxy may be.
-const ENVIRONMENT: [&str; 7] =
-    [llm::KEY_VARIABLE, "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// What a reasoner needs of the environment beside keys.
+const ENVIRONMENT: [&str; 6] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Where reasoners come from.
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl Reasoners {
                     let begun = Instant::now();
                     let caller = Caller::new(operator(&stream), Role::Model);
                     serve::attend(stream, daemon.clone(), caller).await;
+                    account::close(&daemon).await;
                     if !daemon.mind.put_back() && begun.elapsed() < AGAIN_AFTER {
                         give_up(&daemon, "the reasoner ends at once; its log tells why").await;
                     }
@@ -104,12 +107,18 @@ impl Drop for Reasoners {
     }
 }
 
+/// Where the midwife listens, where there is one.
+#[must_use]
+pub fn midwife_socket(settings: &Settings) -> PathBuf {
+    settings.state_dir.join(SOCKET)
+}
+
 fn midwife(settings: &Settings) -> io::Result<(PathBuf, Child)> {
     let directory: &Path = &settings.state_dir;
     if !directory.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let socket = directory.join(SOCKET);
+    let socket = midwife_socket(settings);
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent has one on this state directory"));
     }
@@ -122,8 +131,21 @@ fn midwife(settings: &Settings) -> io::Result<(PathBuf, Child)> {
     if let Some(file) = &settings.model.key_file {
         command.arg("--key-file").arg(file);
     }
-    command.envs(ENVIRONMENT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    for (provider, file) in &settings.model.keys {
+        command.arg("--key").arg(key_argument(*provider, file));
+    }
+    let names = ENVIRONMENT.map(str::to_owned).into_iter().chain(llm::key_variables());
+    command.envs(names.filter_map(|name| Some((name.clone(), std::env::var_os(&name)?))));
     Ok((socket, command.spawn()?))
+}
+
+/// A key's file as a reasoner is told of it: `gemini=/path`.
+#[must_use]
+pub fn key_argument(provider: Provider, file: &Path) -> OsString {
+    let mut argument = OsString::from(provider.name());
+    argument.push("=");
+    argument.push(file);
+    argument
 }
 
 /// What waits is told at once that nobody thinks about it.

@@ -2,8 +2,9 @@
 
 mod kernel;
 mod machine;
+pub mod model;
 
-use std::process::ExitCode;
+use std::{io, path::Path, process::ExitCode};
 
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::{
     CliError, Context,
     eyes::{self, Eyes, Mood, counted, paint},
 };
-use crate::config::Settings;
+use crate::config::{ConfigError, DEFAULT_FILE, Settings};
 
 #[derive(Debug, Args)]
 pub struct Doctor {}
@@ -52,19 +53,45 @@ pub struct Report {
 
 impl Doctor {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode, CliError> {
-        let mut settings = Settings::load(None).unwrap_or_default();
+        let loaded = Settings::load(None);
+        let first = settings(&loaded);
+        let mut settings = loaded.unwrap_or_default();
         settings.socket.clone_from(&context.socket);
-        let report = examine(&settings);
+        let report = examine(first, &settings);
         context.print(&report, text)?;
         Ok(if report.can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
+/// What the settings are, as the agent would read them.
+#[must_use]
+pub fn settings(loaded: &Result<Settings, ConfigError>) -> Check {
+    let name = "settings";
+    match loaded {
+        Ok(_) if Path::new(DEFAULT_FILE).exists() => Check::good(name, format!("{DEFAULT_FILE} is right")),
+        Ok(_) => Check::good(name, format!("there is no {DEFAULT_FILE}; the defaults hold")),
+        Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Check::lacking(
+            name,
+            format!("{DEFAULT_FILE} is not for you to read"),
+            "what is told below is told of the defaults",
+            "run as root",
+        ),
+        Err(error) => Check::fatal(
+            name,
+            error.to_string(),
+            "without settings that it understands the agent does not start",
+            "mend that line",
+        ),
+    }
+}
+
 /// Looks at everything, in the order in which the agent needs it.
 #[must_use]
-pub fn examine(settings: &Settings) -> Report {
-    let mut checks = kernel::checks();
+pub fn examine(first: Check, settings: &Settings) -> Report {
+    let mut checks = vec![first];
+    checks.extend(kernel::checks());
     checks.extend(machine::checks(settings));
+    checks.extend(model::checks(settings, &model::Around::now(settings)));
     Report { can_run: checks.iter().all(|check| check.health < Health::Fatal), checks }
 }
 

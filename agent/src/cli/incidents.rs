@@ -5,6 +5,7 @@ use clap::Args;
 use super::{
     CliError, Context,
     eyes::{self, Eyes, Mood, counted, paint},
+    model,
 };
 use crate::{
     explain::{Incident, IncidentStatus, IncidentUid},
@@ -48,8 +49,10 @@ impl Incidents {
 #[must_use]
 pub fn text(answer: &Answer, eyes: &Eyes) -> String {
     let open = answer.incidents.iter().filter(|incident| incident.closed_ms.is_none()).count();
+    let note = model::note(answer.model.as_ref(), answer.incidents.iter().map(|incident| &incident.uid));
+    let note = note.map(|note| format!("\n{}", eyes::finish(&note))).unwrap_or_default();
     if answer.incidents.is_empty() {
-        return "Nothing is wrong, and nothing was.".to_owned();
+        return format!("Nothing is wrong, and nothing was.{note}");
     }
     let rows = answer.incidents.iter().map(|incident| {
         [
@@ -63,7 +66,7 @@ pub fn text(answer: &Answer, eyes: &Eyes) -> String {
     });
     let table = eyes.table(["INCIDENT", "SEVERITY", "SINCE", "WHO", "STATE", "WHAT"], rows);
     let open = counted(open, "incident is open", "incidents are open");
-    format!("{table}\n\n{open}. More of one: `kernelsight incidents ID`, `kernelsight trace ID`.")
+    format!("{table}\n\n{open}. More of one: `kernelsight incidents ID`, `kernelsight trace ID`.{note}")
 }
 
 /// One incident for eyes.
@@ -94,6 +97,9 @@ pub fn one(answer: &get_incident::Answer, eyes: &Eyes) -> String {
         }
     }
     lines.extend(answer.cases.iter().map(|case| format!("asked    {}", asked(case))));
+    if incident.closed_ms.is_none() {
+        lines.extend(model::note(answer.model.as_ref(), std::iter::once(&incident.uid)));
+    }
     eyes::finish(&lines.join("\n"))
 }
 

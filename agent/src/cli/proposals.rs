@@ -6,6 +6,7 @@ use super::{
     CliError, Context, dry_run,
     eyes::{self, Eyes, Mood, paint},
     incidents::short,
+    model,
 };
 use crate::{
     decide::Decision,
@@ -35,10 +36,13 @@ impl Proposals {
 /// The proposals for eyes.
 #[must_use]
 pub fn text(answer: &Answer, eyes: &Eyes) -> String {
-    if answer.proposals.is_empty() {
-        return "Nothing waits for you.".to_owned();
+    let waiting = answer.proposals.iter().filter(|shown| shown.row.status == ProposalStatus::Pending);
+    let note = model::note(answer.model.as_ref(), waiting.map(|shown| &shown.row.incident));
+    let mut told: Vec<String> = answer.proposals.iter().map(|row| one(row, eyes)).collect();
+    if told.is_empty() {
+        told.push("Nothing waits for you.".to_owned());
     }
-    let told: Vec<String> = answer.proposals.iter().map(|row| one(row, eyes)).collect();
+    told.extend(note);
     eyes::finish(&told.join("\n\n"))
 }
 

@@ -9,9 +9,10 @@ use std::{
     },
     path::PathBuf,
     process::{Child, Command, Stdio},
+    str::FromStr,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use nix::sys::{
     prctl,
     resource::{Resource, setrlimit},
@@ -20,7 +21,9 @@ use nix::sys::{
 
 use super::{CliError, Context, client};
 use crate::{
-    llm::Key,
+    agent,
+    llm::{Keys, Places},
+    mind::settings::Provider,
     reason::{self, door::Door},
 };
 
@@ -34,9 +37,28 @@ pub struct Reason {
     /// A file of one line, for its owner alone; without it a credential of the unit, or KERNELSIGHT_MODEL_KEY.
     #[arg(long)]
     key_file: Option<PathBuf>,
+    /// The same of one provider, of which there may be several.
+    #[arg(long = "key", value_name = "PROVIDER=FILE")]
+    keys: Vec<KeyFile>,
     /// Make one for each connection.
     #[arg(long)]
     midwife: bool,
+}
+
+/// The file of a provider's key, as an argument.
+#[derive(Clone, Debug)]
+struct KeyFile {
+    provider: Provider,
+    file: PathBuf,
+}
+
+impl FromStr for KeyFile {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Self, String> {
+        let (provider, file) = given.split_once('=').ok_or("it must be as in gemini=/path")?;
+        Ok(Self { provider: Provider::from_str(provider, false)?, file: file.into() })
+    }
 }
 
 impl Reason {
@@ -47,11 +69,12 @@ impl Reason {
         if self.midwife {
             return self.attend(socket).map_err(|error| failed(format!("no reasoner can be made: {error}")));
         }
-        let key = Key::find(self.key_file.as_deref()).map_err(|error| failed(error.to_string()))?;
+        let files = self.keys.into_iter().map(|key| (key.provider.name().to_owned(), key.file)).collect();
+        let keys = Keys::find(&Places::of_this_process(self.key_file, files));
         be_nobody().map_err(|error| failed(format!("the reasoner stays the user that it is: {error}")))?;
         client::runtime()?.block_on(async {
             let door = Door::open(socket).await.map_err(|error| failed(error.to_string()))?;
-            reason::reason(door, key).await.map_err(|error| failed(error.to_string()))
+            reason::reason(door, &keys).await.map_err(|error| failed(error.to_string()))
         })
     }
 
@@ -73,6 +96,9 @@ impl Reason {
             if let Some(file) = &self.key_file {
                 command.arg("--key-file").arg(file);
             }
+            for KeyFile { provider, file } in &self.keys {
+                command.arg("--key").arg(agent::key_argument(*provider, file));
+            }
             children.push(command.spawn()?);
         }
     }
@@ -87,7 +113,7 @@ fn be_harmless() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }
 
-/// Nobody, without a capability. The key was read before: it may be for root alone.
+/// Nobody, without a capability. The keys were read before: they may be for root alone.
 fn be_nobody() -> io::Result<()> {
     use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
     if Uid::effective().is_root() {

@@ -7,11 +7,12 @@ use clap::Args;
 use super::{
     CliError, Context,
     eyes::{self, Eyes, Mood, counted, paint},
+    model,
 };
 use crate::{
     live::{self, Part, PartState},
     llm::ModelChoice,
-    mind::{ModelStatus, settings::Decide, watchtower::ModelState},
+    mind::{ModelStatus, settings::Decide},
     tools::{get_status::GetStatus, params::Nothing},
 };
 
@@ -40,7 +41,7 @@ pub fn text(status: &live::Status, all: bool, eyes: &Eyes) -> String {
         fact("hold", paint(Mood::Warn, &format!("{hold}; `kernelsight resume` ends it")));
     }
     if let Some(asked) = &status.model {
-        fact("model", model(asked));
+        fact("model", asked_model(asked));
     }
     fact("costs", costs(status));
     fact("events", events(status));
@@ -100,23 +101,14 @@ fn level(level: live::Autonomy) -> String {
     format!("{}: {means}", level.name())
 }
 
-fn model(asked: &ModelStatus) -> String {
+fn asked_model(asked: &ModelStatus) -> String {
     let ModelChoice { provider, model, .. } = &asked.choice;
     let decides = match asked.decide {
         Decide::Rules => "the rules decide",
         Decide::Model => "it decides",
         Decide::Both => "it and the rules decide, and the milder holds",
     };
-    let seconds = |ms: u64| eyes::duration(ms as f64 / 1000.0);
-    let state = match &asked.state {
-        ModelState::Idle => "idle".to_owned(),
-        ModelState::Asked { for_ms } => format!("asked {} ago", seconds(*for_ms)),
-        ModelState::Waiting { for_ms, why } => {
-            paint(Mood::Warn, &format!("asked again in {}: {why}", seconds(*for_ms)))
-        }
-        ModelState::Suspended { why } => paint(Mood::Warn, &format!("suspended, nothing is done on its word: {why}")),
-    };
-    format!("{provider}/{model}: {decides}; {state}")
+    format!("{provider}/{model}: {decides}; {}", model::state(&asked.state))
 }
 
 fn costs(status: &live::Status) -> String {

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 pub use anthropic::Anthropic;
 pub use breaker::Breaker;
 pub use gemini::Gemini;
-pub use key::{Key, KeyError, VARIABLE as KEY_VARIABLE};
+pub use key::{Key, KeyError, Keys, Places, variable as key_variable, variables as key_variables};
 pub use ollama::Ollama;
 pub use openai::OpenAi;
 pub use pause::Pauses;
@@ -72,23 +72,59 @@ impl fmt::Display for ModelChoice {
     }
 }
 
-/// Whoever was chosen.
+/// The names of all providers.
+pub const PROVIDERS: [&str; 4] = [gemini::NAME, "openai", "anthropic", "ollama"];
+
+/// Why nobody can be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    #[error("{name} is no provider; there are {known}", known = PROVIDERS.join(", "))]
+    Unknown { name: Text },
+    #[error(
+        "{provider} needs a key; give it as model.keys.{provider} in the settings, as /etc/kernelsight/model-{provider}.key \
+         where systemd starts the agent, or as {variable}",
+        variable = key_variable(provider)
+    )]
+    NoKey { provider: &'static str },
+    #[error("{provider} has a key that cannot be used: {problem}")]
+    Key { provider: &'static str, problem: String },
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+/// Whoever was chosen, with the key that is its own. `configured` is the provider that the settings name, whose the key
+/// without a name is: no other is sent it.
 ///
 /// # Errors
-/// When there is none of that name, it needs a key and there is none, or there is no TLS.
-pub fn provider(choice: &ModelChoice, key: Option<&Key>) -> Result<Box<dyn Provider>, ProviderError> {
-    let ModelChoice { provider, model, base_url } = choice;
-    let base_url = base_url.as_deref();
-    let no_key = || ProviderError::Unreachable { reason: format!("{provider} needs a key, and there is none") };
-    // Who is compatible with one of them may want none.
-    let has_key = || if key.is_none() && base_url.is_none() { Err(no_key()) } else { Ok(key) };
-    Ok(match provider.as_str() {
-        gemini::NAME => Box::new(Gemini::new(base_url, Some(model), key.ok_or_else(no_key)?)?),
-        openai::NAME => Box::new(OpenAi::new(base_url, model, has_key()?)?),
-        anthropic::NAME => Box::new(Anthropic::new(base_url, model, has_key()?)?),
+/// When there is none of that name, it needs a key and there is none, its key cannot be used, or there is no TLS.
+pub fn provider(choice: &ModelChoice, keys: &Keys, configured: Option<&str>) -> Result<Box<dyn Provider>, ChoiceError> {
+    let (base_url, model) = (choice.base_url.as_deref(), choice.model.as_str());
+    let known = PROVIDERS.into_iter().find(|known| *known == choice.provider);
+    let Some(provider) = known else {
+        return Err(ChoiceError::Unknown { name: Text::from(choice.provider.as_str()) });
+    };
+    let key =
+        keys.of(provider, configured).map_err(|error| ChoiceError::Key { provider, problem: error.to_string() })?;
+    let no_key = || ChoiceError::NoKey { provider };
+    if key.is_none() && needs_key(choice) {
+        return Err(no_key());
+    }
+    Ok(match provider {
+        openai::NAME => Box::new(OpenAi::new(base_url, model, key)?),
+        anthropic::NAME => Box::new(Anthropic::new(base_url, model, key)?),
         ollama::NAME => Box::new(Ollama::new(base_url, model)?),
-        other => return Err(ProviderError::Unreachable { reason: format!("{} is no provider", Text::from(other)) }),
+        _ => Box::new(Gemini::new(base_url, Some(model), key.ok_or_else(no_key)?)?),
     })
+}
+
+/// Whether it cannot be asked without a key. What only speaks as one of them does, at a URL of its own, may need none.
+#[must_use]
+pub fn needs_key(choice: &ModelChoice) -> bool {
+    match choice.provider.as_str() {
+        ollama::NAME => false,
+        openai::NAME | anthropic::NAME => choice.base_url.is_none(),
+        _ => true,
+    }
 }
 
 /// The model of a provider where nobody names one.
@@ -180,6 +216,14 @@ pub struct Usage {
     pub cached_tokens: u64,
     /// Thoughts included.
     pub output_tokens: u64,
+}
+
+impl Usage {
+    /// All of them.
+    #[must_use]
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
 }
 
 /// Why there is no reply.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::route::Route;
+use super::{route::Route, settings::Provider};
 use crate::llm::{Message, ModelChoice, Reply, ToolSpec, Usage};
 
 /// What the daemon gives a reasoner to think about.
@@ -13,6 +13,9 @@ pub struct Brief {
     pub case: i64,
     pub about: About,
     pub model: ModelChoice,
+    /// The provider that the settings name, whose the key without a name is; none: nobody's.
+    #[serde(default)]
+    pub configured: Option<Provider>,
     /// All that is known, names veiled.
     pub packet: Value,
     /// The functions that a model may call.
@@ -47,7 +50,7 @@ pub struct Turn {
     /// `director`, `cpu`, `memory`, `storage`, `network`.
     pub voice: String,
     pub number: u32,
-    /// SHA-256 of all that is sent, hexadecimal.
+    /// SHA-256 of who is asked and of all that is sent, hexadecimal.
     pub digest: String,
     /// What was sent beyond the turn before: the question, or answers to its calls.
     pub sent: Vec<Message>,
@@ -62,6 +65,9 @@ pub struct Turn {
 /// A turn that is about to be taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asking {
+    pub voice: String,
+    pub number: u32,
+    /// SHA-256 of who is asked and of all that is sent, hexadecimal.
     pub digest: String,
     /// What it will take, about.
     pub estimate: Usage,

@@ -10,6 +10,11 @@ pub const HOUR_MS: i64 = 3_600_000;
 pub const MONTH_MS: i64 = 30 * 24 * HOUR_MS;
 /// Bytes of a token, about; less than most texts have, so that an estimate is rather too high.
 const BYTES_PER_TOKEN: u64 = 3;
+/// Bytes from which on a conversation is shortened.
+pub const LONG_BYTES: usize = 320 << 10;
+/// The context that we allow ourselves: about the tokens of a conversation that is not shortened yet. What is sent with
+/// each, the role of who speaks and what it may call, is not among them, so a turn may have some more.
+pub const CONTEXT_TOKENS: u64 = estimate(LONG_BYTES as u64);
 
 /// `[model.budget]`. A limit that is none is not there.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -64,6 +69,14 @@ pub struct Spent {
     pub month_usd: f64,
 }
 
+/// What is left of each limit; none: there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    pub hour_tokens: Option<u64>,
+    pub month_tokens: Option<u64>,
+    pub month_usd: Option<f64>,
+}
+
 /// A limit would be exceeded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the budget of {what} is spent: {spent} of {limit}, and this would take about {asked} more")]
@@ -101,7 +114,7 @@ impl Budget {
     /// # Errors
     /// The first limit that it would exceed.
     pub fn admit(&self, spent: &Spent, estimate: &Usage) -> Result<(), OverBudget> {
-        let asked = estimate.input_tokens + estimate.output_tokens;
+        let asked = estimate.tokens();
         for (what, spent, limit) in [
             ("this incident", spent.incident_tokens, self.incident_tokens),
             ("this hour", spent.hour_tokens, self.hour_tokens),
@@ -124,6 +137,16 @@ impl Budget {
             });
         }
         Ok(())
+    }
+
+    /// What is left beside what is spent on all incidents.
+    #[must_use]
+    pub fn left(&self, spent: &Spent) -> Left {
+        Left {
+            hour_tokens: self.hour_tokens.map(|limit| limit.saturating_sub(spent.hour_tokens)),
+            month_tokens: self.month_tokens.map(|limit| limit.saturating_sub(spent.month_tokens)),
+            month_usd: self.month_usd.map(|limit| (limit - spent.month_usd).max(0.0)),
+        }
     }
 
     /// US dollars; none where no price is known.

@@ -46,6 +46,30 @@ pub enum Ending {
     Late,
 }
 
+/// The kinds of endings, by the names that they have as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndingKind {
+    Recommended,
+    Answered,
+    Refused,
+    Stopped,
+    Late,
+}
+
+impl Ending {
+    #[must_use]
+    pub const fn kind(&self) -> EndingKind {
+        match self {
+            Self::Recommended { .. } => EndingKind::Recommended,
+            Self::Answered { .. } => EndingKind::Answered,
+            Self::Refused { .. } => EndingKind::Refused,
+            Self::Stopped { .. } => EndingKind::Stopped,
+            Self::Late => EndingKind::Late,
+        }
+    }
+}
+
 /// Shared by who waits for it and who thinks about it.
 #[derive(Debug)]
 pub struct OpenCase {

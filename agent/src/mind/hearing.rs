@@ -23,14 +23,14 @@ use crate::{
 /// When it cannot be kept: what is not kept is not thought about.
 pub async fn hear(daemon: &Daemon, new: NewCase) -> Result<Ending, StoreError> {
     let begun_ms = now_ms();
-    let within = new.within;
     let (open, ended) = OpenCase::open(new);
     let open = Arc::new(open);
     keep(daemon, &open, begun_ms, None)?;
     let ending = if daemon.mind.lay(Arc::clone(&open)) {
         let incident = open.incident.as_ref().map(|incident| incident.uid.clone());
         daemon.tell(News::Thinks { case: open.id, incident });
-        wait(ended, within).await
+        // Its time began before it was kept, and whoever thinks about it reckons with that.
+        wait(ended, open.left()).await
     } else {
         Ending::Stopped { why: "too many cases wait already".to_owned() }
     };

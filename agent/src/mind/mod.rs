@@ -4,6 +4,7 @@
 //! Nothing here waits for a model but who asked to: a case that nobody takes, or that comes to nothing, ends at its
 //! deadline.
 
+pub mod account;
 pub mod brief;
 pub mod budget;
 pub mod case;
@@ -36,7 +37,8 @@ pub use case::{Ending, OpenCase};
 pub use settings::ModelSettings;
 pub use watchtower::Watchtower;
 
-use crate::llm::ModelChoice;
+use crate::{explain::IncidentUid, llm::ModelChoice};
+use account::Account;
 use watchtower::ModelState;
 
 /// The setting that keeps who an operator chose to be asked.
@@ -55,6 +57,8 @@ struct Inner {
     settings: ModelSettings,
     next: AtomicI64,
     desk: Mutex<Desk>,
+    /// Whoever asks what is spent holds it until that is settled.
+    account: tokio::sync::Mutex<Account>,
     /// Told when a case is laid on the desk.
     wanted: Notify,
 }
@@ -82,6 +86,9 @@ pub struct ModelStatus {
     pub decide: settings::Decide,
     #[serde(flatten)]
     pub state: ModelState,
+    /// The incident that it thinks about.
+    #[serde(default)]
+    pub thinks_about: Option<IncidentUid>,
 }
 
 impl Mind {
@@ -89,7 +96,7 @@ impl Mind {
     #[must_use]
     pub fn new(settings: ModelSettings, choice: Option<ModelChoice>, next: i64) -> Self {
         let desk = Mutex::new(Desk { choice, ..Desk::default() });
-        Self { inner: Arc::new(Inner { settings, next: AtomicI64::new(next), desk, wanted: Notify::new() }) }
+        Self { inner: Arc::new(Inner { settings, next: AtomicI64::new(next), desk, ..Inner::default() }) }
     }
 
     #[must_use]
@@ -177,6 +184,12 @@ impl Mind {
         !self.desk().waiting.is_empty()
     }
 
+    /// The account, for one at a time: between what is read of the database and what is reserved or recorded by it nobody
+    /// else may be.
+    pub async fn account(&self) -> tokio::sync::MutexGuard<'_, Account> {
+        self.inner.account.lock().await
+    }
+
     /// What the watchtower saw, to be looked at or told of.
     pub fn watch<T>(&self, look: impl FnOnce(&mut Watchtower) -> T) -> T {
         look(&mut self.desk().watchtower)
@@ -208,7 +221,9 @@ impl Mind {
             Some(why) => ModelState::Suspended { why: why.clone() },
             None => desk.watchtower.state(Instant::now()),
         };
-        Some(ModelStatus { choice, decide: self.inner.settings.decide, state })
+        let thought = desk.taken.as_ref().filter(|case| !case.is_over()).and_then(|case| case.incident.as_ref());
+        let thinks_about = thought.map(|incident| incident.uid.clone());
+        Some(ModelStatus { choice, decide: self.inner.settings.decide, state, thinks_about })
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {

@@ -1,6 +1,6 @@
 //! `[model]`: who is asked, about what, and at what cost.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
@@ -20,8 +20,11 @@ pub struct ModelSettings {
     /// None: the provider's own, where it has one.
     pub model: Option<String>,
     pub base_url: Option<String>,
-    /// A file of one line, for its owner alone; none: a credential of the unit, or `KERNELSIGHT_MODEL_KEY`.
+    /// The key of `provider`: a file of one line, for its owner alone; none: a credential of the unit, or
+    /// `KERNELSIGHT_MODEL_KEY`. No other provider is sent it.
     pub key_file: Option<PathBuf>,
+    /// The same of each provider that may be asked.
+    pub keys: BTreeMap<Provider, PathBuf>,
     pub decide: Decide,
     pub consult: Consult,
     /// Whether specialists are heard before a recommendation.
@@ -35,7 +38,7 @@ pub struct ModelSettings {
     pub budget: Budget,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     Gemini,
@@ -73,6 +76,7 @@ impl Default for ModelSettings {
             model: None,
             base_url: None,
             key_file: None,
+            keys: BTreeMap::new(),
             decide: Decide::default(),
             consult: Consult::default(),
             specialists: true,
@@ -92,6 +96,17 @@ impl Provider {
             Self::Openai => "openai",
             Self::Anthropic => "anthropic",
             Self::Ollama => "ollama",
+        }
+    }
+
+    /// The setting that names the file of its key.
+    #[must_use]
+    pub const fn key_setting(self) -> &'static str {
+        match self {
+            Self::Gemini => "model.keys.gemini",
+            Self::Openai => "model.keys.openai",
+            Self::Anthropic => "model.keys.anthropic",
+            Self::Ollama => "model.keys.ollama",
         }
     }
 }

@@ -108,8 +108,7 @@ fn ending(case: &CaseRow) -> String {
 }
 
 fn costs(turns: &[TurnRow], tally: &Tally) -> String {
-    let fresh = || turns.iter().filter(|row| !row.turn.cached).filter_map(|row| row.turn.reply.as_ref());
-    let tokens: u64 = fresh().map(|reply| reply.usage.input_tokens + reply.usage.output_tokens).sum();
+    let tokens = turns.iter().fold(0, |tokens: u64, row| tokens.saturating_add(row.usage.tokens()));
     let took_s = turns.iter().map(|row| row.turn.took_ms).sum::<u64>() as f64 / 1e3;
     let cached = turns.iter().filter(|row| row.turn.cached).count();
     let usd: Option<f64> = turns.iter().map(|row| row.usd).sum();

@@ -1,9 +1,10 @@
 //! Long conversations: the oldest half of one becomes a short block of notes, and its raw text goes.
 
-use crate::llm::{Message, Part, ToolResult};
+use crate::{
+    llm::{Message, Part, ToolResult},
+    mind::budget::LONG_BYTES,
+};
 
-/// Bytes from which on a conversation is shortened: some 100,000 tokens.
-const LONG_BYTES: usize = 320 << 10;
 /// Characters of one note.
 const NOTE_CHARS: usize = 200;
 

@@ -17,8 +17,8 @@ use door::Door;
 use talk::Ended;
 
 use crate::{
-    llm::{self, Key, ModelChoice},
-    mind::brief::Brief,
+    llm::{self, Keys, ModelChoice},
+    mind::{brief::Brief, settings::Provider},
 };
 use asker::Asker;
 
@@ -31,7 +31,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the daemon cannot be spoken to.
-pub async fn reason(door: Door, key: Option<Key>) -> Result<(), door::DoorError> {
+pub async fn reason(door: Door, keys: &Keys) -> Result<(), door::DoorError> {
     let mut asker: Option<(ModelChoice, Asker)> = None;
     let mut idle = 0;
     while idle < IDLE_LOOKS {
@@ -42,7 +42,7 @@ pub async fn reason(door: Door, key: Option<Key>) -> Result<(), door::DoorError>
         idle = 0;
         // The same one as before keeps its breaker.
         if asker.as_ref().is_none_or(|(choice, _)| *choice != brief.model) {
-            asker = match llm::provider(&brief.model, key.as_ref()) {
+            asker = match llm::provider(&brief.model, keys, brief.configured.map(Provider::name)) {
                 Ok(provider) => Some((brief.model.clone(), Asker::new(provider))),
                 Err(error) => {
                     door.give_up(&error.to_string()).await?;

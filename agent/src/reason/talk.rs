@@ -149,14 +149,15 @@ impl<D: Desk> Talk<'_, D> {
             self.took(&reply);
             return Ok(reply);
         }
-        let bytes = serde_json::to_vec(&conversation).map_err(|error| error.to_string())?;
+        // What another model said to the same is no reply of this one.
+        let bytes = serde_json::to_vec(&(&self.brief.model, &conversation)).map_err(|error| error.to_string())?;
         let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let estimate = Usage {
             input_tokens: estimate(bytes.len() as u64),
             output_tokens: self.brief.reply_tokens.into(),
             cached_tokens: 0,
         };
-        let asking = Asking { digest, estimate };
+        let asking = Asking { voice: voice.clone(), number, digest, estimate };
         let mut turn = Turn {
             voice,
             number,

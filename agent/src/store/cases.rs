@@ -11,7 +11,7 @@ use super::{
 use crate::{
     decide::{FailureMode, Proposal, council::Agreement},
     explain::{Incident, IncidentUid},
-    llm::Reply,
+    llm::{Reply, Usage},
     mind::{
         Ending,
         brief::{Brief, Turn},
@@ -69,6 +69,8 @@ pub struct TurnRow {
     /// Unix time, ms.
     pub at_ms: i64,
     pub turn: Turn,
+    /// What it counts for; of one that failed what it was sent, by an estimate.
+    pub usage: Usage,
     pub usd: Option<f64>,
 }
 
@@ -91,6 +93,7 @@ pub(super) struct StoredCase {
     rules: Option<String>,
     subject: Option<String>,
     ending: Option<String>,
+    came_of: Option<String>,
     agreement: Option<String>,
 }
 
@@ -112,18 +115,19 @@ impl StoredCase {
         let rules = row.rules.as_ref().map(|rules| whole(CASES, rules)).transpose()?;
         let agreement = row.agreement.map(|agreement| name_of(CASES, &agreement)).transpose()?;
         let ending = row.ending.as_ref().map(|ending| whole(CASES, ending)).transpose()?;
-        Ok(Self { row: row.clone(), question, parts, rules, subject, ending, agreement })
+        let came_of = row.ending.as_ref().map(|ending| name_of(CASES, &ending.kind())).transpose()?;
+        Ok(Self { row: row.clone(), question, parts, rules, subject, ending, came_of, agreement })
     }
 
     pub(super) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
-        let Self { row, question, parts: [brief, options, names, looked_up, tally], rules, subject, ending, agreement } =
-            self;
+        let Self { row, question, parts, rules, subject, ending, came_of, agreement } = self;
+        let [brief, options, names, looked_up, tally] = parts;
         let model = &row.brief.model;
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO cases (case_id, begun_ms, ended_ms, incident, question, provider, model, brief,
-                     options, names, rules, looked_up, tally, ending, fingerprint, agreement, subject)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                     options, names, rules, looked_up, tally, ending, fingerprint, agreement, subject, came_of)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
             )
             .and_then(|mut insert| {
                 insert.execute(params![
@@ -144,6 +148,7 @@ impl StoredCase {
                     row.incident.as_ref().map(|incident| bounded(&incident.fingerprint)),
                     agreement,
                     subject,
+                    came_of,
                 ])
             })
             .map(drop)
@@ -166,8 +171,7 @@ impl StoredTurn {
     }
 
     pub(super) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
-        let Self { row: TurnRow { case, at_ms, turn, usd }, sent, reply } = self;
-        let usage = turn.reply.as_ref().filter(|_| !turn.cached).map(|reply| reply.usage).unwrap_or_default();
+        let Self { row: TurnRow { case, at_ms, turn, usage, usd }, sent, reply } = self;
         connection
             .prepare_cached(
                 "INSERT INTO turns (case_id, at_ms, voice, number, digest, cached, took_ms, failed, input_tokens,
@@ -228,7 +232,8 @@ const CASE_COLUMNS: &str =
 /// A thought that was interrupted goes on within this, ms.
 const RESUMED_WITHIN_MS: i64 = HOUR_MS;
 pub(super) const TURNS_OF: &str =
-    "SELECT case_id, at_ms, voice, number, digest, cached, took_ms, failed, usd, sent, reply
+    "SELECT case_id, at_ms, voice, number, digest, cached, took_ms, failed, usd, sent, reply, input_tokens, cached_tokens,
+        output_tokens
     FROM turns WHERE case_id = ?1 ORDER BY turn_id";
 pub(super) const BY_DIGEST: &str = "SELECT turn_id, reply FROM turns WHERE digest = ?1 AND reply IS NOT NULL AND at_ms >= ?2 ORDER BY turn_id DESC LIMIT 1";
 pub(super) const SPENT: &str =
@@ -383,9 +388,11 @@ fn read_turn(row: &Row<'_>) -> Result<TurnRow, StoreError> {
     let case: i64 = row.get(0).map_err(StoreError::sqlite(what))?;
     let text = |column: usize| row.get::<_, String>(column).map_err(StoreError::sqlite(what));
     let reply: Option<String> = row.get(10).map_err(StoreError::sqlite(what))?;
+    let tokens = |column: usize| row.get(column).map(unsigned).map_err(StoreError::sqlite(what));
     Ok(TurnRow {
         case,
         at_ms: row.get(1).map_err(StoreError::sqlite(what))?,
+        usage: Usage { input_tokens: tokens(11)?, cached_tokens: tokens(12)?, output_tokens: tokens(13)? },
         usd: row.get(8).map_err(StoreError::sqlite(what))?,
         turn: Turn {
             voice: text(2)?,

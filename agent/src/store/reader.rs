@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, Params, Row, types::ValueRef};
 
 use super::{
     ActionFilter, AuditFilter, Family, IncidentFilter, SignalFilter, StoreError, TraceFilter, actions, audit, blocking,
-    cases, incidents, lock, metrics, proposals, readings, schema, signals, traces,
+    cases, incidents, lock, metrics, model_use, proposals, readings, schema, signals, traces,
 };
 use crate::{observe::SignalType, text::Text};
 
@@ -92,13 +92,28 @@ impl Reader {
         values: impl Params,
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.each(what, sql, values, |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Tells each row, and keeps none.
+    pub(super) fn each(
+        &self,
+        what: &'static str,
+        sql: &str,
+        values: impl Params,
+        mut tell: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(what))?;
         let mut rows = statement.query(values).map_err(StoreError::sqlite(what))?;
-        let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(StoreError::sqlite(what))? {
-            found.push(read(row)?);
+            tell(row)?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// As [`Reader::rows`], but a row that cannot be read back is told beside the others.
@@ -254,6 +269,8 @@ fn questions() -> Vec<(String, String)> {
         ("an earlier reply", cases::BY_DIGEST.to_owned()),
         ("what models cost", cases::SPENT.to_owned()),
         ("what models cost on an incident", cases::SPENT_ON.to_owned()),
+        ("what came of cases", model_use::CASES.to_owned()),
+        ("what turns took", model_use::TURNS.to_owned()),
     ];
     let metrics = Family::ALL.map(|family| (family.table.to_owned(), metrics::range_query(family).to_owned()));
     named.map(|(question, sql)| (question.to_owned(), sql)).into_iter().chain(metrics).collect()

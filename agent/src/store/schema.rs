@@ -22,6 +22,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/0003_owed_and_refused.sql")),
     M::up(include_str!("../../../migrations/0004_chained_journal.sql")),
     M::up(include_str!("../../../migrations/0005_mind.sql")),
+    M::up(include_str!("../../../migrations/0006_model_use.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The number of the newest migration.

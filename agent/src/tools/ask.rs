@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{ToolError, params::Prose};
+use super::{Caller, Role, ToolError, params::Prose};
 use crate::{
     explain::Incident,
     live::{Daemon, Live, Order},
+    mind::ModelStatus,
     observe::{Entity, ProcessId},
     store::{Reader, Store, StoreError},
 };
@@ -90,6 +91,11 @@ fn one_that_begins(incidents: &[Incident], prefix: &str) -> Option<Incident> {
         (Some(incident), None) => Some(incident.clone()),
         _ => None,
     }
+}
+
+/// How the model is that is asked beside the rules, for people: a model is told nothing of itself.
+pub(super) fn model(daemon: &Daemon, caller: &Caller) -> Option<ModelStatus> {
+    (caller.role != Role::Model).then(|| daemon.mind.status()).flatten()
 }
 
 /// An entity's key as it is said to people; a process by its name while it lives.

@@ -7,6 +7,7 @@ use super::{Audience, Caller, Tier, Tool, ToolError, ask, list_traces::Head, par
 use crate::{
     explain::Incident,
     live::Daemon,
+    mind::ModelStatus,
     store::{CaseHead, TraceFilter},
 };
 
@@ -31,6 +32,9 @@ pub struct Answer {
     /// What a model was asked of it, latest first, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cases: Vec<CaseHead>,
+    /// How the model is that is asked beside the rules; none: nobody is asked, or who asks is the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelStatus>,
     /// Why others cannot be read back, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
@@ -48,12 +52,14 @@ impl Tool for GetIncident {
         &answer.unread
     }
 
-    async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
+    async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Answer, ToolError> {
         let incident = ask::incident(daemon, params.incident).await?;
         let filter = TraceFilter { incident: Some(incident.uid.0.clone()), limit: Some(50), ..TraceFilter::default() };
         let uid = incident.uid.clone();
         let read = ask::read(daemon, move |reader| Ok((reader.traces(&filter)?, reader.cases_of(&uid, CASES)?)));
         let (traces, cases) = read.await?;
-        Ok(Answer { incident, traces: traces.rows.iter().map(Head::of).collect(), cases, unread: traces.unread })
+        let model = ask::model(daemon, caller);
+        let heads = traces.rows.iter().map(Head::of).collect();
+        Ok(Answer { incident, traces: heads, cases, model, unread: traces.unread })
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
-use crate::{explain::Incident, live::Daemon, store::IncidentFilter};
+use crate::{explain::Incident, live::Daemon, mind::ModelStatus, store::IncidentFilter};
 
 #[derive(Debug)]
 pub struct ListIncidents;
@@ -28,6 +28,9 @@ impl Default for Params {
 pub struct Answer {
     /// Open ones first, worst first; then those that are over, latest first.
     pub incidents: Vec<Incident>,
+    /// How the model is that is asked beside the rules; none: nobody is asked, or who asks is the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelStatus>,
     /// Why others cannot be read back, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
@@ -46,7 +49,7 @@ impl Tool for ListIncidents {
         &answer.unread
     }
 
-    async fn call(daemon: &Daemon, _: &Caller, params: Params) -> Result<Answer, ToolError> {
+    async fn call(daemon: &Daemon, caller: &Caller, params: Params) -> Result<Answer, ToolError> {
         let mut unread = Vec::new();
         let mut incidents = daemon.look().incidents.clone();
         incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.severity), incident.opened_ms));
@@ -59,6 +62,6 @@ impl Tool for ListIncidents {
             incidents.extend(past);
         }
         incidents.truncate(params.most.count());
-        Ok(Answer { incidents, unread })
+        Ok(Answer { incidents, model: ask::model(daemon, caller), unread })
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     decide::Decision,
     execute::DryRun,
     live::{Daemon, Order},
+    mind::ModelStatus,
     store::{Listed, ProposalRow, ProposalStatus},
 };
 
@@ -39,6 +40,9 @@ impl Default for Params {
 pub struct Answer {
     /// Latest first.
     pub proposals: Vec<Shown>,
+    /// How the model is that is asked beside the rules; none: nobody is asked, or who asks is the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelStatus>,
     /// Why others cannot be read back, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
@@ -86,7 +90,7 @@ impl Tool for ListProposals {
             let no_dry_run = silent.clone().filter(|_| row.status == ProposalStatus::Pending);
             shown.push(Shown { row, dry_runs, no_dry_run });
         }
-        Ok(Answer { proposals: shown, unread })
+        Ok(Answer { proposals: shown, model: ask::model(daemon, caller), unread })
     }
 }
 

@@ -1,4 +1,5 @@
-//! `may_ask`: whether a turn may be taken: within the budget and the time, and not if the same was asked before.
+//! `may_ask`: whether a turn may be taken: within the budget and the time, and not if the same was asked before. One that
+//! may counts as spent from then on.
 
 use std::time::Instant;
 
@@ -10,7 +11,10 @@ use crate::{
     clock::now_ms,
     live::Daemon,
     llm::Usage,
-    mind::{brief::Leave, budget::HOUR_MS},
+    mind::{
+        brief::{Asking, Leave},
+        budget::HOUR_MS,
+    },
 };
 
 /// A reply serves again for so long: the packet tells the time of each signal, so it is the same case again.
@@ -22,7 +26,9 @@ pub struct MayAsk;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// SHA-256 of all that is sent, hexadecimal.
+    pub voice: Prose<32>,
+    pub number: u32,
+    /// SHA-256 of who is asked and of all that is sent, hexadecimal.
     pub digest: Prose<64>,
     /// What it will take, about.
     pub estimate: Usage,
@@ -46,7 +52,10 @@ impl Tool for MayAsk {
             return stop("the time is over".to_owned());
         }
         let incident = case.incident.as_ref().map(|incident| incident.uid.clone());
-        let digest = params.digest.into_string();
+        let Params { voice, number, digest, estimate } = params;
+        let asking = Asking { voice: voice.into_string(), number, digest: digest.into_string(), estimate };
+        let digest = asking.digest.clone();
+        let mut account = daemon.mind.account().await;
         let (known, spent) = ask::read(daemon, move |reader| {
             let known = reader.reply_to(&digest, now_ms() - CACHED_FOR_MS)?;
             Ok((known, reader.spent(incident.as_ref(), now_ms())?))
@@ -55,8 +64,8 @@ impl Tool for MayAsk {
         if let Some(reply) = known {
             return Ok(Leave::Cached { reply });
         }
-        if let Err(over) = daemon.mind.settings().budget.admit(&spent, &params.estimate) {
-            return stop(over.to_string());
+        if let Err(why) = account.reserve(case.id, asking, &spent, &daemon.mind.settings().budget) {
+            return stop(why.to_string());
         }
         daemon.mind.watch(|tower| tower.asked(Instant::now()));
         Ok(Leave::Go)

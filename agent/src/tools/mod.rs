@@ -25,6 +25,7 @@ pub mod find_similar_incidents;
 pub mod follow;
 pub mod get_incident;
 pub mod get_logs;
+pub mod get_model_metrics;
 pub mod get_pressure;
 pub mod get_status;
 pub mod give_opinion;
@@ -77,6 +78,7 @@ pub static TOOLS: &[Entry] = &[
     entry::<list_traces::ListTraces>(),
     entry::<query_trace::QueryTrace>(),
     entry::<query_case::QueryCase>(),
+    entry::<get_model_metrics::GetModelMetrics>(),
     entry::<query_baseline::QueryBaseline>(),
     entry::<list_actions::ListActions>(),
     entry::<list_proposals::ListProposals>(),

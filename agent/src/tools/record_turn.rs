@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Audience, Caller, Tier, Tool, ToolError, ask};
+use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Prose};
 use crate::{clock::now_ms, live::Daemon, mind::brief::Turn, store::TurnRow};
 
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct RecordTurn;
 pub struct Params {
     pub turn: Turn,
     /// The provider is left alone for a while after it, because of that.
-    pub breaker: Option<String>,
+    pub breaker: Option<Prose<1000>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -35,15 +35,21 @@ impl Tool for RecordTurn {
         let Params { turn, breaker } = params;
         let took = Duration::from_millis(turn.took_ms);
         daemon.mind.watch(|tower| match (&turn.reply, &breaker) {
-            (_, Some(why)) => tower.opened(why),
+            (_, Some(why)) => tower.opened(why.as_str()),
             (Some(_), None) if turn.cached => {}
             (Some(_), None) => tower.answered(took),
             (None, None) => tower.failed(),
         });
-        let usage = turn.reply.as_ref().filter(|_| !turn.cached).map(|reply| reply.usage);
-        let usd = usage.and_then(|usage| daemon.mind.settings().budget.cost_usd(&usage));
-        let row = TurnRow { case: case.id, at_ms: now_ms(), turn, usd };
+        let mut account = daemon.mind.account().await;
+        let usage = account.charge(case.id, &turn);
+        let usd = daemon.mind.settings().budget.cost_usd(&usage).filter(|_| !turn.cached);
+        let under_way = (!turn.cached).then(|| turn.digest.clone());
+        let row = TurnRow { case: case.id, at_ms: now_ms(), turn, usage, usd };
+        // One that cannot be kept stays under way, and counts.
         ask::write(daemon, move |store| store.keep_turn(&row)).await?;
+        if let Some(digest) = under_way {
+            account.release(case.id, &digest);
+        }
         Ok(Answer {})
     }
 }

@@ -34,7 +34,8 @@ pub struct Answer {
 impl Tool for SetModel {
     const NAME: &'static str = "set_model";
     const DESCRIPTION: &'static str = "Sets which model is asked beside the rules, from the next case on: gemini, openai (or \
-        what is compatible with it), anthropic, ollama, or nobody. Its key is where the agent's settings say.";
+        what is compatible with it), anthropic, ollama, or nobody. Its key is where the agent's settings say, and goes \
+        where it is asked: to `base_url`, where one is given.";
     const TIER: Tier = Tier::Execute;
     const AUDIENCE: Audience = Audience::Admins;
     type Params = Params;

@@ -10,7 +10,7 @@ use super::{Audience, Caller, Role, TOOLS, Tier, Tool, ToolError, ask};
 use crate::{
     live::Daemon,
     llm::ToolSpec,
-    mind::{OpenCase, brief::Brief},
+    mind::{OpenCase, account, brief::Brief},
 };
 
 /// How long it waits for one.
@@ -64,6 +64,8 @@ impl Tool for TakeCase {
     type Answer = Answer;
 
     async fn call(daemon: &Daemon, caller: &Caller, _: Params) -> Result<Answer, ToolError> {
+        // Who asks for a case thinks about none.
+        account::close(daemon).await;
         let Some(case) = next(daemon).await else { return Ok(Answer { brief: None }) };
         let id = case.id;
         let recorded = ask::read(daemon, move |reader| reader.turns(id)).await?;
@@ -82,6 +84,7 @@ pub fn brief(daemon: &Daemon, case: &OpenCase) -> Brief {
         case: case.id,
         about: case.about.clone(),
         model: case.model.clone(),
+        configured: settings.provider,
         packet: case.packet.clone(),
         tools: offered(daemon),
         turns: settings.turns,
