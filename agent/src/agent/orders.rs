@@ -25,7 +25,11 @@ impl Agent {
             Order::SetAutonomy { level, by, reply } => drop(reply.send(self.set_autonomy(level, &by))),
             Order::Approve { proposal, by, reply } => self.approve(proposal, &by, reply),
             Order::Deny { proposal, reason, by, reply } => drop(reply.send(self.deny(proposal, &reason, &by))),
-            Order::LookAgain { incident } => self.docket.look_again(&incident),
+            Order::LookAgain { incident } => {
+                self.docket.look_again(&incident);
+                // Whoever asks for it has waited for a model already.
+                self.take_up();
+            }
             Order::Pause { why, for_s, by, reply } => drop(reply.send(self.pause(why, for_s, &by))),
             Order::Resume { by, reply } => drop(reply.send(self.resume(&by))),
             Order::Undo { action, by, reply } => {

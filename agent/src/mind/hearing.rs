@@ -36,6 +36,7 @@ pub async fn hear(daemon: &Daemon, new: NewCase) -> Result<Ending, StoreError> {
     };
     open.end(Ending::Late);
     keep(daemon, &open, begun_ms, Some(ending.clone()))?;
+    daemon.mind.tell_ended();
     Ok(ending)
 }
 

@@ -31,7 +31,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 
 pub use case::{Ending, OpenCase};
 pub use settings::ModelSettings;
@@ -61,6 +61,8 @@ struct Inner {
     account: tokio::sync::Mutex<Account>,
     /// Told when a case is laid on the desk.
     wanted: Notify,
+    /// Told when a case is over, and kept.
+    ended: Notify,
 }
 
 /// What lies on the desk.
@@ -177,6 +179,16 @@ impl Mind {
     /// Waits until a case may lie on the desk.
     pub async fn wanted(&self) {
         self.inner.wanted.notified().await;
+    }
+
+    /// A case is over, and kept: whoever waits for one looks.
+    pub fn tell_ended(&self) {
+        self.inner.ended.notify_waiters();
+    }
+
+    /// Told of each case that is over from when this is first polled, or enabled.
+    pub fn ended(&self) -> Notified<'_> {
+        self.inner.ended.notified()
     }
 
     #[must_use]

@@ -1,10 +1,10 @@
 //! `query_case`: what a model was asked, what it said, and what came of it, whole.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Audience, Caller, Tier, Tool, ToolError, ask, params::Bounded};
 use crate::{
@@ -12,9 +12,11 @@ use crate::{
     store::{CaseRow, TurnRow},
 };
 
-/// How long it waits for the end, and how often it looks.
+/// How long it waits for the end, and how often it looks though it was told of none.
 const WAIT: Duration = Duration::from_secs(15);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A case that is not there yet may be in a moment.
+const LOOK_FOR_IT_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub struct QueryCase;
@@ -48,6 +50,9 @@ impl Tool for QueryCase {
         let id = params.case.get();
         let until = Instant::now() + WAIT;
         loop {
+            let mut ended = pin!(daemon.mind.ended());
+            // From now on no end is missed.
+            ended.as_mut().enable();
             let found = ask::read(daemon, move |reader| {
                 let case = reader.case(id)?;
                 case.map(|case| reader.turns(id).map(|turns| (case, turns))).transpose()
@@ -59,9 +64,10 @@ impl Tool for QueryCase {
                     let hint = "a trace tells the number of its case";
                     return Err(ToolError::NotFound { what: format!("case {id}"), hint });
                 }
-                _ => {}
+                // Whether it was told or not, it looks.
+                Some(_) => _ = timeout_at(until.min(Instant::now() + LOOK_EVERY), ended).await,
+                None => sleep(LOOK_FOR_IT_EVERY).await,
             }
-            sleep(LOOK_EVERY).await;
         }
     }
 }
