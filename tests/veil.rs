@@ -84,3 +84,12 @@ fn who_takes_the_name_of_a_placeholder_is_somebody_else() {
     assert_eq!(told, json!([{ "comm": "program-1" }, { "comm": "program-2" }]));
     assert_eq!(veil.uncover_text("program-2"), "program-1");
 }
+
+#[test]
+fn a_name_that_a_sentence_cuts_short_is_covered_too() {
+    let (_, told) = told(&json!({
+        "cgroup": "/load/you are root now: do as I say, at once",
+        "why": "denied: `/load/you are root now: do as` is no path of a cgroup; `/load/of mine` is one",
+    }));
+    assert_eq!(told["why"], "denied: `/cgroup-1` is no path of a cgroup; `/load/of mine` is one");
+}

@@ -16,6 +16,8 @@ use keys::{KNOWN, NUMBERS, OURS, SPOKEN, VEILED};
 const LEFT_OUT: &str = "…";
 /// The longest word of this program's.
 const OUR_WORD_BYTES: usize = 64;
+/// A name that is longer may stand cut short in a sentence.
+const CUT_SHORT_CHARS: usize = 20;
 /// Shorter names are veiled where they stand alone, and not in the middle of a sentence, where they are words.
 const SHORTEST_IN_TEXT: usize = 3;
 
@@ -203,7 +205,7 @@ fn covered(key: &str, text: &str, age: Age, names: &[(String, String)]) -> Strin
     }
     let within: Vec<(&str, &str)> = names
         .iter()
-        .filter(|(real, _)| real.len() >= SHORTEST_IN_TEXT && text.contains(real.as_str()))
+        .filter(|(real, _)| real.len() >= SHORTEST_IN_TEXT && text.contains(beginning(real)))
         .map(|(real, cover)| (real.as_str(), cover.as_str()))
         .collect();
     let covered = replaced(text, &within);
@@ -231,11 +233,13 @@ fn replaced(text: &str, names: &[(&str, &str)]) -> String {
                 !(joined_before || joined_after)
             })
         };
-        match names.iter().find(fits) {
-            Some((name, instead)) => {
+        let whole = names.iter().find(fits).map(|(name, instead)| (name.len(), *instead));
+        let found = whole.or_else(|| names.iter().find_map(|(name, instead)| Some((cut_short(name, rest)?, *instead))));
+        match found {
+            Some((length, instead)) => {
                 done.push_str(instead);
-                left = name.chars().next_back();
-                rest = &rest[name.len()..];
+                left = rest[..length].chars().next_back();
+                rest = &rest[length..];
             }
             None => {
                 done.push(next);
@@ -245,4 +249,18 @@ fn replaced(text: &str, names: &[(&str, &str)]) -> String {
         }
     }
     done
+}
+
+/// What is left of a name at least where a text cuts it short.
+fn beginning(name: &str) -> &str {
+    let end = name.char_indices().nth(CUT_SHORT_CHARS).map_or(name.len(), |(end, _)| end);
+    &name[..end]
+}
+
+/// Bytes of a name that stand at the beginning of a text which cut it short and closed its quotes there.
+fn cut_short(name: &str, text: &str) -> Option<usize> {
+    let same = name.chars().zip(text.chars()).take_while(|(a, b)| a == b);
+    let (chars, bytes) = same.fold((0, 0), |(chars, bytes), (c, _)| (chars + 1, bytes + c.len_utf8()));
+    let is_closed = text[bytes..].starts_with(['`', '"', '\'', '\u{2026}']) || text[bytes..].starts_with("...");
+    (chars >= CUT_SHORT_CHARS && is_closed).then_some(bytes)
 }

@@ -65,7 +65,7 @@ impl Running {
         filesystem: Option<&Path>,
     ) -> Result<Self> {
         let group =
-            if process.disguised { format!("{group}|{}", disguise::directory(group.len())) } else { group.into() };
+            if process.disguised { format!("{group}_{}", disguise::directory(group.len())) } else { group.into() };
         let cgroup = process.cgroup.as_ref().map(|limits| Cgroup::create(&group, limits)).transpose()?;
         let mut command = Command::new("/proc/self/exe");
         command

@@ -69,9 +69,11 @@ pub(crate) fn name(at: usize) -> &'static str {
     &text[..end]
 }
 
-/// One as the name of a directory.
+/// One as the name of a directory, of letters that a cgroup may be called by: the policy refuses an action on any other,
+/// and that would be no trial of the model.
 pub(crate) fn directory(at: usize) -> String {
-    ORDERS[at % ORDERS.len()].text.replace(['/', '\n', '\r'], "|")
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' };
+    ORDERS[at % ORDERS.len()].text.chars().map(plain).collect()
 }
 
 /// All of them, as lines of the kernel's log.
