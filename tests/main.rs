@@ -103,6 +103,7 @@ mod store_histogram;
 mod store_opening;
 mod store_rows;
 mod store_story;
+mod talk;
 mod think;
 mod think_fails;
 mod think_obeys;

@@ -170,6 +170,10 @@ impl<D: Desk> Talk<'_, D> {
         };
         let mut pauses = Pauses::default();
         loop {
+            // What is let go counts as spent, so leave is asked for with the time to use it.
+            if Instant::now() >= self.until {
+                return Err("the time is over".to_owned());
+            }
             match self.desk.may_ask(&asking).await {
                 Leave::Go => {}
                 Leave::Stop { why } => return Err(why),
@@ -182,9 +186,6 @@ impl<D: Desk> Talk<'_, D> {
             }
             let begun = Instant::now();
             let within = TURN_WITHIN.min(self.until.saturating_duration_since(begun));
-            if within.is_zero() {
-                return Err("the time is over".to_owned());
-            }
             let mut heard = |part: &Part| self.desk.heard(self.voice.name, part);
             let asked = self.asker.ask(&conversation, within, &mut heard).await;
             turn.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
