@@ -135,6 +135,11 @@ fn nothing_that_a_model_answers_is_believed() {
 }
 
 #[test]
+fn what_a_provider_answers_is_the_same_however_it_comes_and_bounded() {
+    replay("streams", 4_000);
+}
+
+#[test]
 fn each_target_has_a_binary_and_a_dozen_small_seeds() {
     let names = |files: fs::ReadDir| -> BTreeSet<String> {
         files.map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect()

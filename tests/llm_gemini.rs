@@ -1,30 +1,19 @@
 //! Gemini's wire format, spoken to a server on loopback that answers by a script.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use kernelsight::llm::{
-    Conversation, Finish, Gemini, Key, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage,
+    Conversation, Finish, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage,
 };
 use serde_json::{Value, json};
 
-use crate::llm_server::{Answer, Server, gemini};
+use crate::{
+    llm_dialects::{SECRET, WITHIN, named, run},
+    llm_server::{Answer, Server, gemini},
+};
 
-const WITHIN: Duration = Duration::from_secs(20);
-
-fn run<T>(what: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(what)
-}
-
-fn key() -> Key {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("key");
-    std::fs::write(&file, "CANARY-key-7f3a\n").unwrap();
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    Key::read(&file).unwrap()
-}
-
-fn model(server: &Server) -> Gemini {
-    Gemini::new(Some(&format!("{}/v1beta/", server.url())), Some("scripted"), &key()).unwrap()
+fn model(server: &Server) -> Box<dyn Provider> {
+    named("gemini", "scripted", Some(format!("{}/v1beta/", server.url())), Some(SECRET)).unwrap()
 }
 
 fn call(id: &str, name: &str, arguments: Value) -> Part {
@@ -212,5 +201,6 @@ fn no_error_tells_the_key() {
         let error = failing(answer);
         assert!(!format!("{error} {error:?}").contains("7f3a"), "{error:?}");
     }
-    assert_eq!(format!("{:?}", key()), "Key");
+    let debugged = format!("{:?}", model(&Server::saying(Answer::Silence)));
+    assert!(debugged.contains("key: Some(Key)") && !debugged.contains("7f3a"), "{debugged}");
 }

@@ -128,7 +128,7 @@ fn what_ollama_is_asked_is_as_documented() {
         json!({
             "model": "scripted",
             "stream": true,
-            "options": { "num_predict": 2048 },
+            "options": { "num_predict": 2048, "num_ctx": 8192 },
             "messages": [
                 { "role": "system", "content": "You diagnose." },
                 { "role": "user", "content": "What is wrong?" },
@@ -144,6 +144,18 @@ fn what_ollama_is_asked_is_as_documented() {
             } }],
         })
     );
+}
+
+#[test]
+fn ollama_is_asked_for_room_for_all_of_it_in_few_sizes() {
+    let room = |bytes: usize, reply_tokens: u32| {
+        let messages = vec![Message::User { text: "x".repeat(bytes) }];
+        let long = Conversation { messages, reply_tokens, ..Conversation::default() };
+        asked(&DIALECTS[2], "scripted", &long, None).body["options"]["num_ctx"].as_u64().unwrap()
+    };
+    let all = [(0, 256), (20_000, 1024), (30_000, 1024), (60_000, 8192), (400_000, 8192)];
+    let rooms = all.map(|(bytes, reply)| room(bytes, reply));
+    assert_eq!(rooms, [8192, 8192, 16_384, 32_768, 131_072]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use kernelsight::llm::{ProviderError, REPLY_BYTES};
 use serde_json::json;
 
 use crate::{
-    llm_dialects::{DIALECTS, Dialect, SECRET, WITHIN, anthropic, conversation, ollama, openai, run, whole},
+    llm_dialects::{DIALECTS, Dialect, LOOK, SECRET, WITHIN, anthropic, conversation, ollama, openai, run, whole},
     llm_server::{Answer, Server},
 };
 
@@ -61,7 +61,7 @@ fn a_key_goes_nowhere_else() {
 #[test]
 fn arguments_that_are_no_object_are_no_call() {
     for dialect in &DIALECTS {
-        let said = dialect.says((dialect.call)(0, &["[", "7]"]), dialect.reasons[1]);
+        let said = dialect.says((dialect.call)(0, LOOK, &["[", "7]"]), dialect.reasons[1]);
         let error = failing(dialect, whole(said));
         assert_eq!(error.to_string(), "its answer is not as it should be: arguments of a call are no object");
     }
@@ -137,10 +137,10 @@ fn an_answer_is_bounded_while_it_is_read() {
         let many = REPLY_BYTES / 64 + 2;
         let said = vec![(dialect.text)(&"x".repeat(100)); many];
         too_long("text", whole(dialect.says(said, dialect.reasons[0])));
-        let said = (0..many).flat_map(|place| (dialect.call)(place, &["{}"])).collect();
+        let said = (0..many).flat_map(|place| (dialect.call)(place, LOOK, &["{}"])).collect();
         too_long("calls", whole(dialect.says(said, dialect.reasons[1])));
         let arguments = format!("{{\"pid\": \"{}\"}}", "8".repeat(REPLY_BYTES));
-        let said = (dialect.call)(0, &[&arguments]);
+        let said = (dialect.call)(0, LOOK, &[&arguments]);
         too_long("one call", whole(dialect.says(said, dialect.reasons[1])));
         let nothing = format!("{}{}\n", if dialect.name == "ollama" { "" } else { ":" }, " ".repeat(1000));
         too_long("nothing", Answer::Raw(nothing.repeat(40 << 10).into_bytes()));

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::{
     llm_dialects::{
-        DIALECTS, Dialect, SECRET, WITHIN, anthropic, call, conversation, ollama, openai, run, text, thought, whole,
+        DIALECTS, Dialect, LOOK, SECRET, WITHIN, anthropic, call, conversation, ollama, openai, run, text, thought,
+        whole,
     },
     llm_server::{Answer, Server},
 };
@@ -13,7 +14,7 @@ use crate::{
 /// Text and a call, in pieces.
 fn answer(dialect: &Dialect) -> Vec<String> {
     let said = ["I ", "l\u{f6}\u{f6}k", "."].map(dialect.text).to_vec();
-    let pieces = [said, (dialect.call)(0, &["{\"pid\"", ":", "812}"])].concat();
+    let pieces = [said, (dialect.call)(0, LOOK, &["{\"pid\"", ":", "812}"])].concat();
     dialect.says(pieces, dialect.reasons[1])
 }
 
@@ -149,7 +150,7 @@ fn a_call_that_was_cut_for_the_length_of_the_reply_is_left_out() {
     run(async {
         for dialect in &DIALECTS[..2] {
             let said = |reason| {
-                let pieces = [vec![(dialect.text)("I look.")], (dialect.call)(0, &["{\"pid\": 81"])].concat();
+                let pieces = [vec![(dialect.text)("I look.")], (dialect.call)(0, LOOK, &["{\"pid\": 81"])].concat();
                 dialect.says(pieces, reason)
             };
             let reply = dialect.turn(whole(said(dialect.reasons[2]))).await.unwrap();

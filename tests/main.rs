@@ -81,6 +81,7 @@ mod llm_others_reply;
 mod llm_server;
 mod llm_waits;
 mod llm_ways;
+mod llm_wire;
 mod logs;
 mod mcp;
 mod mcp_foreign;

@@ -8,12 +8,13 @@ use kernelsight::{
         model::{Thinker as _, Thought},
     },
     execute::Policy,
-    mind::{Ending, ModelSettings, account, budget::Budget, story, thinking::Thinking},
+    mind::{Ending, ModelSettings, account, budget::Budget, settings::Provider, story, thinking::Thinking},
     reason::replay::replay,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    llm_dialects::{DIALECTS, whole},
     llm_server::{Answer, Asked, gemini},
     think_support::{Node, SECRET_NAME, busy, draft, reasoner, says, settings},
 };
@@ -43,6 +44,33 @@ fn a_recommendation_that_holds_is_taken_kept_and_the_same_when_it_is_gone_throug
     let replayed = node.house.runtime.block_on(replay(&row, &turns));
     assert!(replayed.same && replayed.now.is_some(), "{replayed:#?}");
     assert_eq!(node.server.asked().len(), 2);
+}
+
+#[test]
+fn in_the_format_of_each_other_provider_a_case_comes_to_the_same() {
+    for (dialect, provider) in DIALECTS.iter().zip([Provider::Openai, Provider::Anthropic, Provider::Ollama]) {
+        let says = |thought: &str, tool: &str, arguments: Value| {
+            let call = (dialect.call)(0, tool, &[&arguments.to_string()]);
+            whole(dialect.says([vec![(dialect.text)(thought)], call].concat(), dialect.reasons[1]))
+        };
+        let node = Node::new(settings(), move |_, before| match before {
+            0 => says("Who is busy?", "top_processes", json!({ "by": "cpu" })),
+            _ => says("It is program-1.", "draft_recommendation", draft(json!([busy(41)]), Some(1))),
+        });
+        let node = node.asking(provider, dialect.base);
+        let Thought { case, proposal } = node.think().0.unwrap();
+        let proposal = proposal.unwrap_or_else(|| panic!("{}: {:?}", dialect.name, node.ending(case)));
+        assert_eq!(proposal.author, format!("{}/scripted", dialect.name));
+        assert!(proposal.decision.is_like(&node.options[0].decision));
+        let reader = node.house.daemon.store.reader().unwrap();
+        let (row, turns) = (reader.case(case).unwrap().unwrap(), reader.turns(case).unwrap());
+        let told = story::story(&row, &turns);
+        for part in ["*calls* top_processes", "Who is busy?", "true: cpu_percent of process 41 is", "It took 2 turns"] {
+            assert!(told.contains(part), "{}: no {part:?} in\n{told}", dialect.name);
+        }
+        assert!(node.house.runtime.block_on(replay(&row, &turns)).same, "{}", dialect.name);
+        assert_eq!(node.server.asked().len(), 2);
+    }
 }
 
 #[test]

@@ -87,6 +87,18 @@ impl Node {
         Self { house, server, case, options, rules }
     }
 
+    /// The same, with another provider asked, whose address has `base` behind the server's.
+    pub(crate) fn asking(mut self, provider: Provider, base: &str) -> Self {
+        let settings = ModelSettings {
+            provider: Some(provider),
+            base_url: Some(format!("{}{base}", self.server.url())),
+            ..self.house.daemon.mind.settings().clone()
+        };
+        let choice = settings.choice();
+        self.house.daemon.mind = Mind::new(settings, choice, 1);
+        self
+    }
+
     /// Has a reasoner at the door, and puts the case before it.
     pub(crate) fn think(&self) -> (Option<Thought>, Duration) {
         self.house.runtime.block_on(async {

@@ -10,18 +10,20 @@ mod gate;
 mod mcp;
 mod proposals;
 mod records;
+mod streams;
 
 /// True when the agent took the bytes for what they are meant to be, false when it refused them.
 type Check = fn(&[u8]) -> bool;
 
 /// By the name of the binary and of the corpus.
-pub(crate) const TARGETS: [(&str, Check); 6] = [
+pub(crate) const TARGETS: [(&str, Check); 7] = [
     ("records", records::check),
     ("frames", frames::check),
     ("mcp", mcp::check),
     ("config", config::check),
     ("gate", gate::check),
     ("proposals", proposals::check),
+    ("streams", streams::check),
 ];
 
 /// Runs the target of this name.

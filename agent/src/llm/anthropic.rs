@@ -1,13 +1,14 @@
 //! Anthropic: the Messages API.
 
-use std::{future::Future, ops::ControlFlow, pin::Pin, time::Duration};
+use std::ops::ControlFlow;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Conversation, Finish, Key, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage,
+    Conversation, Finish, Key, Message, Part, ProviderError, ToolResult, ToolSpec, Usage,
+    format::{Format, Hears, Speaks},
     hearing::{Begun, Heard, Hearing},
     http::{Http, by_status},
     malformed,
@@ -20,58 +21,36 @@ const BASE_URL: &str = "https://api.anthropic.com/v1/";
 const VERSION: &str = "2023-06-01";
 
 #[derive(Debug)]
-pub struct Anthropic {
-    http: Http,
-    url: String,
-    model: String,
+pub(super) struct Anthropic;
+
+/// `base_url` ends before `messages`. Without a key nothing is said of who asks.
+///
+/// # Errors
+/// When the key cannot be part of a header, or there is no TLS.
+pub(super) fn speaks(
+    base_url: Option<&str>,
+    model: &str,
+    key: Option<&Key>,
+) -> Result<Speaks<Anthropic>, ProviderError> {
+    let version = (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(VERSION));
+    Ok(Speaks {
+        http: Http::new(HeaderMap::from_iter([version]), HeaderName::from_static("x-api-key"), "", key)?,
+        url: format!("{}/messages", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
+        model: model.to_owned(),
+        format: Anthropic,
+    })
 }
 
-impl Anthropic {
-    /// `base_url` ends before `messages`. Without a key nothing is said of who asks.
-    ///
-    /// # Errors
-    /// When the key cannot be part of a header, or there is no TLS.
-    pub fn new(base_url: Option<&str>, model: &str, key: Option<&Key>) -> Result<Self, ProviderError> {
-        let version = (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(VERSION));
-        Ok(Self {
-            http: Http::new(HeaderMap::from_iter([version]), HeaderName::from_static("x-api-key"), "", key)?,
-            url: format!("{}/messages", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
-            model: model.to_owned(),
-        })
-    }
-}
+impl Format for Anthropic {
+    const NAME: &'static str = NAME;
+    const FRAMING: Framing = Framing::Events;
+    type Hears = Answer;
 
-impl Provider for Anthropic {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn turn<'a>(
-        &'a self,
-        conversation: &'a Conversation,
-        within: Duration,
-        heard: &'a mut (dyn FnMut(&Part) + Send),
-    ) -> Pin<Box<dyn Future<Output = Result<Reply, ProviderError>> + Send + 'a>> {
-        Box::pin(async move {
-            let body = self.request(conversation);
-            let mut message = Hears::default();
-            let hear = |data: &str| message.take(data, heard);
-            self.http.stream(&self.url, &body, Framing::Events, within, hear).await?;
-            message.hearing.reply()
-        })
-    }
-}
-
-impl Anthropic {
-    /// The body of a request, as the API documents it. How a model is told to think differs by model, so none is.
-    fn request(&self, conversation: &Conversation) -> Value {
+    /// How a model is told to think differs by model, so none is.
+    fn request(&self, model: &str, conversation: &Conversation) -> Result<Value, ProviderError> {
         let Conversation { system, messages, tools, reply_tokens, thinks: _ } = conversation;
         let mut body = json!({
-            "model": self.model,
+            "model": model,
             "stream": true,
             "max_tokens": reply_tokens,
             "system": system,
@@ -81,7 +60,7 @@ impl Anthropic {
             let declared = |ToolSpec { name, description, parameters }: &ToolSpec| json!({ "name": name, "description": description, "input_schema": parameters });
             body["tools"] = tools.iter().map(declared).collect();
         }
-        body
+        Ok(body)
     }
 }
 
@@ -172,7 +151,7 @@ struct Change {
 
 /// What was heard so far. Blocks come one after the other.
 #[derive(Debug, Default)]
-struct Hears {
+pub(super) struct Answer {
     hearing: Hearing,
     call: Option<Begun>,
     counts: Counts,
@@ -187,7 +166,7 @@ struct Counts {
     output: u64,
 }
 
-impl Hears {
+impl Hears for Answer {
     fn take(&mut self, data: &str, heard: Heard<'_>) -> Result<ControlFlow<()>, ProviderError> {
         match serde_json::from_str(data).map_err(malformed)? {
             Event::MessageStart { message } => self.count(&message["usage"]),
@@ -211,6 +190,12 @@ impl Hears {
         Ok(ControlFlow::Continue(()))
     }
 
+    fn end(self, _: Heard<'_>) -> Hearing {
+        self.hearing
+    }
+}
+
+impl Answer {
     fn delta(&mut self, delta: Delta, heard: Heard<'_>) -> Result<(), ProviderError> {
         match (delta, &mut self.call) {
             (Delta::Text { text }, _) => self.hearing.text(text, None, heard),

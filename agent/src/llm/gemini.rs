@@ -1,6 +1,6 @@
 //! Gemini: `streamGenerateContent` of the Generative Language API, v1beta.
 
-use std::{future::Future, ops::ControlFlow, pin::Pin, time::Duration};
+use std::ops::ControlFlow;
 
 #[expect(
     deprecated,
@@ -14,7 +14,8 @@ use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 
 use super::{
-    Conversation, Finish, Key, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage,
+    Conversation, Finish, Key, Message, Part, ProviderError, ToolResult, ToolSpec, Usage,
+    format::{Format, Hears, Speaks},
     hearing::{Heard, Hearing},
     http::Http,
     malformed,
@@ -27,50 +28,44 @@ pub(super) const BASE_URL: &str = "https://generativelanguage.googleapis.com/v1b
 pub(super) const MODEL: &str = "gemini-3-pro-preview";
 
 #[derive(Debug)]
-pub struct Gemini {
-    http: Http,
-    base_url: String,
-    model: String,
+pub(super) struct Gemini;
+
+/// `base_url` ends before `models/`.
+///
+/// # Errors
+/// When the key cannot be part of a header, or there is no TLS.
+pub(super) fn speaks(base_url: Option<&str>, model: &str, key: &Key) -> Result<Speaks<Gemini>, ProviderError> {
+    let base_url = base_url.unwrap_or(BASE_URL).trim_end_matches('/');
+    let model = model.trim_start_matches("models/");
+    Ok(Speaks {
+        http: Http::new(HeaderMap::new(), HeaderName::from_static("x-goog-api-key"), "", Some(key))?,
+        url: format!("{base_url}/models/{model}:streamGenerateContent?alt=sse"),
+        model: model.to_owned(),
+        format: Gemini,
+    })
 }
 
-impl Gemini {
-    /// `base_url` ends before `models/`.
-    ///
-    /// # Errors
-    /// When the key cannot be part of a header, or there is no TLS.
-    pub fn new(base_url: Option<&str>, model: Option<&str>, key: &Key) -> Result<Self, ProviderError> {
-        let by = HeaderName::from_static("x-goog-api-key");
-        Ok(Self {
-            http: Http::new(HeaderMap::new(), by, "", Some(key))?,
-            base_url: base_url.unwrap_or(BASE_URL).trim_end_matches('/').to_owned(),
-            model: model.unwrap_or(MODEL).trim_start_matches("models/").to_owned(),
-        })
+impl Format for Gemini {
+    const NAME: &'static str = NAME;
+    const FRAMING: Framing = Framing::Events;
+    type Hears = Answer;
+
+    fn request(&self, _: &str, conversation: &Conversation) -> Result<Value, ProviderError> {
+        request(conversation)
     }
 }
 
-impl Provider for Gemini {
-    fn name(&self) -> &'static str {
-        NAME
+/// What was heard so far.
+#[derive(Debug, Default)]
+pub(super) struct Answer(Hearing);
+
+impl Hears for Answer {
+    fn take(&mut self, data: &str, heard: Heard<'_>) -> Result<ControlFlow<()>, ProviderError> {
+        take(&mut self.0, data, heard).map(ControlFlow::Continue)
     }
 
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn turn<'a>(
-        &'a self,
-        conversation: &'a Conversation,
-        within: Duration,
-        heard: &'a mut (dyn FnMut(&Part) + Send),
-    ) -> Pin<Box<dyn Future<Output = Result<Reply, ProviderError>> + Send + 'a>> {
-        Box::pin(async move {
-            let url = format!("{}/models/{}:streamGenerateContent?alt=sse", self.base_url, self.model);
-            let body = request(conversation)?;
-            let mut hearing = Hearing::default();
-            let hear = |data: &str| take(&mut hearing, data, heard).map(ControlFlow::Continue);
-            self.http.stream(&url, &body, Framing::Events, within, hear).await?;
-            hearing.reply()
-        })
+    fn end(self, _: Heard<'_>) -> Hearing {
+        self.0
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod anthropic;
 mod breaker;
+mod format;
 mod gemini;
 mod hearing;
 mod http;
@@ -23,12 +24,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use anthropic::Anthropic;
 pub use breaker::Breaker;
-pub use gemini::Gemini;
 pub use key::{Key, KeyError, Keys, Places, variable as key_variable, variables as key_variables};
-pub use ollama::Ollama;
-pub use openai::OpenAi;
 pub use pause::Pauses;
 
 use crate::text::Text;
@@ -72,6 +69,15 @@ impl fmt::Display for ModelChoice {
     }
 }
 
+/// Bytes of a token, about; less than most texts have, so that an estimate is rather too high.
+const BYTES_PER_TOKEN: u64 = 3;
+
+/// About how many tokens a text of that many bytes has.
+#[must_use]
+pub const fn estimate(bytes: u64) -> u64 {
+    bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
 /// The names of all providers.
 pub const PROVIDERS: [&str; 4] = [gemini::NAME, "openai", "anthropic", "ollama"];
 
@@ -110,11 +116,28 @@ pub fn provider(choice: &ModelChoice, keys: &Keys, configured: Option<&str>) -> 
         return Err(no_key());
     }
     Ok(match provider {
-        openai::NAME => Box::new(OpenAi::new(base_url, model, key)?),
-        anthropic::NAME => Box::new(Anthropic::new(base_url, model, key)?),
-        ollama::NAME => Box::new(Ollama::new(base_url, model)?),
-        _ => Box::new(Gemini::new(base_url, Some(model), key.ok_or_else(no_key)?)?),
+        openai::NAME => Box::new(openai::speaks(base_url, model, key)?),
+        anthropic::NAME => Box::new(anthropic::speaks(base_url, model, key)?),
+        ollama::NAME => Box::new(ollama::speaks(base_url, model)?),
+        _ => Box::new(gemini::speaks(base_url, model, key.ok_or_else(no_key)?)?),
     })
+}
+
+/// The reply that a provider's bytes are, in the pieces in which they came, as [`Provider::turn`] reads it; none where there
+/// is no such provider.
+#[must_use]
+pub fn read(
+    provider: &str,
+    pieces: &[&[u8]],
+    heard: &mut (dyn FnMut(&Part) + Send),
+) -> Option<Result<Reply, ProviderError>> {
+    match provider {
+        gemini::NAME => Some(format::read::<gemini::Gemini>(pieces, heard)),
+        openai::NAME => Some(format::read::<openai::OpenAi>(pieces, heard)),
+        anthropic::NAME => Some(format::read::<anthropic::Anthropic>(pieces, heard)),
+        ollama::NAME => Some(format::read::<ollama::Ollama>(pieces, heard)),
+        _ => None,
+    }
 }
 
 /// Whether it cannot be asked without a key. What only speaks as one of them does, at a URL of its own, may need none.

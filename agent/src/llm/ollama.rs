@@ -1,13 +1,14 @@
 //! Ollama: `api/chat`, its own, of a server that needs no key.
 
-use std::{future::Future, ops::ControlFlow, pin::Pin, time::Duration};
+use std::ops::ControlFlow;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Conversation, Finish, Message, Part, Provider, ProviderError, Reply, ToolResult, Usage,
+    Conversation, Finish, Message, Part, ProviderError, ToolResult, Usage, estimate,
+    format::{Format, Hears, Speaks},
     hearing::{Heard, Hearing},
     http::{Http, by_status},
     malformed,
@@ -18,62 +19,38 @@ use crate::text::Text;
 
 pub(super) const NAME: &str = "ollama";
 const BASE_URL: &str = "http://localhost:11434/";
+/// The context that is asked for, tokens: at least that, and at most. What does not fit is dropped from the beginning, without
+/// a word of it, and without being asked the server may keep only 4096.
+const CONTEXT: [u64; 2] = [8192, 131_072];
 
 #[derive(Debug)]
-pub struct Ollama {
-    http: Http,
-    url: String,
-    model: String,
+pub(super) struct Ollama;
+
+/// `base_url` ends before `api/chat`.
+///
+/// # Errors
+/// When there is no TLS.
+pub(super) fn speaks(base_url: Option<&str>, model: &str) -> Result<Speaks<Ollama>, ProviderError> {
+    Ok(Speaks {
+        http: Http::new(HeaderMap::new(), AUTHORIZATION, "", None)?,
+        url: format!("{}/api/chat", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
+        model: model.to_owned(),
+        format: Ollama,
+    })
 }
 
-impl Ollama {
-    /// `base_url` ends before `api/chat`.
-    ///
-    /// # Errors
-    /// When there is no TLS.
-    pub fn new(base_url: Option<&str>, model: &str) -> Result<Self, ProviderError> {
-        Ok(Self {
-            http: Http::new(HeaderMap::new(), AUTHORIZATION, "", None)?,
-            url: format!("{}/api/chat", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
-            model: model.to_owned(),
-        })
-    }
-}
+impl Format for Ollama {
+    const NAME: &'static str = NAME;
+    const FRAMING: Framing = Framing::Lines;
+    type Hears = Answer;
 
-impl Provider for Ollama {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn turn<'a>(
-        &'a self,
-        conversation: &'a Conversation,
-        within: Duration,
-        heard: &'a mut (dyn FnMut(&Part) + Send),
-    ) -> Pin<Box<dyn Future<Output = Result<Reply, ProviderError>> + Send + 'a>> {
-        Box::pin(async move {
-            let body = self.request(conversation);
-            let mut hearing = Hearing::default();
-            let hear = |line: &str| take(&mut hearing, line, heard);
-            self.http.stream(&self.url, &body, Framing::Lines, within, hear).await?;
-            hearing.reply()
-        })
-    }
-}
-
-impl Ollama {
-    /// The body of a request, as the API documents it. A model that can think does so unless it is told otherwise; one
-    /// that cannot refuses to be told.
-    fn request(&self, conversation: &Conversation) -> Value {
+    /// A model that can think does so unless it is told otherwise; one that cannot refuses to be told.
+    fn request(&self, model: &str, conversation: &Conversation) -> Result<Value, ProviderError> {
         let Conversation { system, messages, tools, reply_tokens, thinks: _ } = conversation;
         let mut said = vec![json!({ "role": "system", "content": system })];
         said.extend(messages.iter().flat_map(message));
         let mut body = json!({
-            "model": self.model,
+            "model": model,
             "stream": true,
             "options": { "num_predict": reply_tokens },
             "messages": said,
@@ -81,8 +58,16 @@ impl Ollama {
         if !tools.is_empty() {
             body["tools"] = tools.iter().map(function).collect();
         }
-        body
+        body["options"]["num_ctx"] = json!(context(body.to_string().len(), *reply_tokens));
+        Ok(body)
     }
+}
+
+/// Room for so many bytes and a reply. The server loads a model anew for another size, so there are few of them.
+fn context(bytes: usize, reply_tokens: u32) -> u64 {
+    let [least, most] = CONTEXT;
+    let tokens = estimate(bytes as u64).saturating_add(reply_tokens.into());
+    tokens.next_power_of_two().clamp(least, most)
 }
 
 fn message(message: &Message) -> Vec<Value> {
@@ -149,6 +134,20 @@ struct Function {
     name: String,
     #[serde(default)]
     arguments: Value,
+}
+
+/// What was heard so far.
+#[derive(Debug, Default)]
+pub(super) struct Answer(Hearing);
+
+impl Hears for Answer {
+    fn take(&mut self, line: &str, heard: Heard<'_>) -> Result<ControlFlow<()>, ProviderError> {
+        take(&mut self.0, line, heard)
+    }
+
+    fn end(self, _: Heard<'_>) -> Hearing {
+        self.0
+    }
 }
 
 /// Text comes in pieces; a call comes whole. The last line says that it is.

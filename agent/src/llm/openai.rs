@@ -1,13 +1,14 @@
 //! OpenAI: chat completions, as many other servers speak them, too.
 
-use std::{future::Future, mem, ops::ControlFlow, pin::Pin, time::Duration};
+use std::{mem, ops::ControlFlow};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Conversation, Finish, Key, Message, Part, Provider, ProviderError, Reply, ToolResult, ToolSpec, Usage,
+    Conversation, Finish, Key, Message, Part, ProviderError, ToolResult, ToolSpec, Usage,
+    format::{Format, Hears, Speaks},
     hearing::{Begun, Heard, Hearing},
     http::{Http, by_status},
     malformed,
@@ -21,27 +22,22 @@ const BASE_URL: &str = "https://api.openai.com/v1/";
 const DONE: &str = "[DONE]";
 
 #[derive(Debug)]
-pub struct OpenAi {
-    http: Http,
-    url: String,
-    model: String,
+pub(super) struct OpenAi {
     /// What the most tokens of a reply are called.
     limit: &'static str,
 }
 
-impl OpenAi {
-    /// `base_url` ends before `chat/completions`. Without a key nothing is said of who asks.
-    ///
-    /// # Errors
-    /// When the key cannot be part of a header, or there is no TLS.
-    pub fn new(base_url: Option<&str>, model: &str, key: Option<&Key>) -> Result<Self, ProviderError> {
-        Ok(Self {
-            http: Http::new(HeaderMap::new(), AUTHORIZATION, "Bearer ", key)?,
-            url: format!("{}/chat/completions", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
-            model: model.to_owned(),
-            limit: limit(base_url, model),
-        })
-    }
+/// `base_url` ends before `chat/completions`. Without a key nothing is said of who asks.
+///
+/// # Errors
+/// When the key cannot be part of a header, or there is no TLS.
+pub(super) fn speaks(base_url: Option<&str>, model: &str, key: Option<&Key>) -> Result<Speaks<OpenAi>, ProviderError> {
+    Ok(Speaks {
+        http: Http::new(HeaderMap::new(), AUTHORIZATION, "Bearer ", key)?,
+        url: format!("{}/chat/completions", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
+        model: model.to_owned(),
+        format: OpenAi { limit: limit(base_url, model) },
+    })
 }
 
 /// OpenAI's later models refuse the name that servers which are compatible know.
@@ -53,40 +49,18 @@ fn limit(base_url: Option<&str>, model: &str) -> &'static str {
     if base_url.is_none() || is_later("gpt-", 5) || is_later("o", 1) { "max_completion_tokens" } else { "max_tokens" }
 }
 
-impl Provider for OpenAi {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+impl Format for OpenAi {
+    const NAME: &'static str = NAME;
+    const FRAMING: Framing = Framing::Events;
+    type Hears = Answer;
 
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn turn<'a>(
-        &'a self,
-        conversation: &'a Conversation,
-        within: Duration,
-        heard: &'a mut (dyn FnMut(&Part) + Send),
-    ) -> Pin<Box<dyn Future<Output = Result<Reply, ProviderError>> + Send + 'a>> {
-        Box::pin(async move {
-            let body = self.request(conversation);
-            let mut chat = Chat::default();
-            let hear = |data: &str| chat.take(data, heard);
-            self.http.stream(&self.url, &body, Framing::Events, within, hear).await?;
-            chat.reply(heard)
-        })
-    }
-}
-
-impl OpenAi {
-    /// The body of a request, as the API documents it. Whether it thinks first is the model's own affair: those that
-    /// cannot refuse to be told.
-    fn request(&self, conversation: &Conversation) -> Value {
+    /// Whether it thinks first is the model's own affair: those that cannot refuse to be told.
+    fn request(&self, model: &str, conversation: &Conversation) -> Result<Value, ProviderError> {
         let Conversation { system, messages, tools, reply_tokens, thinks: _ } = conversation;
         let mut said = vec![json!({ "role": "system", "content": system })];
         said.extend(messages.iter().flat_map(message));
         let mut body = json!({
-            "model": self.model,
+            "model": model,
             "stream": true,
             "stream_options": { "include_usage": true },
             self.limit: reply_tokens,
@@ -95,7 +69,7 @@ impl OpenAi {
         if !tools.is_empty() {
             body["tools"] = tools.iter().map(function).collect();
         }
-        body
+        Ok(body)
     }
 }
 
@@ -182,13 +156,13 @@ struct Function {
 
 /// What was heard so far. Calls come in pieces, several at once.
 #[derive(Debug, Default)]
-struct Chat {
+pub(super) struct Answer {
     hearing: Hearing,
     calls: Vec<(Option<u64>, Begun)>,
     refusal: String,
 }
 
-impl Chat {
+impl Hears for Answer {
     fn take(&mut self, data: &str, heard: Heard<'_>) -> Result<ControlFlow<()>, ProviderError> {
         if data == DONE {
             return Ok(ControlFlow::Break(()));
@@ -222,6 +196,20 @@ impl Chat {
         Ok(ControlFlow::Continue(()))
     }
 
+    fn end(mut self, heard: Heard<'_>) -> Hearing {
+        if self.hearing.finish.is_some() {
+            for (_, call) in mem::take(&mut self.calls) {
+                self.hearing.end_call(call, heard);
+            }
+            if !self.refusal.is_empty() {
+                self.hearing.finish = Some(Finish::Refused { why: Text::from(self.refusal.as_str()) });
+            }
+        }
+        self.hearing
+    }
+}
+
+impl Answer {
     /// A piece goes on with the last call of its place, unless it has an id of its own: some servers give all calls one
     /// place, or none.
     fn piece(&mut self, piece: Piece) -> Result<(), ProviderError> {
@@ -244,18 +232,6 @@ impl Chat {
             call.name = name;
         }
         self.hearing.extend_call(call, &arguments.unwrap_or_default())
-    }
-
-    fn reply(mut self, heard: Heard<'_>) -> Result<Reply, ProviderError> {
-        if self.hearing.finish.is_some() {
-            for (_, call) in mem::take(&mut self.calls) {
-                self.hearing.end_call(call, heard);
-            }
-            if !self.refusal.is_empty() {
-                self.hearing.finish = Some(Finish::Refused { why: Text::from(self.refusal.as_str()) });
-            }
-        }
-        self.hearing.reply()
     }
 }
 

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::ConfigError, llm::Usage};
+use crate::{
+    config::ConfigError,
+    llm::{Usage, estimate},
+};
 
 pub const HOUR_MS: i64 = 3_600_000;
 /// Thirty days: what is spent slides out of it, so that no month begins with a rush.
 pub const MONTH_MS: i64 = 30 * 24 * HOUR_MS;
-/// Bytes of a token, about; less than most texts have, so that an estimate is rather too high.
-const BYTES_PER_TOKEN: u64 = 3;
 /// Bytes from which on a conversation is shortened.
 pub const LONG_BYTES: usize = 320 << 10;
 /// The context that we allow ourselves: about the tokens of a conversation that is not shortened yet. What is sent with
@@ -154,10 +155,4 @@ impl Budget {
     pub fn cost_usd(&self, usage: &Usage) -> Option<f64> {
         self.price.map(|price| price.of(usage))
     }
-}
-
-/// About how many tokens a text of that many bytes has.
-#[must_use]
-pub const fn estimate(bytes: u64) -> u64 {
-    bytes.div_ceil(BYTES_PER_TOKEN)
 }

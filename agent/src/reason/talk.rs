@@ -15,11 +15,8 @@ use super::{
     memory,
 };
 use crate::{
-    llm::{Conversation, Finish, Message, Part, Pauses, ProviderError, Reply, ToolResult, ToolSpec, Usage},
-    mind::{
-        brief::{Asking, Brief, Leave, Turn},
-        budget::estimate,
-    },
+    llm::{Conversation, Finish, Message, Part, Pauses, ProviderError, Reply, ToolResult, ToolSpec, Usage, estimate},
+    mind::brief::{Asking, Brief, Leave, Turn},
 };
 
 /// Calls of one turn that are made; more are answered by that there are too many.
