@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     Audience, Caller, Tier, Tool, ToolError, ask,
@@ -75,17 +75,35 @@ impl JsonSchema for ActionName {
         "ActionName".into()
     }
 
-    /// Each name with what it does and the parameters that it takes.
+    /// Each name, and how it is called. Models are sent this with every turn, so it is short; `docs/actions.md` tells more.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let choices: Vec<Value> = catalogue()
-            .into_iter()
-            .map(|action| {
-                let properties = action.parameters.get("properties").cloned().unwrap_or_else(|| json!({}));
-                json!({ "const": action.name, "description": format!("{} Parameters: {properties}", action.summary) })
-            })
-            .collect();
-        json_schema!({ "type": "string", "oneOf": choices })
+        let actions = catalogue();
+        let names: Vec<&str> = actions.iter().map(|action| action.name).collect();
+        let calls: Vec<String> = actions.iter().map(|action| call(action.name, &action.parameters)).collect();
+        let description =
+            format!("With the parameters of each, after = what holds where one is left out: {}", calls.join(", "));
+        json_schema!({ "type": "string", "enum": names, "description": description })
     }
+}
+
+/// `lower_process_priority(pid 1..4194304, priority 1..19 = 10)`
+fn call(name: &str, parameters: &Value) -> String {
+    let properties = parameters["properties"].as_object();
+    let taken: Vec<String> = properties.into_iter().flatten().map(|(name, schema)| parameter(name, schema)).collect();
+    format!("{name}({})", taken.join(", "))
+}
+
+fn parameter(name: &str, schema: &Value) -> String {
+    let range = match (&schema["minimum"], &schema["maximum"], &schema["enum"], &schema["examples"][0]) {
+        (Value::Number(least), Value::Number(most), ..) => format!(" {least}..{most}"),
+        (_, _, Value::Array(all), _) => {
+            format!(" {}", all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|"))
+        }
+        (.., Value::String(example)) => format!(" as in {example}"),
+        _ => String::new(),
+    };
+    let default = schema.get("default").map_or_else(String::new, |default| format!(" = {default}"));
+    format!("{name}{range}{default}")
 }
 
 impl Tool for ExecuteRemediation {
