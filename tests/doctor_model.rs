@@ -11,12 +11,12 @@ use kernelsight::{
     cli::{
         doctor::{
             self, Check, Report,
-            model::{Around, checks, listening},
+            model::{Around, Asks, checks, listening},
         },
         eyes::Eyes,
     },
     config::Settings,
-    llm::Places,
+    llm::{ModelChoice, Places},
 };
 
 /// What stands before the names of files here.
@@ -42,7 +42,13 @@ impl Machine {
             credentials: None,
             variable: |_| None,
         };
-        let around = Around { unit_socket: None, unit_keys: dir.path().to_owned(), listening: Vec::new(), own };
+        let around = Around {
+            unit_socket: None,
+            unit_keys: dir.path().to_owned(),
+            listening: Vec::new(),
+            own,
+            asks: Asks::Untold,
+        };
         Self { dir, settings, around }
     }
 
@@ -140,6 +146,41 @@ fn what_needs_no_key_is_asked_without_one() {
     Machine::with("provider = 'openai'\nmodel = 'x'\nbase_url = 'http://127.0.0.1:8080/v1'").says(expect![[r#"
         ✓ model             openai/x at http://127.0.0.1:8080/v1
         ✓ model key         openai is asked without one
+        ✓ reasoner          the agent makes it when it runs"#]]);
+}
+
+#[test]
+fn whom_the_agent_asks_goes_before_whom_the_settings_name() {
+    let mut machine = Machine::with("provider = 'gemini'");
+    machine.file("model.key", "x", 0o600);
+    machine.settings.model.key_file = Some(machine.path("model.key"));
+    machine.around.own.file = Some(machine.path("model.key"));
+    let choice = |provider: &str, model: &str| ModelChoice {
+        provider: provider.to_owned(),
+        model: model.to_owned(),
+        base_url: None,
+    };
+    machine.around.asks = Asks::Somebody(choice("openai", "gpt-x"));
+    machine.says(expect![[r#"
+        ✓ model             openai/gpt-x, by `kernelsight model`; the settings name gemini/gemini-3-pro-preview
+        ! model key         openai needs one, and there is none
+                            the model is not asked; the rules decide alone
+                            to mend: name a file of one line, for its owner alone, as model.keys.openai in /etc/kernelsight/kernelsight.toml, or start the agent with KERNELSIGHT_OPENAI_KEY
+        ✓ reasoner          the agent makes it when it runs"#]]);
+    machine.around.asks = Asks::Somebody(choice("gemini", "gemini-3-pro-preview"));
+    machine.says(expect![[r#"
+        ✓ model             gemini/gemini-3-pro-preview
+        ✓ model key         gemini's is in /here/model.key
+        ✓ reasoner          the agent makes it when it runs"#]]);
+    machine.around.asks = Asks::Nobody;
+    machine.says(expect!["✓ model             `kernelsight model --off` holds: nobody is asked, and the settings name gemini/gemini-3-pro-preview"]);
+    let mut machine = Machine::with("");
+    machine.around.asks = Asks::Nobody;
+    machine.says(expect!["✓ model             none is set; the rules decide alone"]);
+    machine.around.asks = Asks::Somebody(choice("ollama", "qwen3"));
+    machine.says(expect![[r#"
+        ✓ model             ollama/qwen3, by `kernelsight model`; the settings name none
+        ✓ model key         ollama is asked without one
         ✓ reasoner          the agent makes it when it runs"#]]);
 }
 

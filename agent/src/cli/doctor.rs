@@ -13,7 +13,10 @@ use super::{
     CliError, Context,
     eyes::{self, Eyes, Mood, counted, paint},
 };
-use crate::config::{ConfigError, DEFAULT_FILE, Settings};
+use crate::{
+    config::{ConfigError, DEFAULT_FILE, Settings},
+    tools::{get_status::GetStatus, params::Nothing},
+};
 
 #[derive(Debug, Args)]
 pub struct Doctor {}
@@ -57,7 +60,7 @@ impl Doctor {
         let first = settings(&loaded);
         let mut settings = loaded.unwrap_or_default();
         settings.socket.clone_from(&context.socket);
-        let report = examine(first, &settings);
+        let report = examine(first, &settings, || asks(context));
         context.print(&report, text)?;
         Ok(if report.can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -85,13 +88,21 @@ pub fn settings(loaded: &Result<Settings, ConfigError>) -> Check {
     }
 }
 
+/// What the agent that runs says. One that does not answer is looked at by its own checks.
+fn asks(context: &Context) -> model::Asks {
+    match context.ask::<GetStatus>(&Nothing {}) {
+        Ok(status) => status.model.map_or(model::Asks::Nobody, |asked| model::Asks::Somebody(asked.choice)),
+        Err(_) => model::Asks::Untold,
+    }
+}
+
 /// Looks at everything, in the order in which the agent needs it.
 #[must_use]
-pub fn examine(first: Check, settings: &Settings) -> Report {
+pub fn examine(first: Check, settings: &Settings, asks: impl FnOnce() -> model::Asks) -> Report {
     let mut checks = vec![first];
     checks.extend(kernel::checks());
     checks.extend(machine::checks(settings));
-    checks.extend(model::checks(settings, &model::Around::now(settings)));
+    checks.extend(model::checks(settings, &model::Around::now(settings, asks)));
     Report { can_run: checks.iter().all(|check| check.health < Health::Fatal), checks }
 }
 

@@ -35,34 +35,54 @@ pub struct Around {
     pub listening: Vec<PathBuf>,
     /// Where the keys are of a process that the agent makes.
     pub own: Places,
+    pub asks: Asks,
+}
+
+/// Whom the agent that runs asks: by `kernelsight model` another than its settings name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// None runs here, or none that tells this user.
+    Untold,
+    Nobody,
+    Somebody(ModelChoice),
 }
 
 impl Around {
-    /// As it is now, in the environment of this process.
+    /// As it is now, in the environment of this process. `ask` asks the agent, where one listens.
     #[must_use]
-    pub fn now(settings: &Settings) -> Self {
+    pub fn now(settings: &Settings, ask: impl FnOnce() -> Asks) -> Self {
         let of_unit = || Some(PathBuf::from(UNIT_SOCKET)).filter(|socket| socket.exists());
         let files = settings.model.keys.iter().map(|(provider, file)| (provider.name().to_owned(), file.clone()));
         let own = Places::of_this_process(settings.model.key_file.clone(), files.collect());
-        Self {
-            unit_socket: settings.reasoner.clone().or_else(of_unit),
-            unit_keys: UNIT_KEYS.into(),
-            // Where that cannot be read nobody is seen to listen.
-            listening: fs::read_to_string("/proc/net/unix").map(|table| listening(&table)).unwrap_or_default(),
-            own,
-        }
+        // Where that cannot be read nobody is seen to listen.
+        let listening = fs::read_to_string("/proc/net/unix").map(|table| listening(&table)).unwrap_or_default();
+        let asks = if listening.contains(&settings.socket) { ask() } else { Asks::Untold };
+        let unit_socket = settings.reasoner.clone().or_else(of_unit);
+        Self { unit_socket, unit_keys: UNIT_KEYS.into(), listening, own, asks }
     }
 }
 
 /// What there is to say of the model.
 #[must_use]
 pub fn checks(settings: &Settings, around: &Around) -> Vec<Check> {
-    match settings.model.choice() {
-        None => vec![Check::good("model", "none is set; the rules decide alone")],
-        Some(choice) => {
-            vec![asked(&choice), key(&choice, settings.model.provider, around), reasoner(settings, around)]
+    let named = settings.model.choice();
+    let (choice, elsewhere) = match (&around.asks, named) {
+        (Asks::Untold, named) => (named, None),
+        (Asks::Nobody, Some(named)) => {
+            let found = format!("`kernelsight model --off` holds: nobody is asked, and the settings name {named}");
+            return vec![Check::good("model", found)];
         }
-    }
+        (Asks::Nobody, None) => (None, None),
+        (Asks::Somebody(choice), named) if named.as_ref() == Some(choice) => (named, None),
+        (Asks::Somebody(choice), named) => {
+            let named = named.map_or_else(|| "none".to_owned(), |named| named.to_string());
+            (Some(choice.clone()), Some(format!(", by `kernelsight model`; the settings name {named}")))
+        }
+    };
+    let Some(choice) = choice else { return vec![Check::good("model", "none is set; the rules decide alone")] };
+    let mut asked = asked(&choice);
+    asked.found.push_str(&elsewhere.unwrap_or_default());
+    vec![asked, key(&choice, settings.model.provider, around), reasoner(settings, around)]
 }
 
 fn asked(choice: &ModelChoice) -> Check {
