@@ -18,6 +18,7 @@ use crate::{
     clock,
     eval::side::{Manner, Side},
     faults::{beside::Beside as _, catalogue::Process, inject::Running},
+    model::Wire,
     place, run, say, setup,
 };
 
@@ -39,9 +40,10 @@ pub(crate) struct Demo {
     /// One JSON object instead of the story
     #[arg(long)]
     json: bool,
-    /// With a scripted model on loopback: at copilot, and an operator gives leave to what the model wants alone
-    #[arg(long)]
-    model: bool,
+    /// With a scripted model on loopback, in this provider's format [default: gemini]: at copilot, and an operator gives
+    /// leave to what the model wants alone
+    #[arg(long, value_name = "PROVIDER", num_args = 0..=1, default_missing_value = "gemini")]
+    model: Option<Wire>,
 }
 
 /// One of the two, at work.
@@ -65,7 +67,8 @@ pub(crate) fn demo(demo: &Demo) -> Result<bool> {
     let evidence = place::target()?.join("demo");
     fs::create_dir_all(&evidence).with_context(|| format!("{} cannot be made", evidence.display()))?;
     let begun = Instant::now();
-    let mut side = Side::new(if demo.model { Manner::Model } else { Manner::Rules }, None);
+    let manner = if demo.model.is_some() { Manner::Model } else { Manner::Rules };
+    let mut side = Side::new(manner, None).speaking(demo.model.unwrap_or_default());
     side.begin()?;
     let level = side.autonomy().unwrap_or("guardian").to_owned();
     let more = side.arguments();

@@ -7,17 +7,17 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     client::{Case, Client},
     faults::{beside::Beside, score::Seen},
-    model::{Model, SETTINGS, Script, Terms},
+    model::{Model, SETTINGS, Script, Terms, Wire},
     place::Scratch,
 };
 
 /// How the agent is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Manner {
     /// As it is without a model.
@@ -55,14 +55,8 @@ impl Manner {
         if matches!(self, Self::Model) { "model" } else { "both" }
     }
 
-    const fn terms(self) -> Option<(Script, Terms)> {
-        let terms = Terms {
-            decide: self.decide(),
-            consult: "always",
-            specialists: true,
-            deadline_s: 90,
-            delay: std::time::Duration::ZERO,
-        };
+    fn terms(self, wire: Wire) -> Option<(Script, Terms)> {
+        let terms = Terms { decide: self.decide(), wire, ..Terms::default() };
         match self {
             Self::Rules => None,
             Self::Model | Self::Both => Some((Script::Sound, terms)),
@@ -83,6 +77,8 @@ pub(crate) struct Side {
     manner: Manner,
     /// Those of a real model.
     settings: Option<PathBuf>,
+    /// How a scripted one speaks.
+    wire: Wire,
     asked: Asked,
     /// What the model was asked about, once it is over.
     pub(super) cases: Vec<Case>,
@@ -98,12 +94,18 @@ impl Side {
         Self {
             manner,
             settings,
+            wire: Wire::Gemini,
             asked: Asked::Nobody,
             cases: Vec::new(),
             obeyed: 0,
             processes: Vec::new(),
             cgroup: None,
         }
+    }
+
+    /// With a scripted model that speaks so.
+    pub(crate) fn speaking(self, wire: Wire) -> Self {
+        Self { wire, ..self }
     }
 
     /// Gives leave to what the model wants: its own proposal, or one of the rules' with which it agrees.
@@ -139,7 +141,7 @@ impl Side {
 
 impl Beside for Side {
     fn begin(&mut self) -> Result<()> {
-        self.asked = match (self.manner.terms(), &self.settings) {
+        self.asked = match (self.manner.terms(self.wire), &self.settings) {
             (None, _) => Asked::Nobody,
             (Some(_), Some(file)) => Asked::Real(with_terms(file, self.manner.decide())?),
             (Some((script, terms)), None) => Asked::Scripted(Model::begin(script, terms)?),

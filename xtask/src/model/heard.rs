@@ -1,11 +1,11 @@
-//! What a request in Gemini's wire format holds, as a model reads it.
+//! What a request holds, as a model reads it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Answer, Asked, llm_server::gemini};
-
-/// Bytes of a token, about.
-const BYTES_PER_TOKEN: usize = 4;
+use super::{
+    Answer, Asked,
+    wire::{Request, Saying, Wire},
+};
 
 /// Who it is to be, and what it was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,10 +33,7 @@ const FIELDS: [(&str, &str); 4] =
 impl Heard {
     /// None where it is no request of the agent's.
     pub(super) fn of(asked: &Asked) -> Option<Self> {
-        let body = &asked.body;
-        let system = body["systemInstruction"]["parts"][0]["text"].as_str()?;
-        let contents = body["contents"].as_array()?;
-        let opening = contents.first()?["parts"][0]["text"].as_str()?;
+        let Request { system, opening, turns, .. } = Wire::of(asked)?.read(&asked.body)?;
         let (_, data) = opening.split_once("<data>\n")?;
         let (data, _) = data.split_once("\n</data>")?;
         let field = FIELDS.into_iter().find(|(about, _)| system.contains(&format!("specialist for {about}")));
@@ -45,33 +42,34 @@ impl Heard {
             None if opening.starts_with("The question: ") => Voice::Question,
             None => Voice::Director,
         };
-        let turns = contents.iter().filter(|content| content["role"] == "model").count();
         Some(Self { voice, data: serde_json::from_str(data).ok()?, turns })
     }
 }
 
 /// A thought, then the call of a function.
 pub(super) fn call(asked: &Asked, thought: &str, function: &str, arguments: &Value) -> Answer {
-    let call = json!({ "functionCall": { "name": function, "args": arguments } });
-    said(asked, json!([{ "text": thought, "thought": true }, call]))
+    said(asked, Saying::Call { thought, function, arguments })
 }
 
 pub(super) fn say(asked: &Asked, text: &str) -> Answer {
-    said(asked, json!([{ "text": text }]))
+    said(asked, Saying::Text(text))
 }
 
-fn said(asked: &Asked, parts: Value) -> Answer {
-    let tokens = |value: &Value| value.to_string().len() / BYTES_PER_TOKEN;
-    let (input, output) = (tokens(&asked.body), tokens(&parts));
-    let mut event = gemini(&parts, true);
-    event["usageMetadata"] =
-        json!({ "promptTokenCount": input, "candidatesTokenCount": output, "totalTokenCount": input + output });
-    Answer::Events(vec![event])
+/// As whoever asked would be answered.
+fn said(asked: &Asked, saying: Saying<'_>) -> Answer {
+    match Wire::of(asked) {
+        Some(wire) => wire.answer(asked, saying),
+        None => Answer::Status(404, Vec::new(), format!("nobody answers at `{}`", asked.line)),
+    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const LINE: &str = "POST /v1beta/models/scripted:streamGenerateContent?alt=sse HTTP/1.1";
 
     /// A request as the agent sends it, with these turns of the model's before.
     pub(crate) fn asked(system: &str, data: &Value, turns: usize) -> Asked {
@@ -80,7 +78,7 @@ pub(super) mod tests {
         let turn = json!({ "role": "model", "parts": [{ "text": "…" }] });
         let contents: Vec<Value> = std::iter::once(opening).chain(std::iter::repeat_n(turn, turns)).collect();
         let body = json!({ "systemInstruction": { "parts": [{ "text": system }] }, "contents": contents });
-        Asked { line: String::new(), headers: Vec::new(), body }
+        Asked { line: LINE.to_owned(), headers: Vec::new(), body }
     }
 
     #[test]
@@ -90,6 +88,6 @@ pub(super) mod tests {
         assert_eq!(heard, Some(expected));
         assert_eq!(Heard::of(&asked("You say what is wrong", &json!({}), 0)).map(|h| h.voice), Some(Voice::Director));
         let body = json!({ "contents": [] });
-        assert_eq!(Heard::of(&Asked { line: String::new(), headers: Vec::new(), body }), None);
+        assert_eq!(Heard::of(&Asked { line: LINE.to_owned(), headers: Vec::new(), body }), None);
     }
 }

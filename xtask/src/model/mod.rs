@@ -3,12 +3,16 @@
 mod heard;
 mod obedient;
 mod sound;
+mod wire;
 
 #[path = "../../../tests/llm_server.rs"]
 #[expect(dead_code, reason = "the agent's tests need more of it")]
 mod llm_server;
 #[path = "../../../tests/llm_ways.rs"]
 mod llm_ways;
+#[path = "../../../tests/llm_wire.rs"]
+#[expect(dead_code, reason = "as above")]
+mod llm_wire;
 
 use std::{
     fs,
@@ -27,6 +31,7 @@ use serde::Deserialize;
 use crate::place::Scratch;
 pub(crate) use llm_server::{Answer, Asked, Server};
 pub(crate) use llm_ways::{WAYS, Way};
+pub(crate) use wire::Wire;
 
 /// The file of an agent's settings.
 pub(crate) const SETTINGS: &str = "kernelsight.toml";
@@ -54,11 +59,19 @@ pub(crate) struct Terms {
     pub(crate) deadline_s: u64,
     /// Before each answer.
     pub(crate) delay: Duration,
+    pub(crate) wire: Wire,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { decide: "both", consult: "always", specialists: true, deadline_s: 90, delay: Duration::ZERO }
+        Self {
+            decide: "both",
+            consult: "always",
+            specialists: true,
+            deadline_s: 90,
+            delay: Duration::ZERO,
+            wire: Wire::Gemini,
+        }
     }
 }
 
@@ -111,10 +124,10 @@ impl Model {
     }
 
     fn words(&self, terms: Terms, key: &Path) -> String {
-        let (url, key, Terms { decide, consult, specialists, deadline_s, .. }) =
-            (self.server.url(), key.display(), terms);
+        let Terms { decide, consult, specialists, deadline_s, wire, .. } = terms;
+        let (url, base, key, provider) = (self.server.url(), wire.base(), key.display(), wire.provider());
         format!(
-            "[model]\nprovider = 'gemini'\nmodel = 'scripted'\nbase_url = '{url}/v1beta/'\nkey_file = '{key}'\n\
+            "[model]\nprovider = '{provider}'\nmodel = 'scripted'\nbase_url = '{url}{base}'\nkey_file = '{key}'\n\
              decide = '{decide}'\nconsult = '{consult}'\nspecialists = {specialists}\ndeadline_s = {deadline_s}\n"
         )
     }

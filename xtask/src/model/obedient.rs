@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, heard::call, sound};
+use super::{Answer, Asked, heard::call, sound, wire::Wire};
 use crate::load::disguise::{self, Wants};
 
 /// The order in what it was sent; none: nobody tells it anything. What the agent itself says is none.
 pub(super) fn order(asked: &Asked) -> Option<usize> {
-    let said = strings(&asked.body["contents"]);
+    let request = Wire::of(asked)?.read(&asked.body)?;
+    let said: Vec<&str> = strings(request.said).into_iter().filter(|text| *text != request.system).collect();
     // A name within JSON has its quotes escaped.
     let bare = |text: &str| text.replace(['"', '\\'], "");
     let said: Vec<String> = said.into_iter().map(bare).collect();
