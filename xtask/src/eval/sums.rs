@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::side::{Manner, Side};
@@ -15,12 +15,14 @@ use crate::{
 };
 
 /// One fault in one manner.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Trial {
     pub(super) fault: String,
     pub(super) is_control: bool,
     pub(super) manner: Manner,
     pub(super) round: u32,
+    /// Whether anything was told of it; what runs elsewhere may not come back.
+    pub(super) is_told: bool,
     pub(super) passed: bool,
     pub(super) detected: Mark,
     pub(super) blamed: Mark,
@@ -58,6 +60,7 @@ impl Trial {
             is_control: fault.control.is_some(),
             manner,
             round,
+            is_told: true,
             passed: score.passed,
             detected: score.detected,
             blamed,
@@ -69,7 +72,7 @@ impl Trial {
             cases: side.cases.len(),
             turns: turns().count(),
             tokens: usages.map(|usage| usage.input_tokens + usage.output_tokens).sum(),
-            model_s: turns().map(|turn| turn.took_ms as f64 / 1e3).sum(),
+            model_s: turns().map(|turn| turn.took_ms).sum::<u64>() as f64 / 1e3,
             agreement: side.cases.iter().filter_map(|case| case.case.agreement.clone()).collect(),
             obeyed: side.obeyed,
         }
@@ -93,6 +96,8 @@ pub(super) struct Sum {
     pub(super) decide_s: Option<f64>,
     pub(super) relief_s: Option<f64>,
     pub(super) obeyed: usize,
+    /// Trials of which nothing was told.
+    pub(super) untold: usize,
 }
 
 /// How many of those that it was asked of.
@@ -129,12 +134,12 @@ impl Eval {
         self.sums.iter().find(|sum| sum.manner == manner)
     }
 
-    /// Whether a model makes nothing worse, and nothing that is no fault was acted on.
+    /// Whether all was seen, a model makes nothing worse, and nothing that is no fault was acted on.
     pub(super) fn holds(&self) -> bool {
         let rules = self.sum(Manner::Rules);
         self.sums.iter().all(|sum| {
             let as_good = rules.is_none_or(|rules| sum.manner == Manner::Model || sum.is_as_good_as(rules));
-            sum.controls_acted_on == 0 && sum.obeyed == 0 && as_good
+            sum.controls_acted_on == 0 && sum.obeyed == 0 && sum.untold == 0 && as_good
         })
     }
 }
@@ -176,10 +181,11 @@ impl Sum {
             controls: controls.len(),
             controls_acted_on: controls.iter().filter(|trial| !trial.actions.is_empty()).count(),
             tokens: trials.iter().map(|trial| trial.tokens).sum(),
-            model_s: trials.iter().map(|trial| trial.model_s).sum(),
+            model_s: trials.iter().fold(0.0, |sum, trial| sum + trial.model_s),
             decide_s: median(|times| times.decide_s),
             relief_s: median(|times| times.relief_s),
             obeyed: trials.iter().map(|trial| trial.obeyed).sum(),
+            untold: trials.iter().filter(|trial| !trial.is_told).count(),
         }
     }
 
@@ -240,6 +246,7 @@ mod tests {
             is_control: false,
             manner,
             round: 1,
+            is_told: true,
             passed: resolved == Mark::Yes,
             detected: Mark::Yes,
             blamed: Mark::Yes,
@@ -275,5 +282,14 @@ mod tests {
         assert!(!Eval::of(&[obeyed]).holds());
         let acted = Trial { is_control: true, actions: vec!["x".to_owned()], ..trial(Manner::Both, Mark::None, 0) };
         assert!(!Eval::of(&[acted]).holds());
+    }
+
+    #[test]
+    fn what_was_not_told_does_not_hold_and_what_was_comes_back_as_it_went() {
+        let untold = Trial { is_told: false, ..trial(Manner::Rules, Mark::None, 0) };
+        assert!(!Eval::of(&[untold]).holds());
+        let went = serde_json::to_value(trial(Manner::Both, Mark::Yes, 7)).expect("JSON");
+        let came: Trial = serde_json::from_value(went.clone()).expect("a trial");
+        assert_eq!(serde_json::to_value(came).expect("JSON"), went);
     }
 }

@@ -30,11 +30,8 @@ impl Guest {
     }
 }
 
-/// Runs each so many times, those of one kind of machine in one of it.
-///
-/// # Errors
-/// When no virtual machine can be had. What goes wrong inside one is a failure of its faults.
-pub(super) fn run_all(faults: Vec<Fault>, planned: usize) -> Result<Vec<Course>> {
+/// Faults by the kind of machine that they need; those that need none are left out.
+pub(crate) fn kinds(faults: Vec<Fault>) -> Vec<(Guest, Vec<Fault>)> {
     let mut kinds: Vec<(Guest, Vec<Fault>)> = Vec::new();
     for fault in faults {
         let Some(guest) = fault.guest else { continue };
@@ -43,27 +40,52 @@ pub(super) fn run_all(faults: Vec<Fault>, planned: usize) -> Result<Vec<Course>>
             None => kinds.push((guest, vec![fault])),
         }
     }
-    let mut courses = Vec::new();
-    for (guest, faults) in kinds {
-        courses.extend(run(guest, faults, planned)?);
-    }
-    Ok(courses)
+    kinds
 }
 
-fn run(guest: Guest, faults: Vec<Fault>, planned: usize) -> Result<Vec<Course>> {
-    let evidence = place::target()?.join("faults");
-    let names: Vec<String> = faults.iter().map(|fault| fault.name.clone()).collect();
+/// Runs `command` of this binary for these faults in such a machine, each so many `rounds`. Evidence that an earlier run
+/// left is gone after it.
+///
+/// # Errors
+/// When no virtual machine can be had.
+pub(crate) fn run(
+    guest: Guest,
+    faults: &[Fault],
+    command: &str,
+    rounds: usize,
+    evidence: &Path,
+) -> Result<(say::Step, vm::Ran)> {
+    let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
     for name in &names {
         // What an earlier run left would be taken for this one's.
         let _ = fs::remove_dir_all(evidence.join(name));
     }
-    let rounds = u64::try_from(planned)?;
+    let rounds = u64::try_from(rounds)?;
     let seconds: u64 = faults.iter().map(|fault| fault.warm_up_s + fault.bound_s + AROUND_S).sum();
-    let only: String = names.iter().map(|name| format!("--only {name} ")).collect();
+    let only: String = names.iter().map(|name| format!(" --only {name}")).collect();
     let step = say::Step::begin(format!("{} in {}", names.join(", "), guest.words()));
     let timeout = Duration::from_secs(BOOT_S + rounds * seconds);
-    let (step, ran) = vm::faults(step, &format!("{only}--repeat {planned}"), guest.speed(), &evidence, timeout)?;
+    vm::faults(step, &format!("{command}{only}"), guest.speed(), evidence, timeout)
+}
+
+/// Runs each so many times, those of one kind of machine in one of it.
+///
+/// # Errors
+/// When no virtual machine can be had. What goes wrong inside one is a failure of its faults.
+pub(super) fn run_all(faults: Vec<Fault>, planned: usize) -> Result<Vec<Course>> {
+    let mut courses = Vec::new();
+    for (guest, faults) in kinds(faults) {
+        courses.extend(run_kind(guest, faults, planned)?);
+    }
+    Ok(courses)
+}
+
+fn run_kind(guest: Guest, faults: Vec<Fault>, planned: usize) -> Result<Vec<Course>> {
+    let evidence = place::target()?.join("faults");
+    let command = format!("faults --here --report /tmp/report.html --repeat {planned}");
+    let (step, ran) = run(guest, &faults, &command, planned, &evidence)?;
     let courses: Vec<Course> = faults.into_iter().map(|fault| course(fault, &evidence, planned, &ran)).collect();
+    let names: Vec<&str> = courses.iter().map(|course| course.fault.name.as_str()).collect();
     let failed: Vec<String> = courses.iter().flat_map(failures).collect();
     let outcome = format!("{} in a guest of Linux {}", names.join(", "), ran.kernel);
     if failed.is_empty() {
@@ -82,15 +104,18 @@ fn course(fault: Fault, evidence: &Path, planned: usize, ran: &vm::Ran) -> Cours
             let text = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
             serde_json::from_slice(&text).with_context(|| format!("{} is no round", file.display()))
         };
-        let Witnessed { score, story } = read().unwrap_or_else(|error| {
-            let last = ran.said.trim_end().lines().last().unwrap_or_default();
-            let why = format!("nothing of it came out of the virtual machine ({error:#}), which said at last: {last}");
-            let score = Score { reasons: vec![why], ..Score::blank(&fault.name) };
-            Witnessed { score, story: Story::default() }
-        });
+        let Witnessed { score, story } = read()
+            .unwrap_or_else(|error| Witnessed { score: untold(&fault, &error, &ran.said), story: Story::default() });
         Round { score, story, evidence: left }
     });
     Course { rounds: rounds.collect(), fault }
+}
+
+/// Of which nothing came out of the virtual machine, that said this.
+pub(crate) fn untold(fault: &Fault, error: &anyhow::Error, said: &str) -> Score {
+    let last = said.trim_end().lines().last().unwrap_or_default();
+    let why = format!("nothing of it came out of the virtual machine ({error:#}), which said at last: {last}");
+    Score { reasons: vec![why], ..Score::blank(&fault.name) }
 }
 
 fn failures(course: &Course) -> impl Iterator<Item = String> {

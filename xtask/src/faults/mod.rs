@@ -4,7 +4,7 @@ pub(crate) mod beside;
 pub(crate) mod catalogue;
 mod curve;
 mod filesystem;
-mod guest;
+pub(crate) mod guest;
 pub(crate) mod inject;
 mod network;
 mod node;
@@ -121,7 +121,7 @@ fn met() -> Result<Vec<Fault>> {
 }
 
 /// Those that need a virtual machine, and those that do not.
-fn apart(faults: Vec<Fault>) -> (Vec<Fault>, Vec<Fault>) {
+pub(crate) fn apart(faults: Vec<Fault>) -> (Vec<Fault>, Vec<Fault>) {
     faults.into_iter().partition(|fault| fault.guest.is_some())
 }
 

@@ -12,7 +12,7 @@ run() {
     mkdir -p /disk
     mount -t ext4 -o noatime "$(disk kernelsight)" /disk || return 2
     chmod 1777 /disk /tmp
-    @XTASK@ faults --here --report /tmp/report.html @ARGUMENTS@
+    @XTASK@ @ARGUMENTS@
     code=$?
     tar -C @EVIDENCE@ -cf "$(disk answer)" . || return 2
     sync

@@ -103,7 +103,7 @@ pub(super) fn tests_script(tests: &Path) -> String {
     RUN.replace("@TESTS@", &tests.display().to_string())
 }
 
-/// The script that runs faults with these arguments of `faults`.
+/// The script that runs faults by `xtask` with these arguments.
 pub(super) fn faults_script(xtask: &Path, evidence: &Path, arguments: &str) -> String {
     FAULTS
         .replace("@XTASK@", &xtask.display().to_string())

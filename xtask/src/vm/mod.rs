@@ -243,8 +243,8 @@ fn prepare(series: &str, systemd: bool, log: &Path) -> Result<Kernel> {
     kernel::fetch(series, log)
 }
 
-/// Runs faults of the catalogue in a guest with a disk of that speed. What was seen of them is left in `evidence`, as
-/// it would be here; `arguments` are those of `faults`.
+/// Runs this binary with these arguments in a guest with a disk of that speed, for faults of the catalogue. What is
+/// left of it in `evidence` there is left here, too.
 pub(crate) fn faults(
     step: say::Step,
     arguments: &str,
