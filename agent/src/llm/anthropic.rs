@@ -33,9 +33,9 @@ pub(super) fn speaks(
     key: Option<&Key>,
 ) -> Result<Speaks<Anthropic>, ProviderError> {
     let version = (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(VERSION));
+    let url = format!("{}/messages", base_url.unwrap_or(BASE_URL).trim_end_matches('/'));
     Ok(Speaks {
-        http: Http::new(HeaderMap::from_iter([version]), HeaderName::from_static("x-api-key"), "", key)?,
-        url: format!("{}/messages", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
+        http: Http::new(url, HeaderMap::from_iter([version]), HeaderName::from_static("x-api-key"), "", key)?,
         model: model.to_owned(),
         format: Anthropic,
     })

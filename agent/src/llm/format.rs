@@ -38,7 +38,6 @@ pub(super) trait Hears: Default + Send {
 #[derive(Debug)]
 pub(super) struct Speaks<F> {
     pub(super) http: Http,
-    pub(super) url: String,
     pub(super) model: String,
     pub(super) format: F,
 }
@@ -62,7 +61,7 @@ impl<F: Format> Provider for Speaks<F> {
             let body = self.format.request(&self.model, conversation)?;
             let mut hears = F::Hears::default();
             let hand = |message: &str| hears.take(message, heard);
-            self.http.stream(&self.url, &body, F::FRAMING, within, hand).await?;
+            self.http.stream(&body, F::FRAMING, within, hand).await?;
             hears.end(heard).reply()
         })
     }

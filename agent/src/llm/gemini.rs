@@ -37,9 +37,9 @@ pub(super) struct Gemini;
 pub(super) fn speaks(base_url: Option<&str>, model: &str, key: &Key) -> Result<Speaks<Gemini>, ProviderError> {
     let base_url = base_url.unwrap_or(BASE_URL).trim_end_matches('/');
     let model = model.trim_start_matches("models/");
+    let url = format!("{base_url}/models/{model}:streamGenerateContent?alt=sse");
     Ok(Speaks {
-        http: Http::new(HeaderMap::new(), HeaderName::from_static("x-goog-api-key"), "", Some(key))?,
-        url: format!("{base_url}/models/{model}:streamGenerateContent?alt=sse"),
+        http: Http::new(url, HeaderMap::new(), HeaderName::from_static("x-goog-api-key"), "", Some(key))?,
         model: model.to_owned(),
         format: Gemini,
     })

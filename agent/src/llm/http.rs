@@ -31,17 +31,19 @@ const KNOWN_BYTES: usize = 12;
 
 #[derive(Clone, Debug)]
 pub(super) struct Http {
+    url: String,
     client: Client,
     key: Option<Key>,
 }
 
 impl Http {
-    /// The headers go with every request, the key in the one that `by` names, after `before`. They go nowhere else: no
-    /// redirect is followed.
+    /// Requests go to `url`, with the headers, and the key in the one that `by` names, after `before`. They go nowhere else:
+    /// no redirect is followed.
     ///
     /// # Errors
-    /// When the key cannot be part of a header, or there is no TLS.
+    /// When the key cannot be part of a header, or there is no TLS, where it is needed.
     pub(super) fn new(
+        url: String,
         mut headers: HeaderMap,
         by: HeaderName,
         before: &str,
@@ -55,12 +57,19 @@ impl Http {
         }
         // Another one of the same kind may be installed already.
         _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .default_headers(headers)
-            .user_agent(concat!("kernelsight/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_WITHIN);
-        Ok(Self { client: client.build().map_err(unreachable)?, key: key.cloned() })
+        let builder = || {
+            Client::builder()
+                .default_headers(headers.clone())
+                .user_agent(concat!("kernelsight/", env!("CARGO_PKG_VERSION")))
+                .redirect(Policy::none())
+                .connect_timeout(CONNECT_WITHIN)
+        };
+        let client = match builder().build() {
+            // A small image has no certificates, and a model beside it needs none.
+            Err(_) if !url.starts_with("https:") => builder().tls_certs_only([]).build(),
+            built => built,
+        };
+        Ok(Self { url, client: client.map_err(unreachable)?, key: key.cloned() })
     }
 
     /// Posts `body` and hands over each message of the answer, until no more is wanted or there is none.
@@ -69,14 +78,13 @@ impl Http {
     /// All that a provider may fail in; what `hand` says.
     pub(super) async fn stream(
         &self,
-        url: &str,
         body: &impl Serialize,
         framing: Framing,
         within: Duration,
         mut hand: impl FnMut(&str) -> Result<ControlFlow<()>, ProviderError>,
     ) -> Result<(), ProviderError> {
         let asked = async {
-            let response = self.client.post(url).json(body).send().await.map_err(unreachable)?;
+            let response = self.client.post(&self.url).json(body).send().await.map_err(unreachable)?;
             let mut pieces = good(response).await?.bytes_stream();
             let mut messages = Messages::new(framing);
             while let Some(piece) = pieces.next().await {

@@ -31,9 +31,9 @@ pub(super) struct Ollama;
 /// # Errors
 /// When there is no TLS.
 pub(super) fn speaks(base_url: Option<&str>, model: &str) -> Result<Speaks<Ollama>, ProviderError> {
+    let url = format!("{}/api/chat", base_url.unwrap_or(BASE_URL).trim_end_matches('/'));
     Ok(Speaks {
-        http: Http::new(HeaderMap::new(), AUTHORIZATION, "", None)?,
-        url: format!("{}/api/chat", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
+        http: Http::new(url, HeaderMap::new(), AUTHORIZATION, "", None)?,
         model: model.to_owned(),
         format: Ollama,
     })

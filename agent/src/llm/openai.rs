@@ -32,9 +32,9 @@ pub(super) struct OpenAi {
 /// # Errors
 /// When the key cannot be part of a header, or there is no TLS.
 pub(super) fn speaks(base_url: Option<&str>, model: &str, key: Option<&Key>) -> Result<Speaks<OpenAi>, ProviderError> {
+    let url = format!("{}/chat/completions", base_url.unwrap_or(BASE_URL).trim_end_matches('/'));
     Ok(Speaks {
-        http: Http::new(HeaderMap::new(), AUTHORIZATION, "Bearer ", key)?,
-        url: format!("{}/chat/completions", base_url.unwrap_or(BASE_URL).trim_end_matches('/')),
+        http: Http::new(url, HeaderMap::new(), AUTHORIZATION, "Bearer ", key)?,
         model: model.to_owned(),
         format: OpenAi { limit: limit(base_url, model) },
     })

@@ -14,6 +14,7 @@ use crate::{
     clock::now_ms,
     live::{Daemon, News},
     store::{CaseRow, StoreError},
+    text::Text,
     tools::take_case,
 };
 
@@ -35,6 +36,9 @@ pub async fn hear(daemon: &Daemon, new: NewCase) -> Result<Ending, StoreError> {
         Ending::Stopped { why: "too many cases wait already".to_owned() }
     };
     open.end(Ending::Late);
+    if let Ending::Stopped { why } = &ending {
+        tracing::warn!(case = open.id, why = %Text::from(why.as_str()), "a model was asked, and came to nothing");
+    }
     keep(daemon, &open, begun_ms, Some(ending.clone()))?;
     daemon.mind.tell_ended();
     Ok(ending)
