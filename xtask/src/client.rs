@@ -272,6 +272,11 @@ impl Client {
         self.run(&["trace", incident])
     }
 
+    /// What a model was asked and said, as the verb prints it; none where there is no such case.
+    pub(crate) fn case_text(&self, case: i64) -> Option<String> {
+        self.run(&["trace", "--case", &case.to_string()]).ok()
+    }
+
     fn ask<T: DeserializeOwned>(&self, verb: &[&str]) -> Result<T> {
         let said = self.run(&[verb, &["--json"]].concat())?;
         serde_json::from_str(&said).with_context(|| format!("what `kernelsight {}` answers", verb.join(" ")))

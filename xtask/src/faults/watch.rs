@@ -237,6 +237,7 @@ impl Picture {
         });
         for (name, text) in [
             ("traces.txt", stories),
+            ("cases.txt", (1..).map_while(|case| client.case_text(case)).collect()),
             ("signals.txt", signals.collect()),
             ("load.jsonl", lines(load)),
             ("victim.jsonl", victim.map(lines).unwrap_or_default()),
