@@ -32,7 +32,7 @@ fn choice() -> ModelChoice {
 }
 
 fn status(state: ModelState, thinks_about: Option<IncidentUid>) -> Option<ModelStatus> {
-    Some(ModelStatus { choice: choice(), decide: Decide::Both, state, thinks_about })
+    Some(ModelStatus { choice: choice(), decide: Decide::Both, state, thinks_about, came_to_nothing: None })
 }
 
 fn waiting() -> ModelState {
@@ -112,6 +112,30 @@ fn one_that_idles_or_thinks_about_another_is_no_news() {
     );
     assert_eq!(told(&status(ModelState::Idle, None)), told(&None));
     assert_eq!(told(&status(ModelState::Asked { for_ms: 900 }, Some(other()))), told(&None));
+}
+
+#[test]
+fn that_the_last_case_came_to_nothing_is_told_until_one_comes_to_something() {
+    let idle = status(ModelState::Idle, None).unwrap();
+    check(
+        &Some(ModelStatus { came_to_nothing: Some("there is no such model:\ngpt-x".to_owned()), ..idle }),
+        expect![[r#"
+        The model gemini/scripted: the last case came to nothing: there is no such model: gpt-x
+        The model gemini/scripted: the last case came to nothing: there is no such model: gpt-x
+        The model gemini/scripted: the last case came to nothing: there is no such model: gpt-x"#]],
+    );
+    let mind = Mind::new(ModelSettings::default(), Some(choice()), 1);
+    let told = || mind.status().unwrap().came_to_nothing;
+    let why = vec!["process 7 is not there".to_owned(), "nor is 8".to_owned()];
+    assert_eq!(told(), None);
+    mind.came_of(&Ending::Refused { why });
+    assert_eq!(told().as_deref(), Some("what it said was not so: process 7 is not there; nor is 8"));
+    mind.came_of(&Ending::Answered { text: "It is calm.".to_owned() });
+    assert_eq!(told(), None);
+    mind.came_of(&Ending::Late);
+    assert_eq!(told().as_deref(), Some("its time was over"));
+    mind.choose(Some(choice()));
+    assert_eq!(told(), None);
 }
 
 #[test]

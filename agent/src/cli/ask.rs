@@ -64,7 +64,12 @@ impl Ask {
                 let text = |_: &query_case::Answer, _: &Eyes| {
                     if self.thinking { story::story(&answer.case, &answer.turns) } else { eyes::finish(text) }
                 };
-                context.print(answer, text)
+                context.print(answer, text)?;
+                if !context.json && !self.thinking {
+                    let costs = story::costs(&answer.turns, &answer.case.tally);
+                    anstream::eprintln!("{}", eyes::finish(&paint(Mood::Dim, &costs)));
+                }
+                Ok(())
             }
             other => {
                 let why = match other {

@@ -66,11 +66,23 @@ pub fn text(answer: &Answer) -> String {
     format!("Asked beside the rules: {}; it was {}.", named(answer.now.as_ref()), named(answer.before.as_ref()))
 }
 
-/// How it stands with it.
+/// How it stands with it, and what the last case came to, if that was nothing.
 #[must_use]
-pub fn state(state: &ModelState) -> String {
+pub fn stands(asked: &ModelStatus) -> String {
+    let nothing = asked.came_to_nothing.as_deref().map(nothing);
+    std::iter::once(state(&asked.state)).chain(nothing).collect::<Vec<_>>().join("; ")
+}
+
+fn nothing(why: &str) -> String {
+    paint(Mood::Warn, &format!("the last case came to nothing: {}", line(why)))
+}
+
+fn line(why: &str) -> String {
+    why.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn state(state: &ModelState) -> String {
     let seconds = |ms: u64| eyes::duration(ms as f64 / 1000.0);
-    let line = |why: &str| why.split_whitespace().collect::<Vec<_>>().join(" ");
     match state {
         ModelState::Idle => "idle".to_owned(),
         ModelState::Asked { for_ms } => format!("asked {} ago", seconds(*for_ms)),
@@ -83,14 +95,16 @@ pub fn state(state: &ModelState) -> String {
     }
 }
 
-/// What is to be known of it below a list, in one line: that it thinks about one of these, waits, or is suspended.
+/// What is to be known of it below a list, in one line: that it thinks about one of these, waits, is suspended, or came to
+/// nothing the last time.
 #[must_use]
 pub fn note<'a>(asked: Option<&ModelStatus>, mut of: impl Iterator<Item = &'a IncidentUid>) -> Option<String> {
-    let ModelStatus { choice, state: how, thinks_about, .. } = asked?;
+    let ModelStatus { choice, state: how, thinks_about, came_to_nothing, .. } = asked?;
     let thought = thinks_about.as_ref().filter(|uid| of.any(|of| of == *uid));
     let thinks = thought.map(|uid| format!("thinks about {}", short(uid)));
     let stands = matches!(how, ModelState::Waiting { .. } | ModelState::Suspended { .. }).then(|| state(how));
-    let said: Vec<String> = thinks.into_iter().chain(stands).collect();
+    let nothing = came_to_nothing.as_deref().map(nothing);
+    let said: Vec<String> = thinks.into_iter().chain(stands).chain(nothing).collect();
     (!said.is_empty()).then(|| format!("The model {choice}: {}", said.join("; ")))
 }
 

@@ -108,7 +108,7 @@ fn asked_model(asked: &ModelStatus) -> String {
         Decide::Model => "it decides",
         Decide::Both => "it and the rules decide, and the milder holds",
     };
-    format!("{provider}/{model}: {decides}; {}", model::state(&asked.state))
+    format!("{provider}/{model}: {decides}; {}", model::stands(asked))
 }
 
 fn costs(status: &live::Status) -> String {

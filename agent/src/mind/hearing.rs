@@ -36,6 +36,7 @@ pub async fn hear(daemon: &Daemon, new: NewCase) -> Result<Ending, StoreError> {
         Ending::Stopped { why: "too many cases wait already".to_owned() }
     };
     open.end(Ending::Late);
+    daemon.mind.came_of(&ending);
     if let Ending::Stopped { why } = &ending {
         tracing::warn!(case = open.id, why = %Text::from(why.as_str()), "a model was asked, and came to nothing");
     }

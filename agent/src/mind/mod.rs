@@ -78,6 +78,8 @@ struct Desk {
     no_reasoner: Option<String>,
     /// Why there will be none before the agent is started anew.
     nowhere: Option<String>,
+    /// Why the last case that is over came to nothing; none: it came to something.
+    came_to_nothing: Option<String>,
 }
 
 /// Who is asked, and how that goes.
@@ -91,6 +93,9 @@ pub struct ModelStatus {
     /// The incident that it thinks about.
     #[serde(default)]
     pub thinks_about: Option<IncidentUid>,
+    /// Why the last case that is over came to nothing; none: it came to something, or there was none.
+    #[serde(default)]
+    pub came_to_nothing: Option<String>,
 }
 
 impl Mind {
@@ -114,7 +119,10 @@ impl Mind {
 
     /// From the next case on, that one is asked; none: nobody.
     pub fn choose(&self, choice: Option<ModelChoice>) {
-        self.desk().choice = choice;
+        let mut desk = self.desk();
+        // What came to nothing was another's.
+        desk.came_to_nothing = None;
+        desk.choice = choice;
     }
 
     #[must_use]
@@ -207,6 +215,16 @@ impl Mind {
         look(&mut self.desk().watchtower)
     }
 
+    /// Keeps what came of a case.
+    pub fn came_of(&self, ending: &Ending) {
+        self.desk().came_to_nothing = match ending {
+            Ending::Recommended { .. } | Ending::Answered { .. } => None,
+            Ending::Refused { why } => Some(format!("what it said was not so: {}", why.join("; "))),
+            Ending::Stopped { why } => Some(why.clone()),
+            Ending::Late => Some("its time was over".to_owned()),
+        };
+    }
+
     /// Keeps why there is no reasoner, or that there is one.
     pub fn set_reasoner(&self, gone: Option<String>) {
         self.desk().no_reasoner = gone;
@@ -235,7 +253,8 @@ impl Mind {
         };
         let thought = desk.taken.as_ref().filter(|case| !case.is_over()).and_then(|case| case.incident.as_ref());
         let thinks_about = thought.map(|incident| incident.uid.clone());
-        Some(ModelStatus { choice, decide: self.inner.settings.decide, state, thinks_about })
+        let came_to_nothing = desk.came_to_nothing.clone();
+        Some(ModelStatus { choice, decide: self.inner.settings.decide, state, thinks_about, came_to_nothing })
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {

@@ -98,7 +98,8 @@ fn ending(case: &CaseRow) -> String {
         Some(Ending::Recommended { proposal, agreement: specialists }) => {
             let heard =
                 specialists.map_or(String::new(), |share| format!(" {:.0} % of the specialists agree.", share * 100.0));
-            format!("{}. {}{heard}{agreement}", line(&proposal.decision.to_string()), line(&proposal.justification))
+            let decision = line(&proposal.decision.to_string());
+            format!("{}. {}{heard}{agreement}", decision.trim_end_matches('.'), line(&proposal.justification))
         }
         Some(Ending::Answered { text }) => text.clone(),
         Some(Ending::Refused { why }) => format!("Refused, because what it said is not so: {}.", line(&why.join("; "))),
@@ -107,7 +108,9 @@ fn ending(case: &CaseRow) -> String {
     }
 }
 
-fn costs(turns: &[TurnRow], tally: &Tally) -> String {
+/// What it took, in a sentence.
+#[must_use]
+pub fn costs(turns: &[TurnRow], tally: &Tally) -> String {
     let tokens = turns.iter().fold(0, |tokens: u64, row| tokens.saturating_add(row.usage.tokens()));
     let took_s = turns.iter().map(|row| row.turn.took_ms).sum::<u64>() as f64 / 1e3;
     let cached = turns.iter().filter(|row| row.turn.cached).count();
