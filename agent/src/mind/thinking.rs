@@ -58,6 +58,18 @@ struct Heard {
     thought: Thought,
 }
 
+/// While this is there the incident is not put before a model again, however the thought ends.
+struct UnderWay {
+    memory: Arc<Mutex<Memory>>,
+    uid: IncidentUid,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).under_way.remove(&self.uid);
+    }
+}
+
 impl Heard {
     fn is_fresh(&self) -> bool {
         let doubled = AGAIN_AFTER.saturating_mul(1 << self.times.saturating_sub(1).min(16));
@@ -95,14 +107,15 @@ impl Thinker for Thinking {
     }
 
     fn begin(&self, case: &Case, rules: &Proposal, options: Vec<Proposal>, look_again: bool) {
-        if !self.memory().under_way.insert(case.incident.uid.clone()) {
+        let uid = case.incident.uid.clone();
+        if !self.memory().under_way.insert(uid.clone()) {
             return;
         }
+        let under_way = UnderWay { memory: Arc::clone(&self.memory), uid: uid.clone() };
         let (this, case, rules) = (self.clone(), case.clone(), rules.clone());
         tokio::spawn(async move {
-            let uid = case.incident.uid.clone();
             let thought = this.think(&case, &rules, options).await;
-            this.memory().under_way.remove(&uid);
+            drop(under_way);
             let is_news = |model: Proposal| join(rules.clone(), model).agreement != Agreement::Agrees;
             if look_again && thought.and_then(|thought| thought.proposal).is_some_and(is_news) {
                 // A daemon that stops looks at nothing any more.
