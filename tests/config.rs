@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use expect_test::{Expect, expect};
-use kernelsight::{config::Settings, llm::PROVIDERS};
+use kernelsight::{
+    config::Settings,
+    llm::{PROVIDERS, usual_model},
+};
 
 fn check(text: &str, expected: Expect) {
     let read = Settings::parse(text, Path::new("kernelsight.toml")).and_then(Settings::checked);
@@ -91,4 +94,51 @@ fn a_key_that_there_is_none_of_is_told_with_its_line() {
             unknown field `ticks`, expected one of `state_dir`, `socket`, `autonomy`, `policies`, `actors`, `reasoner`, `tick_ms`, `watch_calls`, `store`, `model`
         "#]],
     );
+}
+
+/// The file that users copy from, with every setting.
+const SAMPLE: &str = include_str!("../systemd/kernelsight.toml");
+
+/// It with each setting in force: what stands after a `#` without a space.
+fn all_in_force() -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => setting.to_owned(),
+        _ => line.to_owned(),
+    };
+    SAMPLE.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_sets_nothing_and_tells_the_defaults() {
+    let read = |text: &str| Settings::parse(text, Path::new("sample")).and_then(Settings::checked).unwrap();
+    assert_eq!(read(SAMPLE), Settings::default());
+    let (told, default) = (read(&all_in_force()), Settings::default());
+    let budget = |settings: &Settings| {
+        let budget = &settings.model.budget;
+        (budget.incident_tokens, budget.hour_tokens, budget.month_tokens)
+    };
+    let model = |settings: &Settings| {
+        let model = &settings.model;
+        (model.decide, model.specialists, model.deadline_s, model.turns, model.reply_tokens)
+    };
+    assert_eq!((told.tick_ms, told.watch_calls), (default.tick_ms, default.watch_calls));
+    assert_eq!(told.store, default.store);
+    assert_eq!((model(&told), budget(&told)), (model(&default), budget(&default)));
+    assert_eq!(told.model.consult, default.model.consult);
+    // With no provider there is no default to tell; that of Gemini is.
+    assert_eq!(told.model.model.as_deref(), usual_model("gemini"));
+}
+
+#[test]
+fn the_sample_has_every_setting() {
+    for section in ["", "[store]", "[model]", "[model.budget]", "[model.budget.price]"] {
+        let told = Settings::parse(&format!("{section}\nno_such = 1"), Path::new("x")).unwrap_err().to_string();
+        let known = told.split_once("expected one of ").unwrap_or_else(|| panic!("{told}")).1;
+        for key in known.split('`').skip(1).step_by(2) {
+            let is_it =
+                |line: &str| line.starts_with(&format!("#{key} = ")) || line.starts_with(&format!("#[model.{key}]"));
+            let is_section = SAMPLE.contains(&format!("#[{key}]")) || SAMPLE.contains(&format!(".{key}]"));
+            assert!(SAMPLE.lines().any(is_it) || is_section, "{section} {key}");
+        }
+    }
 }
