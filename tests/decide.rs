@@ -83,6 +83,20 @@ fn spinners_are_reniced_together() {
 }
 
 #[test]
+fn a_service_that_is_starved_of_its_sleep_is_no_hog() {
+    let targets = |slept: u64| {
+        let service = Actor { cpu: 40.0, delay: 58.0, age_s: 14.0, sleeps: 0, slept, ..actor(50, "service") };
+        let actors =
+            [spinner(41, "spin", "/x"), spinner(42, "spin", "/x"), spinner(43, "spin", "/x"), service, victim()];
+        let scene = Scene::of(&actors, &[group("/x")]);
+        let Decision::Act { targets, .. } = decide(&case(&scene, &[cpu_waits(&scene)])).decision else { panic!() };
+        targets.iter().map(|target| target.pid).collect::<Vec<_>>()
+    };
+    assert_eq!(targets(14 * 60), [41, 42, 43]);
+    assert!(targets(0).contains(&50), "who never slept spins");
+}
+
+#[test]
 fn a_decision_fits_while_those_it_aims_at_are_suspects() {
     let Case { explanation, .. } = &hogs(["spin"; 3]);
     let decision = decide(&hogs(["spin"; 3])).decision;

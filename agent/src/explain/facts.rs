@@ -100,6 +100,7 @@ pub(crate) fn process(process: &ProcessTick, tick: &Tick) -> Numbers {
     known.maybe("life_minor_faults_per_s", over_life(sample.minor_faults as f64));
     known.maybe("major_faults_per_s", process.major_faults_per_s);
     known.maybe("voluntary_switches_per_s", process.voluntary_switches_per_s);
+    known.maybe("life_voluntary_switches_per_s", sample.voluntary_switches.and_then(|count| over_life(count as f64)));
     known.maybe("involuntary_switches_per_s", process.involuntary_switches_per_s);
     known.maybe("read_bytes_per_s", process.read_bytes_per_s);
     known.maybe("written_bytes_per_s", process.written_bytes_per_s);

@@ -152,7 +152,9 @@ fn members(suspect: &Suspect) -> f64 {
 fn why_it_works(suspect: &Suspect) -> Option<Option<String>> {
     let each = |name: &str| suspect.number(name).map(|sum| sum / members(suspect));
     let faults = each("minor_faults_per_s")?.max(each("life_minor_faults_per_s").unwrap_or(0.0));
-    let sleeps = each("voluntary_switches_per_s").unwrap_or(0.0);
+    // Who is starved has too much to do to sleep just now.
+    let sleeps = each("voluntary_switches_per_s").into_iter().chain(each("life_voluntary_switches_per_s"));
+    let sleeps = sleeps.fold(0.0, f64::max);
     let bytes = each("read_bytes_per_s").unwrap_or(0.0) + each("written_bytes_per_s").unwrap_or(0.0);
     let children = suspect.number("children").unwrap_or(0.0);
     Some(match () {
