@@ -162,7 +162,7 @@ fn whom_the_agent_asks_goes_before_whom_the_settings_name() {
     };
     machine.around.asks = Asks::Somebody(choice("openai", "gpt-x"));
     machine.says(expect![[r#"
-        ✓ model             openai/gpt-x, by `kernelsight model`; the settings name gemini/gemini-3-pro-preview
+        ✓ model             openai/gpt-x, by the agent that runs; the settings name gemini/gemini-3-pro-preview
         ! model key         openai needs one, and there is none
                             the model is not asked; the rules decide alone
                             to mend: name a file of one line, for its owner alone, as model.keys.openai in /etc/kernelsight/kernelsight.toml, or start the agent with KERNELSIGHT_OPENAI_KEY
@@ -173,13 +173,18 @@ fn whom_the_agent_asks_goes_before_whom_the_settings_name() {
         ✓ model key         gemini's is in /here/model.key
         ✓ reasoner          the agent makes it when it runs"#]]);
     machine.around.asks = Asks::Nobody;
-    machine.says(expect!["✓ model             `kernelsight model --off` holds: nobody is asked, and the settings name gemini/gemini-3-pro-preview"]);
+    machine.says(expect![[r#"
+        ! model             the agent that runs asks nobody; the settings name gemini/gemini-3-pro-preview
+                            the model is not asked; the rules decide alone
+                            to mend: if that is not meant: start the agent anew where the settings are newer, or `kernelsight model gemini gemini-3-pro-preview` where `kernelsight model --off` was said
+        ✓ model key         gemini's is in /here/model.key
+        ✓ reasoner          the agent makes it when it runs"#]]);
     let mut machine = Machine::with("");
     machine.around.asks = Asks::Nobody;
     machine.says(expect!["✓ model             none is set; the rules decide alone"]);
     machine.around.asks = Asks::Somebody(choice("ollama", "qwen3"));
     machine.says(expect![[r#"
-        ✓ model             ollama/qwen3, by `kernelsight model`; the settings name none
+        ✓ model             ollama/qwen3, by the agent that runs; the settings name nobody
         ✓ model key         ollama is asked without one
         ✓ reasoner          the agent makes it when it runs"#]]);
 }

@@ -132,6 +132,8 @@ fn that_the_last_case_came_to_nothing_is_told_until_one_comes_to_something() {
     assert_eq!(told().as_deref(), Some("what it said was not so: process 7 is not there; nor is 8"));
     mind.came_of(&Ending::Answered { text: "It is calm.".to_owned() });
     assert_eq!(told(), None);
+    mind.came_of(&Ending::Stopped { why: "\u{1b}[2Jall is well".to_owned() });
+    assert!(!told().unwrap().contains('\u{1b}'), "{:?}", told());
     mind.came_of(&Ending::Late);
     assert_eq!(told().as_deref(), Some("its time was over"));
     mind.choose(Some(choice()));

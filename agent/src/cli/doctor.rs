@@ -4,19 +4,24 @@ mod kernel;
 mod machine;
 pub mod model;
 
-use std::{io, path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode, time::Duration};
 
 use clap::Args;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::{
     CliError, Context,
+    client::{self, Client},
     eyes::{self, Eyes, Mood, counted, paint},
 };
 use crate::{
     config::{ConfigError, DEFAULT_FILE, Settings},
     tools::{get_status::GetStatus, params::Nothing},
 };
+
+/// An agent that is well says within this whom it asks.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub struct Doctor {}
@@ -88,11 +93,18 @@ pub fn settings(loaded: &Result<Settings, ConfigError>) -> Check {
     }
 }
 
-/// What the agent that runs says. One that does not answer is looked at by its own checks.
+/// What the agent that runs says. Whoever calls a doctor may have one that hangs: it is not waited for long.
 fn asks(context: &Context) -> model::Asks {
-    match context.ask::<GetStatus>(&Nothing {}) {
-        Ok(status) => status.model.map_or(model::Asks::Nobody, |asked| model::Asks::Somebody(asked.choice)),
-        Err(_) => model::Asks::Untold,
+    let asked = async {
+        let client = Client::connect(&context.socket).await?;
+        let answer = client.ask::<GetStatus>(&Nothing {}).await;
+        client.close().await;
+        answer
+    };
+    let answer = client::runtime().map(|runtime| runtime.block_on(async { timeout(ANSWERS_WITHIN, asked).await }));
+    match answer {
+        Ok(Ok(Ok(status))) => status.model.map_or(model::Asks::Nobody, |asked| model::Asks::Somebody(asked.choice)),
+        _ => model::Asks::Untold,
     }
 }
 

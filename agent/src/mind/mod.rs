@@ -37,7 +37,7 @@ pub use case::{Ending, OpenCase};
 pub use settings::ModelSettings;
 pub use watchtower::Watchtower;
 
-use crate::{explain::IncidentUid, llm::ModelChoice};
+use crate::{explain::IncidentUid, llm::ModelChoice, text::Text};
 use account::Account;
 use watchtower::ModelState;
 
@@ -215,14 +215,15 @@ impl Mind {
         look(&mut self.desk().watchtower)
     }
 
-    /// Keeps what came of a case.
+    /// Keeps what came of a case. Why it came to nothing may be in a stranger's words.
     pub fn came_of(&self, ending: &Ending) {
-        self.desk().came_to_nothing = match ending {
+        let why = match ending {
             Ending::Recommended { .. } | Ending::Answered { .. } => None,
             Ending::Refused { why } => Some(format!("what it said was not so: {}", why.join("; "))),
             Ending::Stopped { why } => Some(why.clone()),
             Ending::Late => Some("its time was over".to_owned()),
         };
+        self.desk().came_to_nothing = why.map(|why| Text::from(why.as_str()).to_string());
     }
 
     /// Keeps why there is no reasoner, or that there is one.

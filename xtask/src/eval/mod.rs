@@ -71,6 +71,7 @@ pub(crate) fn eval(order: &Eval) -> Result<bool> {
     let (elsewhere, here) = apart(faults);
     if order.settings.is_none() {
         trials = guest::run_all(order, elsewhere, &manners, &kept)?;
+        keep(&kept, &trials)?;
     } else if !elsewhere.is_empty() {
         let names: Vec<&str> = elsewhere.iter().map(|fault| fault.name.as_str()).collect();
         say::note(&format!("left out, for they run in a virtual machine without a network: {}", names.join(", ")));

@@ -38,7 +38,7 @@ pub struct Around {
     pub asks: Asks,
 }
 
-/// Whom the agent that runs asks: by `kernelsight model` another than its settings name.
+/// Whom the agent that runs asks: by `kernelsight model`, or settings that were changed since, another than they name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asks {
     /// None runs here, or none that tells this user.
@@ -66,23 +66,34 @@ impl Around {
 #[must_use]
 pub fn checks(settings: &Settings, around: &Around) -> Vec<Check> {
     let named = settings.model.choice();
-    let (choice, elsewhere) = match (&around.asks, named) {
-        (Asks::Untold, named) => (named, None),
-        (Asks::Nobody, Some(named)) => {
-            let found = format!("`kernelsight model --off` holds: nobody is asked, and the settings name {named}");
-            return vec![Check::good("model", found)];
+    let (first, choice) = match (&around.asks, named) {
+        (Asks::Untold | Asks::Nobody, None) => {
+            return vec![Check::good("model", "none is set; the rules decide alone")];
         }
-        (Asks::Nobody, None) => (None, None),
-        (Asks::Somebody(choice), named) if named.as_ref() == Some(choice) => (named, None),
+        (Asks::Untold, Some(named)) => (asked(&named), named),
+        (Asks::Nobody, Some(named)) => (nobody(&named), named),
         (Asks::Somebody(choice), named) => {
-            let named = named.map_or_else(|| "none".to_owned(), |named| named.to_string());
-            (Some(choice.clone()), Some(format!(", by `kernelsight model`; the settings name {named}")))
+            let mut first = asked(choice);
+            if named.as_ref() != Some(choice) {
+                let named = named.map_or_else(|| "nobody".to_owned(), |named| named.to_string());
+                first.found.push_str(&format!(", by the agent that runs; the settings name {named}"));
+            }
+            (first, choice.clone())
         }
     };
-    let Some(choice) = choice else { return vec![Check::good("model", "none is set; the rules decide alone")] };
-    let mut asked = asked(&choice);
-    asked.found.push_str(&elsewhere.unwrap_or_default());
-    vec![asked, key(&choice, settings.model.provider, around), reasoner(settings, around)]
+    vec![first, key(&choice, settings.model.provider, around), reasoner(settings, around)]
+}
+
+/// `kernelsight model --off` holds over a restart; settings that were written later than the agent began do not hold yet.
+fn nobody(named: &ModelChoice) -> Check {
+    let found = format!("the agent that runs asks nobody; the settings name {named}");
+    let mend = format!(
+        "if that is not meant: start the agent anew where the settings are newer, or `kernelsight model {} {}` where \
+         `kernelsight model --off` was said",
+        named.provider,
+        Text::from(named.model.as_str())
+    );
+    Check::lacking("model", found, WITHOUT, &mend)
 }
 
 fn asked(choice: &ModelChoice) -> Check {
